@@ -1,0 +1,49 @@
+/*
+ * From numbers to words: how a peer's path and tunnel are, which word the list shows, and why. Pure.
+ * Path and tunnel are two facts; the list word is derived, and colour follows the tunnel (DESIGN 1).
+ */
+#ifndef WEIR_DIAGNOSE_STATE_H
+#define WEIR_DIAGNOSE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum path_state { PATH_NONE, PATH_CHECKING, PATH_UP, PATH_STALE };
+enum tunnel_state { TUNNEL_NO_KEYS, TUNNEL_HANDSHAKING, TUNNEL_UP, TUNNEL_SILENT, TUNNEL_EXPIRED };
+
+/* Worst first: the order of the list. */
+enum peer_word { WORD_STUCK, WORD_WAIT, WORD_DRAIN, WORD_RELAY, WORD_DIRECT, WORD_IDLE, WORD_DOWN };
+
+const char *path_state_name(enum path_state s);	    /* "none", "checking", "up", "stale" */
+const char *tunnel_state_name(enum tunnel_state s); /* "no-keys", "handshaking", "up", "silent", "expired" */
+const char *peer_word_name(enum peer_word w);	    /* "STUCK", "WAIT", ... */
+
+struct peer_facts {
+	bool device_up, has_private_key;
+	bool endpoint_known;
+	bool resolving;		/* a host name is being looked up */
+	const char *resolve_error; /* last look-up error in words, or NULL */
+	bool draining;
+	uint64_t last_handshake, last_received, last_sent, unanswered_since; /* boot ns, 0: never */
+	bool keypair_usable;	/* a confirmed keypair younger than REJECT_AFTER_TIME */
+	bool keys_held;		/* any keypair at all */
+	unsigned attempt;	/* running handshake, 0: none */
+	uint64_t next_retry;	/* boot ns */
+	uint64_t initiations_unanswered; /* sent since the last valid response or handshake */
+	uint64_t given_up;	/* handshakes given up since the last completed one */
+	unsigned staged;
+	/* counters since start */
+	uint64_t cookies_received, responses_rejected, initiations_received, timestamps_rejected;
+	uint64_t peer_initiations_since; /* valid ones received since the last completed handshake */
+};
+
+struct peer_state {
+	enum path_state path;
+	enum tunnel_state tunnel;
+	enum peer_word word;
+	char reason[160]; /* one sentence with its evidence, "" when all is well */
+};
+
+void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint64_t now);
+
+#endif

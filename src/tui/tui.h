@@ -1,0 +1,26 @@
+/* The dashboard: a client of weir-control(7) with a curses screen. It holds no key and no privilege. */
+#ifndef WEIR_TUI_TUI_H
+#define WEIR_TUI_TUI_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+enum tui_color { TUI_COLOR_AUTO, TUI_COLOR_ALWAYS, TUI_COLOR_NEVER };
+
+struct tui_options {
+	int fd;		/* connected control socket; tui_run takes it */
+	bool readonly;	/* no key that changes anything */
+	bool ascii;	/* no UTF-8 even if the locale has it */
+	bool slow;	/* mono, ASCII, every 5 s */
+	enum tui_color color;
+	const char *settings; /* path of view.conf, NULL: none */
+};
+
+/* How the view ended. */
+enum tui_end { TUI_QUIT, TUI_ENGINE_GONE, TUI_TERMINAL_GONE, TUI_FAILED };
+
+/* Runs until the user leaves. Errors (no tty, unknown TERM) are told before the screen changes. */
+enum tui_end tui_run(const struct tui_options *o, struct error *e);
+
+#endif
