@@ -73,6 +73,9 @@ void wg_up(struct wg_device *d, struct instant now);
 void wg_down(struct wg_device *d);
 bool wg_is_up(const struct wg_device *d);
 
+/* Our address or port changed: a keepalive under each live session tells the peers (they roam on it). */
+void wg_announce(struct wg_device *d, struct instant now);
+
 /* Handshake messages and cookies (types 1 to 3), as they came; wg checks length, mac1, cookies and limits.
  * `queued` is how many more such messages wait behind this one: the measure of load. */
 void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len, const struct endpoint *from,
@@ -154,6 +157,10 @@ size_t wg_seal(const struct wg_device *d, struct aead *a, const struct wg_keypai
 /* Facts, after sending: packets and datagram bytes with this keypair; whether any carried data. */
 void wg_sent(struct wg_peer *p, struct wg_keypair *k, unsigned packets, size_t bytes, bool data, uint64_t now);
 
+/* Facts: packets that could not go for want of an endpoint; datagrams that the kernel refused. */
+void wg_no_endpoint(struct wg_peer *p);
+void wg_send_failed(struct wg_peer *p, unsigned datagrams);
+
 /* Keeps a copy of an inner packet until a session stands, and sees that a handshake starts.
  * The oldest is dropped (and counted) when the peer has STAGED_MAX or the device its byte limit. */
 void wg_stage(struct wg_peer *p, const uint8_t *packet, size_t len, uint8_t ecn, uint64_t now);
@@ -218,6 +225,12 @@ struct wg_peer_view {
 	unsigned staged;
 	const counter_t *counters; /* WG_COUNTERS entries */
 };
+
+/* Bytes of datagrams with data or keepalives, cheaply: what wg(8) shows. */
+void wg_peer_bytes(const struct wg_peer *p, uint64_t *rx, uint64_t *tx);
+
+/* Has a handshake ever been completed with it? Then its endpoint was good. */
+bool wg_peer_ever_connected(const struct wg_peer *p);
 
 void wg_peer_look(struct wg_peer *p, struct wg_peer_view *out, uint64_t now);
 

@@ -1,0 +1,146 @@
+/* The order of the rules is the order of what helps: the first that fits gives the word and the sentence. */
+#include "diagnose/state.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define SILENT_AFTER (15 * NS_PER_SEC) /* data without any answer: KEEPALIVE_TIMEOUT + REKEY_TIMEOUT */
+#define STUCK_TRIES  3		       /* initiations without an answer before a peer is called stuck */
+#define KEY_LIFE     (180 * NS_PER_SEC)
+
+const char *path_state_name(enum path_state s)
+{
+	static const char *const names[] = {"none", "checking", "up", "stale"};
+
+	return names[s];
+}
+
+const char *tunnel_state_name(enum tunnel_state s)
+{
+	static const char *const names[] = {"no-keys", "handshaking", "up", "silent", "expired"};
+
+	return names[s];
+}
+
+const char *peer_word_name(enum peer_word w)
+{
+	static const char *const names[] = {"STUCK", "WAIT", "DRAIN", "RELAY", "DIRECT", "IDLE", "DOWN"};
+
+	return names[w];
+}
+
+static bool silent(const struct peer_facts *f, uint64_t now)
+{
+	return f->unanswered_since && now > f->unanswered_since && now - f->unanswered_since >= SILENT_AFTER;
+}
+
+static enum tunnel_state derive_tunnel(const struct peer_facts *f, uint64_t now)
+{
+	if (f->keypair_usable)
+		return silent(f, now) ? TUNNEL_SILENT : TUNNEL_UP;
+	if (f->attempt)
+		return TUNNEL_HANDSHAKING;
+	return f->keys_held || (f->last_handshake && !f->draining) ? TUNNEL_EXPIRED : TUNNEL_NO_KEYS;
+}
+
+/* The path is known by what came over it: nothing of our own sending makes it up. */
+static enum path_state derive_path(const struct peer_facts *f, enum tunnel_state tunnel, uint64_t now)
+{
+	if (!f->endpoint_known)
+		return PATH_NONE;
+	if (tunnel == TUNNEL_SILENT || f->initiations_unanswered >= STUCK_TRIES)
+		return PATH_STALE;
+	if (f->last_received && now - f->last_received < KEY_LIFE)
+		return PATH_UP;
+	return f->attempt ? PATH_CHECKING : f->last_received ? PATH_UP : PATH_NONE;
+}
+
+static void age(char *out, size_t size, uint64_t ns)
+{
+	uint64_t s = ns / NS_PER_SEC;
+
+	if (s < 120)
+		snprintf(out, size, "%" PRIu64 " s", s);
+	else if (s < 7200)
+		snprintf(out, size, "%" PRIu64 " min", s / 60);
+	else
+		snprintf(out, size, "%" PRIu64 " h", s / 3600);
+}
+
+/* Why a handshake that goes unanswered may do so: what the counters leave. */
+static void explain_unanswered(char *out, size_t size, const struct peer_facts *f, uint64_t now)
+{
+	uint64_t n = f->initiations_unanswered;
+	char heard[24];
+
+	if (f->responses_rejected) {
+		snprintf(out, size, "%" PRIu64 " responses came but would not open: the preshared keys differ",
+			 f->responses_rejected);
+		return;
+	}
+	if (f->peer_initiations_since) {
+		snprintf(out, size,
+			 "%" PRIu64 " initiations unanswered, yet %" PRIu64
+			 " of theirs came in: our packets do not reach them, or theirs answer elsewhere",
+			 n, f->peer_initiations_since);
+		return;
+	}
+	if (f->last_received) {
+		age(heard, sizeof(heard), now - f->last_received);
+		snprintf(out, size, "%" PRIu64 " of %" PRIu64 " initiations unanswered, nothing heard for %s", n, n,
+			 heard);
+		return;
+	}
+	snprintf(out, size,
+		 "%" PRIu64 " of %" PRIu64 " initiations unanswered, never heard: UDP blocked, wrong endpoint, or our key "
+		 "is not known there",
+		 n, n);
+}
+
+void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint64_t now)
+{
+	char text[24];
+
+	memset(out, 0, sizeof(*out));
+	out->tunnel = derive_tunnel(f, now);
+	out->path = derive_path(f, out->tunnel, now);
+	if (!f->device_up) {
+		out->word = WORD_DOWN;
+		snprintf(out->reason, sizeof(out->reason), "the interface is down");
+	} else if (!f->has_private_key) {
+		out->word = WORD_DOWN;
+		snprintf(out->reason, sizeof(out->reason), "the interface has no private key");
+	} else if (!f->endpoint_known && f->resolve_error) {
+		out->word = WORD_WAIT;
+		snprintf(out->reason, sizeof(out->reason), "its name does not resolve: %s", f->resolve_error);
+	} else if (!f->endpoint_known && f->resolving) {
+		out->word = WORD_WAIT;
+		snprintf(out->reason, sizeof(out->reason), "its name is being resolved");
+	} else if (f->endpoint_known && f->initiations_unanswered >= STUCK_TRIES &&
+		   (f->attempt || f->given_up || out->tunnel != TUNNEL_UP)) {
+		out->word = WORD_STUCK;
+		explain_unanswered(out->reason, sizeof(out->reason), f, now);
+	} else if (f->draining) {
+		out->word = WORD_DRAIN;
+		snprintf(out->reason, sizeof(out->reason), "drained: the next packet starts a handshake");
+	} else if (out->tunnel == TUNNEL_SILENT) {
+		out->word = WORD_WAIT;
+		age(text, sizeof(text), now - f->unanswered_since);
+		snprintf(out->reason, sizeof(out->reason), "no answer to our data for %s", text);
+	} else if (out->tunnel == TUNNEL_UP) {
+		out->word = WORD_DIRECT;
+	} else if (f->attempt) {
+		out->word = WORD_WAIT;
+		snprintf(out->reason, sizeof(out->reason), "handshake under way, try %u", f->attempt);
+	} else if (!f->endpoint_known && f->staged) {
+		out->word = WORD_WAIT;
+		snprintf(out->reason, sizeof(out->reason), "%u packets wait, but no endpoint is known", f->staged);
+	} else {
+		out->word = WORD_IDLE;
+		if (!f->endpoint_known)
+			snprintf(out->reason, sizeof(out->reason), "no endpoint: the peer must come to us");
+	}
+}

@@ -1,0 +1,148 @@
+/* What the files of the engine share; no other room includes it. */
+#ifndef WEIR_ENGINE_INTERNAL_H
+#define WEIR_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/resolve.h"
+#include "engine/engine.h"
+#include "engine/worker.h"
+#include "net/netlink.h"
+#include "net/tun.h"
+#include "net/udp.h"
+
+#define TIMELINE_MAX	48 /* events kept per peer */
+#define SERVICE_BUDGET	32 /* initiations per turn of the loop: 32 take about 5 ms */
+#define HANDSHAKE_BATCH 32 /* handshake messages per turn */
+
+struct timeline_record {
+	uint64_t at_boot, at_wall, sequence;
+	const char *kind;
+	char *text; /* owned */
+	enum log_level level;
+};
+
+struct timeline {
+	struct timeline_record *ring; /* grows to TIMELINE_MAX */
+	unsigned count, room, next;
+};
+
+struct persist;
+
+struct engine_peer {
+	struct list link;
+	struct engine *engine;
+	struct wg_peer *wg;
+	char name[PEER_NAME_MAX];
+	char short_key[9];
+	enum endpoint_origin origin;
+	union address configured; /* numeric endpoint of the configuration, else AF_UNSPEC */
+	struct timeline timeline;
+
+	/* endpoint name */
+	char *host, *port;
+	struct resolve_query *query;
+	char *resolve_error;
+	unsigned resolve_tries;
+	struct heap_node resolve_due; /* in engine.names while a look-up is to come */
+	union address resolved;	      /* last answer */
+	uint64_t resolved_last;	      /* boot ns of the last answer, 0: none */
+
+	/* list word */
+	struct list watch; /* in engine.watched while the word can change by time alone */
+	enum peer_word word;
+	uint64_t word_since;
+
+	/* counters at the last completed handshake */
+	uint64_t base_handshake, base_sent, base_given_up, base_received, base_rejected, base_timestamps;
+
+	bool handshake_wanted;	  /* a new endpoint: begin in the next turn */
+	atomic_bool source_lost; /* [worker] the kernel refused its source address */
+};
+
+struct engine {
+	struct loop *loop;
+	struct engine_options options;
+	struct wg_device *wg;
+	struct tun tun;
+	struct udp udp;
+	bool udp_open, up, follow, gone;
+	uint16_t port;
+	uint32_t fwmark;
+	int mtu, ifindex;
+	uint64_t started_boot, started_wall;
+
+	struct worker *workers[UDP_SOCKETS_MAX];
+	unsigned worker_count;
+	unsigned next_ring; /* the handshake ring to serve next */
+	int wake_fd;	    /* eventfd: workers to control */
+	atomic_bool woken;
+	atomic_bool any_source_lost, tun_failed;
+	struct loop_fd *wake_watch;
+	struct loop_timer *timer; /* protocol deadline, reclaim, names, words */
+	uint64_t words_due;
+	struct heap names; /* peers by the time of their next look-up */
+	bool wanted; /* some peer has handshake_wanted */
+
+	struct list peers;
+	struct list watched;
+	size_t peer_count;
+	struct resolver *resolver;
+	struct persist *persist;
+	uint64_t persist_due;
+
+	struct netlink *netlink;
+	struct netlink_monitor *monitor;
+	struct loop_fd *monitor_watch;
+	struct loop_timer *link_timer;
+	bool link_away;	    /* the device lives in another network namespace */
+	bool sources_stale; /* our addresses or routes changed: forget sticky sources soon */
+
+	void (*on_gone)(void *arg, const char *why);
+	void *on_gone_arg;
+
+	struct engine_observer *observers;
+	struct timeline timeline;
+	uint64_t event_sequence;
+	uint64_t removed_rx, removed_tx; /* bytes of peers that are gone */
+	counter_t tun_rx_packets, tun_tx_packets, tun_write_errors;
+};
+
+/* engine.c: asks for a turn of service soon (coalesced); to be called after every change. */
+void engine_kick(struct engine *g);
+
+/* peers.c */
+struct engine_peer *peer_of(struct wg_peer *wg);
+void peer_use_endpoint(struct engine_peer *p, const union address *a, enum endpoint_origin origin);
+
+/* names.c */
+void names_forget(struct engine_peer *p);
+void names_silent(struct engine_peer *p, uint64_t now); /* the tunnel has gone silent: look again */
+uint64_t names_service(struct engine *g, uint64_t now); /* next due, 0: none */
+
+/* timeline.c */
+void timeline_wg_event(struct engine *g, struct engine_peer *p, const struct wg_event *ev);
+void timeline_clear(struct timeline *t);
+const char *peer_label(struct engine_peer *p); /* its name, or the start of its key */
+
+/* view.c */
+void word_update(struct engine_peer *p, uint64_t now);
+void words_service(struct engine *g, uint64_t now);
+
+/* persist.c: floor and endpoints in state_dir/IFACE.state, written by a thread of its own. */
+struct persist *persist_open(const char *folder, const char *ifname);
+void persist_close(struct persist *s); /* waits for the last write */
+uint64_t persist_floor(const struct persist *s);
+bool persist_endpoint(const struct persist *s, const struct key *public_key, union address *out);
+void persist_set_floor(struct persist *s, uint64_t floor_ns);
+void persist_save(struct persist *s, struct engine *g);
+
+/* link.c */
+int link_open(struct engine *g, struct error *e);
+void link_close(struct engine *g);
+
+#endif

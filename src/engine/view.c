@@ -1,0 +1,172 @@
+/* What the engine shows: copies of its state in plain structs, and the list word of each peer. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/internal.h"
+
+#define WORDS_INTERVAL NS_PER_SEC
+
+const char *endpoint_origin_name(enum endpoint_origin o)
+{
+	static const char *const names[] = {
+		[ORIGIN_NONE] = "none",	      [ORIGIN_CONFIGURED] = "configured", [ORIGIN_RESOLVED] = "resolved",
+		[ORIGIN_ROAMED] = "roamed", [ORIGIN_PERSISTED] = "persisted",
+	};
+
+	return names[o];
+}
+
+static bool usable(const struct wg_keypair_view *k, uint64_t now)
+{
+	return k->used && k->confirmed && now - k->created < 180 * NS_PER_SEC;
+}
+
+static void gather(struct engine_peer *p, const struct wg_peer_view *wg, uint64_t now, struct peer_facts *f)
+{
+	const counter_t *c = wg->counters;
+	struct endpoint e = wg_peer_endpoint(p->wg);
+
+	*f = (struct peer_facts){
+		.device_up = p->engine->up,
+		.has_private_key = wg_has_private_key(p->engine->wg),
+		.endpoint_known = endpoint_known(&e),
+		.resolving = p->host && !p->resolved_last,
+		.resolve_error = p->resolve_error,
+		.draining = wg->draining,
+		.last_handshake = wg->last_handshake_boot,
+		.last_received = wg->last_received,
+		.last_sent = wg->last_sent,
+		.unanswered_since = wg->unanswered_since,
+		.keypair_usable = usable(&wg->keypairs[WG_CURRENT], now),
+		.keys_held = wg->keypairs[WG_CURRENT].used || wg->keypairs[WG_NEXT].used ||
+			     wg->keypairs[WG_PREVIOUS].used,
+		.attempt = wg->attempt,
+		.next_retry = wg->timers[WG_TIMER_RETRY],
+		.initiations_unanswered = counter_get(&c[WG_COUNT_initiation_sent]) - p->base_sent,
+		.given_up = counter_get(&c[WG_COUNT_handshake_given_up]) - p->base_given_up,
+		.staged = wg->staged,
+		.cookies_received = counter_get(&c[WG_COUNT_cookie_received]),
+		.responses_rejected = counter_get(&c[WG_COUNT_reject_response]) - p->base_rejected,
+		.initiations_received = counter_get(&c[WG_COUNT_initiation_received]),
+		.timestamps_rejected = counter_get(&c[WG_COUNT_reject_replayed_timestamp]) - p->base_timestamps,
+		.peer_initiations_since = counter_get(&c[WG_COUNT_initiation_received]) - p->base_received,
+	};
+}
+
+/* The counts since the last handshake that worked: what a stuck peer is judged by. */
+static void rebase(struct engine_peer *p, const struct wg_peer_view *wg)
+{
+	const counter_t *c = wg->counters;
+
+	if (wg->last_handshake_boot == p->base_handshake)
+		return;
+	p->base_handshake = wg->last_handshake_boot;
+	p->base_sent = counter_get(&c[WG_COUNT_initiation_sent]);
+	p->base_given_up = counter_get(&c[WG_COUNT_handshake_given_up]);
+	p->base_received = counter_get(&c[WG_COUNT_initiation_received]);
+	p->base_rejected = counter_get(&c[WG_COUNT_reject_response]);
+	p->base_timestamps = counter_get(&c[WG_COUNT_reject_replayed_timestamp]);
+}
+
+static void look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_state *state, uint64_t now)
+{
+	struct peer_facts facts;
+
+	wg_peer_look(p->wg, wg, now);
+	rebase(p, wg);
+	gather(p, wg, now, &facts);
+	peer_state_derive(state, &facts, now);
+}
+
+/* Words that time alone can change are looked at each second until they settle. */
+static bool settled(const struct peer_state *s)
+{
+	return s->word != WORD_STUCK && s->word != WORD_WAIT && s->word != WORD_DRAIN &&
+	       s->tunnel != TUNNEL_HANDSHAKING && s->tunnel != TUNNEL_SILENT;
+}
+
+void word_update(struct engine_peer *p, uint64_t now)
+{
+	struct engine *g = p->engine;
+	struct wg_peer_view wg;
+	struct peer_state s;
+
+	look(p, &wg, &s, now);
+	if (settled(&s)) {
+		list_remove(&p->watch);
+	} else if (list_empty(&p->watch)) {
+		list_append(&g->watched, &p->watch);
+		if (!g->words_due) {
+			g->words_due = now + WORDS_INTERVAL;
+			engine_kick(g);
+		}
+	}
+	if (s.word == p->word)
+		return;
+	p->word_since = now;
+	engine_note(g, p, s.word == WORD_STUCK ? LOG_ERROR : LOG_INFO, "state", "%s to %s%s%s", peer_word_name(p->word),
+		    peer_word_name(s.word), *s.reason ? ": " : "", s.reason);
+	p->word = s.word;
+}
+
+void words_service(struct engine *g, uint64_t now)
+{
+	list_for_each_safe (pos, &g->watched)
+		word_update(container_of(pos, struct engine_peer, watch), now);
+	g->words_due = list_empty(&g->watched) ? 0 : now + WORDS_INTERVAL;
+}
+
+void engine_look_peer(struct engine_peer *p, struct engine_peer_view *out)
+{
+	uint64_t now = clock_boot_ns();
+
+	memset(out, 0, sizeof(*out));
+	look(p, &out->wg, &out->state, now);
+	if (out->state.word != p->word)
+		word_update(p, now);
+	wg_peer_public_key(p->wg, &out->public_key);
+	out->name = p->name;
+	out->has_psk = wg_peer_has_psk(p->wg);
+	out->keepalive = wg_peer_keepalive(p->wg);
+	out->used = wg_peer_endpoint(p->wg);
+	out->endpoint = out->used.remote;
+	out->origin = endpoint_known(&out->used) ? p->origin : ORIGIN_NONE;
+	out->host = p->host;
+	out->port = p->port;
+	out->resolve_error = p->resolve_error;
+	out->state_since = p->word_since;
+	out->initiations_unanswered = counter_get(&out->wg.counters[WG_COUNT_initiation_sent]) - p->base_sent;
+}
+
+void engine_look(struct engine *g, struct engine_view *out)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->ifname, g->tun.name, sizeof(out->ifname));
+	out->up = g->up;
+	out->started_boot = g->started_boot;
+	out->started_wall = g->started_wall;
+	out->listen_port = engine_listen_port(g);
+	out->fwmark = g->fwmark;
+	out->mtu = g->mtu;
+	out->workers = g->worker_count;
+	out->aead = aead_name(g->workers[0]->aead);
+	out->tun_vnet = g->tun.vnet_hdr;
+	out->tun_tso = g->tun.tso;
+	out->tun_uso = g->tun.uso;
+	out->udp_gso = g->up && g->udp.gso;
+	out->udp_gro = g->up && g->udp.gro;
+	out->under_load = wg_under_load(g->wg, clock_boot_ns());
+	out->rx_bytes = g->removed_rx;
+	out->tx_bytes = g->removed_tx;
+	for (struct engine_peer *p = engine_first_peer(g); p; p = engine_next_peer(p)) {
+		uint64_t rx, tx;
+
+		wg_peer_bytes(p->wg, &rx, &tx);
+		out->rx_bytes += rx;
+		out->tx_bytes += tx;
+	}
+	out->tun_rx_packets = counter_get(&g->tun_rx_packets);
+	out->tun_tx_packets = counter_get(&g->tun_tx_packets);
+	out->tun_write_errors = counter_get(&g->tun_write_errors);
+	out->counters = wg_device_counters(g->wg);
+}
