@@ -1,4 +1,5 @@
 /* What happened, in words: a small ring per peer and one for the device, told to observers as it happens. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
