@@ -1,0 +1,210 @@
+/* Words and reasons from numbers: each case is a peer as an engineer meets it. */
+#include "tests/unit/test.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "diagnose/state.h"
+
+#define NOW (1000 * NS_PER_SEC)
+
+static struct peer_facts healthy(void)
+{
+	return (struct peer_facts){
+		.device_up = true,
+		.has_private_key = true,
+		.endpoint_known = true,
+		.last_handshake = NOW - 30 * NS_PER_SEC,
+		.last_received = NOW - NS_PER_SEC,
+		.last_sent = NOW - NS_PER_SEC,
+		.keypair_usable = true,
+		.keys_held = true,
+	};
+}
+
+static struct peer_state derive(const struct peer_facts *f)
+{
+	struct peer_state s;
+
+	peer_state_derive(&s, f, NOW);
+	return s;
+}
+
+static void healthy_has_no_reason(void **state)
+{
+	struct peer_facts f = healthy();
+	struct peer_state s = derive(&f);
+
+	(void)state;
+	assert_int_equal(s.word, WORD_DIRECT);
+	assert_int_equal(s.path, PATH_UP);
+	assert_int_equal(s.tunnel, TUNNEL_UP);
+	assert_string_equal(s.reason, "");
+}
+
+/* ICE or UDP alive is not tunnel alive: only what came in counts. */
+static void own_sending_never_makes_it_up(void **state)
+{
+	struct peer_facts f = healthy();
+	struct peer_state s;
+
+	(void)state;
+	f.keypair_usable = f.keys_held = false;
+	f.last_handshake = f.last_received = 0;
+	f.last_sent = NOW;
+	f.attempt = 1;
+	s = derive(&f);
+	assert_int_equal(s.tunnel, TUNNEL_HANDSHAKING);
+	assert_int_equal(s.path, PATH_CHECKING);
+	assert_int_equal(s.word, WORD_WAIT);
+}
+
+static void silent_for_15_seconds(void **state)
+{
+	struct peer_facts f = healthy();
+	struct peer_state s;
+
+	(void)state;
+	f.unanswered_since = NOW - 14 * NS_PER_SEC;
+	assert_int_equal(derive(&f).word, WORD_DIRECT);
+	f.unanswered_since = NOW - 15 * NS_PER_SEC;
+	s = derive(&f);
+	assert_int_equal(s.tunnel, TUNNEL_SILENT);
+	assert_int_equal(s.path, PATH_STALE);
+	assert_int_equal(s.word, WORD_WAIT);
+	assert_non_null(strstr(s.reason, "15 s"));
+}
+
+static void stuck_says_how_many(void **state)
+{
+	struct peer_facts f = healthy();
+	struct peer_state s;
+
+	(void)state;
+	f.keypair_usable = false;
+	f.attempt = 7;
+	f.initiations_unanswered = 27;
+	s = derive(&f);
+	assert_int_equal(s.word, WORD_STUCK);
+	assert_non_null(strstr(s.reason, "27 of 27"));
+	f.initiations_unanswered = 2;
+	f.attempt = 2;
+	assert_int_equal(derive(&f).word, WORD_WAIT);
+}
+
+static void stuck_names_the_preshared_key(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.keypair_usable = false;
+	f.attempt = 4;
+	f.initiations_unanswered = 4;
+	f.responses_rejected = 4;
+	assert_non_null(strstr(derive(&f).reason, "preshared"));
+}
+
+static void one_way_is_told_apart(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.keypair_usable = false;
+	f.attempt = 4;
+	f.initiations_unanswered = 4;
+	f.peer_initiations_since = 3;
+	assert_non_null(strstr(derive(&f).reason, "do not reach them"));
+}
+
+/* A rekey that is refused while the old key still works is stuck already: in a minute it would be down. */
+static void failing_rekey_under_a_live_key(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.attempt = 4;
+	f.initiations_unanswered = 4;
+	assert_int_equal(derive(&f).word, WORD_STUCK);
+	assert_int_equal(derive(&f).tunnel, TUNNEL_UP);
+}
+
+static void drain_until_the_next_handshake(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.keypair_usable = f.keys_held = false;
+	f.draining = true;
+	assert_int_equal(derive(&f).word, WORD_DRAIN);
+	assert_int_equal(derive(&f).tunnel, TUNNEL_NO_KEYS);
+	f.draining = false;
+	f.keypair_usable = f.keys_held = true;
+	assert_int_equal(derive(&f).word, WORD_DIRECT);
+}
+
+static void names_and_missing_endpoints(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.keypair_usable = f.keys_held = false;
+	f.last_handshake = f.last_received = 0;
+	f.endpoint_known = false;
+	assert_int_equal(derive(&f).word, WORD_IDLE);
+	assert_non_null(strstr(derive(&f).reason, "come to us"));
+	f.resolving = true;
+	assert_int_equal(derive(&f).word, WORD_WAIT);
+	f.resolve_error = "Name or service not known";
+	assert_non_null(strstr(derive(&f).reason, "Name or service not known"));
+	f.resolving = false;
+	f.resolve_error = NULL;
+	f.staged = 3;
+	assert_non_null(strstr(derive(&f).reason, "3 packets"));
+}
+
+static void down_beats_everything(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.initiations_unanswered = 50;
+	f.attempt = 5;
+	f.device_up = false;
+	assert_int_equal(derive(&f).word, WORD_DOWN);
+	f.device_up = true;
+	f.has_private_key = false;
+	assert_int_equal(derive(&f).word, WORD_DOWN);
+	assert_non_null(strstr(derive(&f).reason, "private key"));
+}
+
+static void idle_after_expiry(void **state)
+{
+	struct peer_facts f = healthy();
+	struct peer_state s;
+
+	(void)state;
+	f.keypair_usable = false;
+	f.last_handshake = f.last_received = NOW - 300 * NS_PER_SEC;
+	s = derive(&f);
+	assert_int_equal(s.word, WORD_IDLE);
+	assert_int_equal(s.tunnel, TUNNEL_EXPIRED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(healthy_has_no_reason),
+		cmocka_unit_test(own_sending_never_makes_it_up),
+		cmocka_unit_test(silent_for_15_seconds),
+		cmocka_unit_test(stuck_says_how_many),
+		cmocka_unit_test(stuck_names_the_preshared_key),
+		cmocka_unit_test(one_way_is_told_apart),
+		cmocka_unit_test(failing_rekey_under_a_live_key),
+		cmocka_unit_test(drain_until_the_next_handshake),
+		cmocka_unit_test(names_and_missing_endpoints),
+		cmocka_unit_test(down_beats_everything),
+		cmocka_unit_test(idle_after_expiry),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
