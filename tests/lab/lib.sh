@@ -1,0 +1,151 @@
+# The lab: hosts are network namespaces, cables are veth pairs, and all of it (namespaces, processes, /run) lives inside
+# private namespaces that end with the test. So two runs never meet, nothing stays behind, and root is not needed where
+# user namespaces are allowed. Source this first:
+#
+#   . "$(dirname "$0")/lib.sh"
+#
+# After that the script runs inside. Names: host NAME; on NAME COMMAND...; weir_start NAME CONF...; until_true SECONDS COMMAND.
+# A test prints "ok - ..." lines and ends with exit 0; fail ends it with the logs of all hosts.
+
+set -eu
+
+: "${LAB_BUILD:=$PWD}" # where weir and weir-wg were built
+weir=$LAB_BUILD/weir
+weir_wg=$LAB_BUILD/weir-wg
+
+if [ "${LAB_INSIDE:-}" != 1 ]; then
+	if [ "${WEIR_LAB:-1}" = 0 ]; then
+		echo "skipped: WEIR_LAB=0"
+		exit 77
+	fi
+	user=
+	[ "$(id -u)" = 0 ] || user="--user --map-root-user"
+	# shellcheck disable=SC2086 # options, word by word
+	if ! unshare $user --net --mount --pid --fork true 2>/dev/null || [ ! -c /dev/net/tun ]; then
+		echo "skipped: namespaces or /dev/net/tun are not available"
+		exit 77
+	fi
+	export LAB_INSIDE=1 LAB_BUILD
+	# shellcheck disable=SC2086
+	exec unshare $user --net --mount --pid --fork --kill-child --mount-proc -- sh "$0" "$@"
+fi
+
+lab_tests=0
+lab=/run/lab
+
+# The private /run of this test: network namespaces, sockets, logs and configurations.
+mount -t tmpfs tmpfs /run
+mkdir -p /run/netns /run/wireguard $lab
+ip link set lo up
+
+say() {
+	lab_tests=$((lab_tests + 1))
+	echo "ok $lab_tests - $*"
+}
+
+fail() {
+	echo "FAILED: $*" >&2
+	for log in $lab/*/log*; do
+		[ -s "$log" ] || continue
+		echo "--- $log" >&2
+		tail -n 40 "$log" >&2
+	done
+	exit 1
+}
+
+# until_true SECONDS COMMAND...: waits for a condition, not for a time. The limit is generous: machines may be slow.
+until_true() {
+	until_end=$(($(date +%s) + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(date +%s)" -lt "$until_end" ] || return 1
+		sleep 0.05
+	done
+}
+
+host() {
+	for host_name in "$@"; do
+		ip netns add "$host_name"
+		ip -n "$host_name" link set lo up
+		mkdir -p "$lab/$host_name/state"
+	done
+}
+
+on() {
+	on_host=$1
+	shift
+	ip netns exec "$on_host" "$@"
+}
+
+# cable A ADDRESS B ADDRESS: a wire between two hosts, named after the other end.
+cable() {
+	ip -n "$1" link add "to-$3" type veth peer name "to-$1" netns "$3"
+	ip -n "$1" addr add "$2" dev "to-$3" nodad
+	ip -n "$3" addr add "$4" dev "to-$1" nodad
+	ip -n "$1" link set "to-$3" up
+	ip -n "$3" link set "to-$1" up
+}
+
+# Makes $lab/HOST/key and $lab/HOST/pub once.
+keys() {
+	for keys_host in "$@"; do
+		[ -f "$lab/$keys_host/key" ] && continue
+		(umask 077 && wg genkey >"$lab/$keys_host/key")
+		wg pubkey <"$lab/$keys_host/key" >"$lab/$keys_host/pub"
+	done
+}
+
+# weir_start HOST CONF [options]: a daemon; its pid is in $lab/HOST/pid, its log in $lab/HOST/log.
+weir_start() {
+	ws_host=$1
+	ws_conf=$2
+	shift 2
+	on "$ws_host" "$weir" --headless "$ws_conf" --run-dir "$lab/$ws_host" --state-dir "$lab/$ws_host/state" \
+		--log-level debug "$@" >>"$lab/$ws_host/log" 2>&1 &
+	echo $! >"$lab/$ws_host/pid"
+}
+
+# The command line against a host's engine: weir_on HOST status...
+weir_on() {
+	wo_host=$1
+	shift
+	on "$wo_host" "$weir" "$@" --run-dir "$lab/$wo_host"
+}
+
+# uapi_start HOST IFACE [environment]: weir-wg in the foreground, sockets in /run/wireguard.
+uapi_start() {
+	us_host=$1
+	us_if=$2
+	on "$us_host" env LOG_LEVEL=verbose "$weir_wg" -f "$us_if" >>"$lab/$us_host/log" 2>&1 &
+	echo $! >"$lab/$us_host/pid.$us_if"
+	until_true 20 test -S "/run/wireguard/$us_if.sock" || fail "$us_if on $us_host did not start"
+}
+
+# wireguard-go in the foreground, the other implementation.
+go_start() {
+	gs_host=$1
+	gs_if=$2
+	on "$gs_host" env LOG_LEVEL=verbose WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1 \
+		wireguard-go -f "$gs_if" >>"$lab/$gs_host/log" 2>&1 &
+	echo $! >"$lab/$gs_host/pid.$gs_if"
+	until_true 20 test -S "/run/wireguard/$gs_if.sock" || fail "wireguard-go on $gs_host did not start"
+}
+
+need() {
+	for need_command in "$@"; do
+		command -v "$need_command" >/dev/null || {
+			echo "skipped: $need_command is not installed"
+			exit 77
+		}
+	done
+}
+
+# pings HOST ADDRESS [COUNT]: every one must be answered.
+pings() {
+	on "$1" ping -q -n -c "${3:-3}" -i 0.05 -W 2 "$2" >/dev/null
+}
+
+# Milliseconds since some start, for outages that are measured.
+milliseconds() {
+	echo $(($(date +%s%N) / 1000000))
+}
