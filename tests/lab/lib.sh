@@ -80,8 +80,8 @@ on() {
 # cable A ADDRESS B ADDRESS: a wire between two hosts, named after the other end.
 cable() {
 	ip -n "$1" link add "to-$3" type veth peer name "to-$1" netns "$3"
-	ip -n "$1" addr add "$2" dev "to-$3" nodad
-	ip -n "$3" addr add "$4" dev "to-$1" nodad
+	ip -n "$1" addr add "$2" dev "to-$3"
+	ip -n "$3" addr add "$4" dev "to-$1"
 	ip -n "$1" link set "to-$3" up
 	ip -n "$3" link set "to-$1" up
 }
