@@ -100,7 +100,8 @@ weir_start() {
 	ws_host=$1
 	ws_conf=$2
 	shift 2
-	on "$ws_host" "$weir" --headless "$ws_conf" --run-dir "$lab/$ws_host" --state-dir "$lab/$ws_host/state" \
+	# Not by `on`: a function in the background is a shell of its own, and $! would be its pid.
+	ip netns exec "$ws_host" "$weir" --headless "$ws_conf" --run-dir "$lab/$ws_host" --state-dir "$lab/$ws_host/state" \
 		--log-level debug "$@" >>"$lab/$ws_host/log" 2>&1 &
 	echo $! >"$lab/$ws_host/pid"
 }
@@ -116,7 +117,7 @@ weir_on() {
 uapi_start() {
 	us_host=$1
 	us_if=$2
-	on "$us_host" env LOG_LEVEL=verbose "$weir_wg" -f "$us_if" >>"$lab/$us_host/log" 2>&1 &
+	ip netns exec "$us_host" env LOG_LEVEL=verbose "$weir_wg" -f "$us_if" >>"$lab/$us_host/log" 2>&1 &
 	echo $! >"$lab/$us_host/pid.$us_if"
 	until_true 20 test -S "/run/wireguard/$us_if.sock" || fail "$us_if on $us_host did not start"
 }
@@ -125,7 +126,7 @@ uapi_start() {
 go_start() {
 	gs_host=$1
 	gs_if=$2
-	on "$gs_host" env LOG_LEVEL=verbose WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1 \
+	ip netns exec "$gs_host" env LOG_LEVEL=verbose WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1 \
 		wireguard-go -f "$gs_if" >>"$lab/$gs_host/log" 2>&1 &
 	echo $! >"$lab/$gs_host/pid.$gs_if"
 	until_true 20 test -S "/run/wireguard/$gs_if.sock" || fail "wireguard-go on $gs_host did not start"
