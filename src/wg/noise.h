@@ -11,6 +11,9 @@
  * that runs. An initiation that is accepted replaces whatever ran, also an initiation of our own. Everything
  * secret that is not in the structs is wiped before a function returns.
  *
+ * local_index is only kept here: before a function that sets another one or forgets it, take it out of your table of
+ * indices. Consuming an initiation keeps it, so that this can be done when the response is made.
+ *
  * Messages are in wire order, the struct must be aligned: copy datagrams into one.
  */
 #ifndef WEIR_WG_NOISE_H
@@ -93,7 +96,7 @@ void noise_set_identity(struct noise_identity *id, const struct key *private_key
 void noise_init(struct handshake *h, const struct noise_identity *id, const struct key *remote_static);
 
 /* After our identity changed: static_static anew, and a handshake that runs is forgotten. */
-void noise_rekey(struct handshake *h, const struct noise_identity *id);
+void noise_change_identity(struct handshake *h, const struct noise_identity *id);
 
 /* Forgets the handshake that runs (ephemerals, hashes, indices), not the peer, its psk and its timestamps. */
 void noise_clear(struct handshake *h);
