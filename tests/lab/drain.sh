@@ -1,0 +1,56 @@
+#!/bin/sh
+# Drain: the next packet in either direction starts a handshake at once. By command, signal and UAPI; the time from the
+# drain to the next answer is printed.
+. "$(dirname "$0")/lib.sh"
+need wg ping ip
+
+host left right
+cable left 192.0.2.1/24 right 192.0.2.2/24
+keys left right
+for side in left right; do
+	other=right n=1 m=2
+	[ $side = right ] && other=left n=2 m=1
+	cat >$lab/$side/wg0.conf <<CONF
+[Interface]
+PrivateKey = $(cat $lab/$side/key)
+ListenPort = 51820
+Address = 10.9.0.$n/24
+[Peer]
+Name = $other
+PublicKey = $(cat $lab/$other/pub)
+Endpoint = 192.0.2.$m:51820
+AllowedIPs = 10.9.0.$m/32
+CONF
+	chmod 600 $lab/$side/wg0.conf
+	weir_start $side $lab/$side/wg0.conf
+done
+until_true 20 pings left 10.9.0.2 1 || fail "no tunnel"
+
+handshakes() {
+	weir_on left status wg0 --json | jq '.peers[0].counters.handshake_done'
+}
+
+drained() { # WHAT COMMAND...: after it one ping each way must be answered under a new key
+	what=$1
+	shift
+	before=$(handshakes)
+	"$@" || fail "$what failed"
+	start=$(milliseconds)
+	pings left 10.9.0.2 1 || fail "$what: the next packet is lost"
+	ms=$(($(milliseconds) - start))
+	[ "$(handshakes)" -gt "$before" ] || fail "$what: no new handshake"
+	say "$what: answered $ms ms after it, under a new key"
+}
+
+drained "drain of one peer" weir_on left drain right -i wg0
+drained "drain of all" weir_on left drain all -i wg0
+drained "SIGUSR1" kill -USR1 "$(cat $lab/left/pid)"
+
+# The other direction: they do not know that our keys are gone, and send.
+weir_on left drain all -i wg0
+pings right 10.9.0.1 1 || fail "drained side cannot be reached"
+say "a packet of the other side brings the tunnel back as well"
+
+weir_on left drain nobody -i wg0 2>$lab/err && fail "drain of an unknown peer succeeds"
+grep -q nobody $lab/err || fail "the error does not name the peer: $(cat $lab/err)"
+say "an unknown peer is an error that names it"
