@@ -55,7 +55,7 @@ struct log_limit {
 };
 bool log_allowed(struct log_limit *state, uint64_t now_ns, uint64_t interval_ns, unsigned burst);
 
-/* Copies src into dst (size bytes) with control and non-ASCII-unsafe bytes shown as \xNN. */
+/* Copies src into dst (size bytes), all but printable ASCII shown as \xNN; never ends inside such a group. */
 void log_visible(char *dst, size_t size, const char *src, size_t len);
 
 #endif

@@ -15,7 +15,7 @@ struct loop_timer;
 enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
 
 struct loop *loop_new(void);
-void loop_free(struct loop *loop);
+void loop_free(struct loop *loop); /* watches and timers go first; posts that did not run are dropped */
 
 /* Dispatches until loop_quit. */
 void loop_run(struct loop *loop);
@@ -30,7 +30,7 @@ struct loop_fd *loop_fd_add(struct loop *loop, int fd, unsigned events,
 void loop_fd_want(struct loop_fd *watch, unsigned events);
 void loop_fd_remove(struct loop_fd *watch); /* NULL is allowed; safe inside its own callback */
 
-/* One-shot timer on boot time. Setting it again moves it; a deadline in the past fires at once; 0 stops it. */
+/* One-shot timer on boot time. Setting it again moves it; a past deadline fires at once; 0 stops it. */
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fn)(void *arg), void *arg);
 void loop_timer_set(struct loop_timer *timer, uint64_t deadline_boot_ns);
 void loop_timer_free(struct loop_timer *timer);

@@ -14,10 +14,12 @@ void resolver_free(struct resolver *r); /* outstanding queries are cancelled */
 
 /*
  * Asks for host:port. fn gets the first address in the system's order of preference, or a NULL address with
- * gai_error (an EAI_* value). The handle is valid until fn was called or resolve_cancel.
+ * gai_error (an EAI_* value).
+ * The handle is valid until fn returns or resolve_cancel. fn may free the resolver.
  */
 struct resolve_query *resolve_start(struct resolver *r, const char *host, const char *port,
-				    void (*fn)(void *arg, const union address *found, int gai_error), void *arg);
+				    void (*fn)(void *arg, const union address *found, int gai_error),
+				    void *arg);
 void resolve_cancel(struct resolve_query *q);
 
 #endif

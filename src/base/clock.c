@@ -1,0 +1,28 @@
+#include "base/clock.h"
+
+#include <time.h>
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts); /* cannot fail for the two clocks used here */
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t clock_boot_ns(void)
+{
+	uint64_t ns = read_clock(CLOCK_BOOTTIME);
+
+	return ns ? ns : 1;
+}
+
+uint64_t clock_wall_ns(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+struct instant clock_now(void)
+{
+	return (struct instant){.boot = clock_boot_ns(), .wall = clock_wall_ns()};
+}
