@@ -1,0 +1,135 @@
+/* What the files of the control socket share; no other room includes it. */
+#ifndef WEIR_CONTROL_INTERNAL_H
+#define WEIR_CONTROL_INTERNAL_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "base/strbuf.h"
+#include "control/changes.h"
+#include "control/control.h"
+#include "control/json_writer.h"
+#include "control/snapshot.h"
+#include "control/socket.h"
+
+#define CLIENTS_MAX  64
+#define REQUEST_MAX  (1u << 20)	     /* longest request line */
+#define OUT_MAX	     (4u << 20)	     /* unread output beyond which notifications are dropped */
+#define OUT_CHUNK    (128u << 10)    /* a streamed line grows to this, then waits for the socket */
+#define OUT_BACKLOG  (256u << 10)    /* unread output beyond which no request is read */
+#define TURN_TIME    (2 * NS_PER_MS) /* of one client, in one turn of the loop */
+#define SNAPSHOT_GAP (100 * NS_PER_MS)
+
+/* A line with many peers in it, written as the client reads it. */
+struct stream {
+	bool active;
+	bool compare; /* tell `changes` what was sent */
+	struct key *keys;
+	size_t count, next;
+	bool comma;
+	const char *end;
+};
+
+/* An action on many peers, some per turn: each handshake costs a tenth of a millisecond. */
+struct job {
+	int (*act)(struct engine_peer *p, const char *who, struct error *e); /* NULL: no job */
+	char *id;
+	struct key *keys;
+	size_t count, next, done;
+	struct strbuf failed; /* elements of the array */
+	size_t failed_count;
+};
+
+struct subscription {
+	bool on, log;
+	bool fresh; /* the next snapshot is a full one */
+	enum log_level level;
+	uint64_t interval; /* ns */
+	uint64_t due;	   /* boot ns of the next snapshot */
+	uint64_t regular;  /* boot ns of the next one by interval */
+	uint64_t last;	   /* boot ns of the last one */
+	uint64_t version;  /* what it has of `changes` */
+	uint64_t log_next; /* sequence */
+};
+
+struct control_client {
+	struct list link;
+	struct control *control;
+	int fd;
+	struct loop_fd *watch;
+	struct loop_timer *more;
+	bool soon; /* `more` is set */
+	bool readonly, view;
+	bool ended;   /* no more requests will come */
+	bool closing; /* to be freed once its output is gone */
+	bool unheard; /* nobody reads any more: output is thrown away */
+	char who[24]; /* for the timeline: "uid 1000" */
+	struct strbuf in;
+	size_t in_scanned; /* no newline before this */
+	struct strbuf out;
+	size_t out_start;
+	struct strbuf later; /* whole lines that wait for the streamed one to end */
+	uint64_t dropped;
+	struct stream stream;
+	struct job job;
+	struct subscription subscription;
+};
+
+struct control {
+	struct engine *engine;
+	struct control_ops ops;
+	struct listener *listener;
+	struct list clients;
+	unsigned client_count, subscriber_count;
+	char hostname[65];
+	struct time_base time_base;
+	struct allowed_list allowed;
+	struct engine_observer observer;
+	struct changes *changes; /* while there are subscribers */
+	struct loop_timer *tick;
+	struct loop_timer *down; /* ops.down is called from here, after the reply went out */
+	bool down_drain;
+	int log_fd; /* eventfd: there are new log lines */
+	struct loop_fd *log_watch;
+	atomic_bool log_told;
+};
+
+/* ---- control.c ---- */
+
+/* Does what a client waits for: requests, the streamed line, the socket. Frees it when it is at its end. */
+void client_turn(struct control_client *c);
+void client_turn_soon(struct control_client *c);
+
+/* ---- output.c ---- */
+
+size_t output_unread(const struct control_client *c);
+void output_reply(struct control_client *c, const char *line, size_t len);
+/* A notification: dropped and counted when the client does not read. */
+void output_notify(struct control_client *c, const char *line, size_t len);
+/* Begins a streamed line: head, then an object per key, then end. keys is consumed. */
+void output_stream(struct control_client *c, const struct strbuf *head, struct key *keys, size_t count,
+		   const char *end, bool compare);
+void output_continue(struct control_client *c); /* writes on at the streamed line, up to a chunk */
+void output_flush(struct control_client *c);	/* to the socket, as much as it takes */
+void output_clear(struct control_client *c);
+
+/* ---- methods.c ---- */
+
+void methods_line(struct control_client *c, char *line, size_t len);
+void methods_job(struct control_client *c); /* some more of it */
+void job_clear(struct job *j);
+void control_device(struct control *c, struct writer *w, uint64_t dropped); /* members of a snapshot */
+struct key *control_keys(struct engine *g, size_t *count);		    /* of all peers; caller frees */
+void control_peer(struct control *c, struct writer *w, struct engine_peer *p, size_t max_allowed);
+
+/* ---- subscribe.c ---- */
+
+void subscription_start(struct control_client *c);
+void subscription_stop(struct control_client *c);
+void subscriptions_soon(struct control *c); /* an immediate snapshot for everyone */
+int subscriptions_open(struct control *c, struct error *e);
+void subscriptions_close(struct control *c);
+
+#endif

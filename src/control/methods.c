@@ -1,0 +1,560 @@
+/* Requests: one row per method. Each handler answers exactly once, at once or when its job is done. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "control/internal.h"
+
+#define TIMELINE_REPLY_MAX 64
+#define FAILED_MAX	   256 /* failures named in a reply; the rest are counted only */
+
+struct request {
+	struct control_client *client;
+	json_t *params; /* borrowed, an object or NULL */
+	char *id;	/* JSON text; handlers may take it and leave NULL */
+};
+
+/* ---- replies ---- */
+
+static void reply_open(struct writer *w, struct strbuf *to, const char *id)
+{
+	w->to = to;
+	w->comma = false;
+	strbuf_append(to, "{\"id\":", 6);
+	strbuf_append(to, id, strlen(id));
+	strbuf_append(to, ",\"result\":", 10);
+}
+
+static void reply_close(struct control_client *c, struct strbuf *line)
+{
+	strbuf_append(line, "}", 1);
+	output_reply(c, line->text, line->len);
+	strbuf_clear(line);
+}
+
+static void reply_empty(struct request *r)
+{
+	struct strbuf line = {0};
+	struct writer w;
+
+	reply_open(&w, &line, r->id);
+	strbuf_append(&line, "{}", 2);
+	reply_close(r->client, &line);
+}
+
+/* messages: the lines of the text one by one, for errors of a configuration. */
+static void reply_error(struct request *r, const char *code, const char *message, bool messages)
+{
+	struct strbuf line = {0};
+	struct writer w = {.to = &line};
+
+	strbuf_append(&line, "{\"id\":", 6);
+	strbuf_append(&line, r->id, strlen(r->id));
+	strbuf_append(&line, ",\"error\":", 9);
+	writer_open(&w, '{');
+	member_text(&w, "code", code);
+	member_text(&w, "message", message);
+	if (messages) {
+		char *copy = xstrdup(message), *save = NULL;
+
+		writer_name(&w, "messages");
+		writer_open(&w, '[');
+		for (char *m = strtok_r(copy, "\n", &save); m; m = strtok_r(NULL, "\n", &save))
+			writer_text(&w, m);
+		writer_close(&w, ']');
+		free(copy);
+	}
+	writer_close(&w, '}');
+	reply_close(r->client, &line);
+}
+
+static void reply_bad(struct request *r, const char *message)
+{
+	reply_error(r, "bad-request", message, false);
+}
+
+/* ---- parameters: absent ones keep the default; false after an answer was given ---- */
+
+static bool param_flag(struct request *r, const char *name, bool *out)
+{
+	json_t *v = json_object_get(r->params, name);
+
+	if (v && !json_is_boolean(v)) {
+		char *m = xasprintf("parameter \"%s\" must be true or false", name);
+
+		reply_bad(r, m);
+		free(m);
+		return false;
+	}
+	if (v)
+		*out = json_boolean_value(v);
+	return true;
+}
+
+static bool param_number(struct request *r, const char *name, double low, double high, double *out)
+{
+	json_t *v = json_object_get(r->params, name);
+
+	if (!v)
+		return true;
+	if (!json_is_number(v) || !(json_number_value(v) >= low && json_number_value(v) <= high)) {
+		char *m = xasprintf("parameter \"%s\" must be a number from %g to %g", name, low, high);
+
+		reply_bad(r, m);
+		free(m);
+		return false;
+	}
+	*out = json_number_value(v);
+	return true;
+}
+
+static bool param_level(struct request *r, const char *name, enum log_level *out)
+{
+	json_t *v = json_object_get(r->params, name);
+
+	if (!v)
+		return true;
+	if (!json_is_string(v) || !log_level_parse(json_string_value(v), out)) {
+		char *m = xasprintf("parameter \"%s\" must be error, warn, notice, info or debug", name);
+
+		reply_bad(r, m);
+		free(m);
+		return false;
+	}
+	return true;
+}
+
+/* *p NULL with true: "all", where that is allowed. */
+static bool param_peer(struct request *r, bool or_all, struct engine_peer **p)
+{
+	const char *text = json_string_value(json_object_get(r->params, "peer"));
+	struct error e = {0};
+	int n;
+
+	*p = NULL;
+	if (!text) {
+		reply_bad(r,
+			  or_all ? "parameter \"peer\" must be a key, a name, the start of a key, or \"all\""
+				 : "parameter \"peer\" must be a key, a name or the start of a key");
+		return false;
+	}
+	if (or_all && !strcmp(text, "all"))
+		return true;
+	n = engine_pick_peer(r->client->control->engine, text, p, &e);
+	if (!n)
+		return true;
+	reply_error(r, n == -ENOENT ? "not-found" : n == -ENOTUNIQ ? "ambiguous" : "failed", e.text, false);
+	return false;
+}
+
+/* ---- looking ---- */
+
+void control_device(struct control *c, struct writer *w, uint64_t dropped)
+{
+	struct snapshot_host host = {.hostname = c->hostname, .now = clock_now(), .dropped = dropped};
+	struct wg_device *wg = engine_wg(c->engine);
+	struct engine_view view;
+	struct key public_key;
+
+	if (time_base_follow(&c->time_base, host.now) && c->changes)
+		changes_all_touched(c->changes);
+	engine_look(c->engine, &view);
+	wg_get_public_key(wg, &public_key);
+	snapshot_device(w, &view, wg_has_private_key(wg) ? &public_key : NULL, &c->time_base, &host);
+}
+
+void control_peer(struct control *c, struct writer *w, struct engine_peer *p, size_t max_allowed)
+{
+	struct engine_peer_view view;
+
+	engine_look_peer(p, &view);
+	allowed_list_take(&c->allowed, engine_peer_wg(p));
+	snapshot_peer(w, &view, &c->allowed, max_allowed, &c->time_base);
+}
+
+struct key *control_keys(struct engine *g, size_t *count)
+{
+	struct key *keys = xmalloc((engine_peer_count(g) + 1) * sizeof(*keys));
+
+	*count = 0;
+	for (struct engine_peer *p = engine_first_peer(g); p; p = engine_next_peer(p))
+		wg_peer_public_key(engine_peer_wg(p), &keys[(*count)++]);
+	return keys;
+}
+
+static void method_status(struct request *r)
+{
+	struct control *control = r->client->control;
+	struct strbuf line = {0};
+	struct writer w;
+	struct key *keys;
+	bool peers = true;
+	size_t count;
+
+	if (!param_flag(r, "peers", &peers))
+		return;
+	reply_open(&w, &line, r->id);
+	writer_open(&w, '{');
+	control_device(control, &w, r->client->dropped);
+	if (!peers) {
+		writer_close(&w, '}');
+		reply_close(r->client, &line);
+		return;
+	}
+	writer_name(&w, "peers");
+	writer_open(&w, '[');
+	keys = control_keys(control->engine, &count);
+	output_stream(r->client, &line, keys, count, "]}}", false);
+	strbuf_clear(&line);
+}
+
+static void timeline(struct writer *w, struct engine_peer *p, size_t max)
+{
+	struct timeline_event *events = xmalloc(TIMELINE_REPLY_MAX * sizeof(*events));
+	size_t n = engine_timeline(p, events, max);
+	char base64[KEY_BASE64_LEN + 1];
+	struct key key;
+
+	wg_peer_public_key(engine_peer_wg(p), &key);
+	key_to_base64(base64, &key);
+	writer_name(w, "timeline");
+	writer_open(w, '[');
+	for (size_t i = 0; i < n; i++)
+		snapshot_event(w, &events[i], base64, engine_peer_name(p));
+	writer_close(w, ']');
+	free(events);
+}
+
+static void method_peer(struct request *r)
+{
+	double max = TIMELINE_REPLY_MAX;
+	struct strbuf line = {0};
+	struct engine_peer *p;
+	struct writer w;
+
+	if (!param_peer(r, false, &p) || !param_number(r, "timeline", 0, 1e9, &max))
+		return;
+	reply_open(&w, &line, r->id);
+	writer_open(&w, '{');
+	writer_name(&w, "peer");
+	control_peer(r->client->control, &w, p, PEER_ALLOWED);
+	timeline(&w, p, max < TIMELINE_REPLY_MAX ? (size_t)max : TIMELINE_REPLY_MAX);
+	writer_close(&w, '}');
+	reply_close(r->client, &line);
+}
+
+static void method_log(struct request *r)
+{
+	struct log_record *records;
+	enum log_level level = LOG_DEBUG;
+	struct strbuf line = {0};
+	struct writer w;
+	double since = 0;
+	size_t n;
+
+	if (!param_number(r, "since", 0, 9e15, &since) || !param_level(r, "level", &level))
+		return;
+	records = xmalloc(LOG_RING * sizeof(*records));
+	n = log_read((uint64_t)since, records, LOG_RING);
+	reply_open(&w, &line, r->id);
+	writer_open(&w, '{');
+	writer_name(&w, "entries");
+	writer_open(&w, '[');
+	for (size_t i = 0; i < n; i++)
+		if (records[i].level <= level)
+			snapshot_log(&w, &records[i]);
+	writer_close(&w, ']');
+	writer_close(&w, '}');
+	reply_close(r->client, &line);
+	free(records);
+}
+
+/* ---- subscriptions ---- */
+
+static void method_subscribe(struct request *r)
+{
+	struct control_client *c = r->client;
+	struct subscription *s = &c->subscription;
+	double interval = s->on ? (double)s->interval / NS_PER_SEC : 1;
+	enum log_level level = s->on ? s->level : LOG_INFO;
+	bool log = s->log, view = c->view, readonly = false;
+
+	if (!param_number(r, "interval", 0.1, 3600, &interval) || !param_flag(r, "log", &log) ||
+	    !param_level(r, "logLevel", &level) || !param_flag(r, "view", &view) ||
+	    !param_flag(r, "readonly", &readonly))
+		return;
+	/* Rights can be given up, never taken back. */
+	c->readonly |= readonly;
+	c->view = view;
+	if (log && !s->log)
+		s->log_next = 0; /* what is in the ring comes first */
+	s->interval = (uint64_t)(interval * NS_PER_SEC);
+	s->log = log;
+	s->level = level;
+	reply_empty(r);
+	subscription_start(c);
+}
+
+static void method_unsubscribe(struct request *r)
+{
+	subscription_stop(r->client);
+	r->client->view = false;
+	reply_empty(r);
+}
+
+/* ---- actions ---- */
+
+static void reply_count(struct request *r, size_t peers)
+{
+	struct strbuf line = {0};
+	struct writer w;
+
+	reply_open(&w, &line, r->id);
+	writer_open(&w, '{');
+	member_count(&w, "peers", peers);
+	writer_close(&w, '}');
+	reply_close(r->client, &line);
+	subscriptions_soon(r->client->control);
+}
+
+static void method_drain(struct request *r)
+{
+	struct engine *g = r->client->control->engine;
+	struct engine_peer *p;
+	int n;
+
+	if (!param_peer(r, true, &p))
+		return;
+	if (!p) {
+		engine_drain_all(g, WG_REASON_drain, r->client->who);
+		reply_count(r, engine_peer_count(g));
+		return;
+	}
+	n = engine_peer_drain(p, r->client->who);
+	if (n)
+		reply_error(r, "failed", strerror(-n), false);
+	else
+		reply_count(r, 1);
+}
+
+/* An action on one peer that fails is an error; on all, each failure is an element of "failed". */
+static void start_job(struct request *r, int (*act)(struct engine_peer *p, const char *who, struct error *e))
+{
+	struct job *job = &r->client->job;
+	struct engine_peer *p;
+	struct error e = {0};
+
+	if (!param_peer(r, true, &p))
+		return;
+	if (p) {
+		if (act(p, r->client->who, &e))
+			reply_error(r, "failed", e.text, false);
+		else
+			reply_count(r, 1);
+		return;
+	}
+	*job = (struct job){.act = act, .id = r->id};
+	r->id = NULL;
+	job->keys = control_keys(r->client->control->engine, &job->count);
+}
+
+static void job_failed(struct job *job, struct engine_peer *p, const struct key *key, const struct error *e)
+{
+	struct writer w = {.to = &job->failed, .comma = job->failed.len > 0};
+	char base64[KEY_BASE64_LEN + 1];
+
+	if (job->failed_count++ >= FAILED_MAX)
+		return;
+	key_to_base64(base64, key);
+	writer_open(&w, '{');
+	member_text(&w, "peer", *engine_peer_name(p) ? engine_peer_name(p) : base64);
+	member_text(&w, "error", e->text);
+	writer_close(&w, '}');
+}
+
+static void job_done(struct control_client *c)
+{
+	struct job *job = &c->job;
+	struct strbuf line = {0};
+	struct writer w;
+
+	reply_open(&w, &line, job->id);
+	writer_open(&w, '{');
+	member_count(&w, "peers", job->done);
+	member_count(&w, "failedTotal", job->failed_count);
+	writer_name(&w, "failed");
+	writer_open(&w, '[');
+	if (job->failed.len)
+		strbuf_append(&line, job->failed.text, job->failed.len);
+	writer_close(&w, ']');
+	writer_close(&w, '}');
+	job_clear(job);
+	reply_close(c, &line);
+	subscriptions_soon(c->control);
+}
+
+void methods_job(struct control_client *c)
+{
+	uint64_t until = clock_boot_ns() + TURN_TIME;
+	struct job *job = &c->job;
+
+	if (!job->act)
+		return;
+	while (job->next < job->count) {
+		const struct key *key = &job->keys[job->next++];
+		struct engine_peer *p = engine_find_peer(c->control->engine, key);
+		struct error e = {0};
+
+		if (!p)
+			continue;
+		if (job->act(p, c->who, &e))
+			job_failed(job, p, key, &e);
+		else
+			job->done++;
+		if (clock_boot_ns() > until)
+			return;
+	}
+	job_done(c);
+}
+
+void job_clear(struct job *j)
+{
+	free(j->id);
+	free(j->keys);
+	strbuf_clear(&j->failed);
+	*j = (struct job){0};
+}
+
+static void method_handshake(struct request *r)
+{
+	start_job(r, engine_peer_handshake);
+}
+
+static void method_reset(struct request *r)
+{
+	start_job(r, engine_peer_reset);
+}
+
+static void method_reload(struct request *r)
+{
+	const struct control_ops *ops = &r->client->control->ops;
+	struct error e = {0};
+	struct strbuf line = {0};
+	char *summary = NULL;
+	struct writer w;
+
+	if (!ops->reload) {
+		reply_error(r, "failed", "this engine was started without a configuration file", false);
+		return;
+	}
+	log_notice("control", "reload by %s", r->client->who);
+	if (ops->reload(ops->ctx, &summary, &e)) {
+		bool config = e.exit == EXIT_CONFIG;
+
+		reply_error(r, config ? "config" : "failed", e.text, config);
+	} else {
+		reply_open(&w, &line, r->id);
+		writer_open(&w, '{');
+		member_text(&w, "summary", summary ? summary : "");
+		writer_close(&w, '}');
+		reply_close(r->client, &line);
+	}
+	free(summary);
+	subscriptions_soon(r->client->control);
+}
+
+static void method_down(struct request *r)
+{
+	struct control *control = r->client->control;
+	bool drain = true;
+
+	if (!param_flag(r, "drain", &drain))
+		return;
+	if (!control->ops.down) {
+		reply_error(r, "failed", "this engine cannot be ended over the control socket", false);
+		return;
+	}
+	log_notice("control", "down by %s", r->client->who);
+	reply_empty(r);
+	control->down_drain = drain;
+	loop_timer_set(control->down, clock_boot_ns() + NS_PER_MS);
+}
+
+/* ---- dispatch ---- */
+
+static const struct method {
+	const char *name;
+	bool changes; /* not for clients that may only look */
+	void (*run)(struct request *r);
+} methods[] = {
+	{"status", false, method_status},
+	{"peer", false, method_peer},
+	{"subscribe", false, method_subscribe},
+	{"unsubscribe", false, method_unsubscribe},
+	{"log", false, method_log},
+	{"drain", true, method_drain},
+	{"handshake", true, method_handshake},
+	{"reset", true, method_reset},
+	{"reload", true, method_reload},
+	{"down", true, method_down},
+};
+
+static void run(struct request *r, const char *name)
+{
+	char *m;
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+		if (strcmp(name, methods[i].name))
+			continue;
+		if (methods[i].changes && r->client->readonly)
+			reply_error(r, "not-permitted", "this client may only look", false);
+		else
+			methods[i].run(r);
+		return;
+	}
+	m = xasprintf("no method \"%.64s\"", name);
+	reply_error(r, "unknown-method", m, false);
+	free(m);
+}
+
+/* The id as it is to be repeated: a scalar, else null. */
+static char *id_text(json_t *id)
+{
+	char *text = NULL;
+
+	if (id && !json_is_object(id) && !json_is_array(id))
+		text = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
+	return text ? text : xstrdup("null");
+}
+
+void methods_line(struct control_client *c, char *line, size_t len)
+{
+	struct request r = {.client = c};
+	json_error_t where;
+	const char *name;
+	json_t *root;
+	char *m;
+
+	if (len == strspn(line, " \t\r"))
+		return;
+	root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &where);
+	name = json_string_value(json_object_get(root, "method"));
+	r.id = id_text(json_object_get(root, "id"));
+	r.params = json_object_get(root, "params");
+	if (!root) {
+		m = xasprintf("not JSON: %.160s at byte %d", where.text, where.position);
+		reply_bad(&r, m);
+		free(m);
+	} else if (!name) {
+		reply_bad(&r, "a request is an object with a \"method\" that is a string");
+	} else if (r.params && !json_is_object(r.params)) {
+		reply_bad(&r, "\"params\" must be an object");
+	} else {
+		run(&r, name);
+	}
+	free(r.id);
+	json_decref(root);
+}

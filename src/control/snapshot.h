@@ -1,0 +1,59 @@
+/* The objects of weir-control(7), written from the engine's views. No I/O, no clock. */
+#ifndef WEIR_CONTROL_SNAPSHOT_H
+#define WEIR_CONTROL_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "control/json_writer.h"
+#include "engine/engine.h"
+
+#define CONTROL_SCHEMA 1
+
+/* Allowed IPs of a peer that a snapshot shows, and that the "peer" method shows. */
+#define SNAPSHOT_ALLOWED 64
+#define PEER_ALLOWED	 1024
+
+/*
+ * Boot times become wall times by an offset that stands still: taking it anew each time would let every time
+ * of every idle peer jitter. It follows the wall clock when that was set.
+ */
+struct time_base {
+	uint64_t wall_minus_boot;
+};
+bool time_base_follow(struct time_base *t, struct instant now);	      /* true when the wall clock was set */
+uint64_t time_base_wall(const struct time_base *t, uint64_t boot_ns); /* 0 stays 0 */
+
+/* What of an object does not come from the engine. */
+struct snapshot_host {
+	const char *hostname;
+	struct instant now;
+	uint64_t dropped; /* lines that the receiver was too slow for */
+};
+
+/* The members of a snapshot up to, not including, "peers". */
+void snapshot_device(struct writer *w, const struct engine_view *v, const struct key *public_key,
+		     const struct time_base *t, const struct snapshot_host *host);
+
+struct allowed_list {
+	size_t total, count;
+	struct {
+		uint8_t family, len;
+		uint8_t addr[16];
+	} items[PEER_ALLOWED];
+};
+void allowed_list_take(struct allowed_list *a, const struct wg_peer *p);
+
+/* One peer object with at most max_allowed allowed IPs. */
+void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const struct allowed_list *allowed,
+		   size_t max_allowed, const struct time_base *t);
+
+/* peer_key "" for events of the device. */
+void snapshot_event(struct writer *w, const struct timeline_event *ev, const char *peer_key,
+		    const char *peer_name);
+void snapshot_log(struct writer *w, const struct log_record *r);
+
+#endif
