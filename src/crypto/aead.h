@@ -14,6 +14,7 @@
 struct aead;
 
 struct aead *aead_new(void);
+struct aead *aead_new_portable(void); /* always libsodium: what the other is compared with */
 void aead_free(struct aead *a);
 
 /* "libipsec-mb avx512", "libsodium"...: for status and benchmarks. */

@@ -11,9 +11,9 @@
 
 #include "base/key.h"
 
-#define HASH_LEN	 32
-#define AEAD_TAG_LEN	 16
-#define MAC_LEN		 16
+#define HASH_LEN	32
+#define AEAD_TAG_LEN	16
+#define MAC_LEN		16
 #define XAEAD_NONCE_LEN 24
 
 /* Once per process, before anything else here. 0 or -EIO. */
@@ -46,8 +46,8 @@ bool dh(struct key *shared, const struct key *secret, const struct key *public);
  * ChaCha20-Poly1305 (RFC 8439) for handshake fields; the nonce is 32 zero bits and the little-endian counter.
  * seal writes len + AEAD_TAG_LEN bytes; open takes len including the tag, and on failure leaves out wiped.
  */
-void aead_seal_small(uint8_t *out, const void *in, size_t len, const void *ad, size_t ad_len, uint64_t counter,
-		     const struct key *key);
+void aead_seal_small(uint8_t *out, const void *in, size_t len, const void *ad, size_t ad_len,
+		     uint64_t counter, const struct key *key);
 bool aead_open_small(uint8_t *out, const uint8_t *in, size_t len, const void *ad, size_t ad_len,
 		     uint64_t counter, const struct key *key);
 
@@ -57,7 +57,10 @@ void xaead_seal(uint8_t *out, const void *in, size_t len, const void *ad, size_t
 bool xaead_open(uint8_t *out, const uint8_t *in, size_t len, const void *ad, size_t ad_len,
 		const uint8_t nonce[XAEAD_NONCE_LEN], const struct key *key);
 
-/* Memory for secrets: locked and left out of core dumps where the limits allow, zeroed, wiped when freed. */
+/*
+ * Memory for secrets: locked and left out of core dumps where the limits allow, zeroed, wiped when freed.
+ * Objects of 64 bytes and more are aligned to 64, smaller ones to 16. Any thread; never NULL.
+ */
 void *secret_alloc(size_t size);
 void secret_free(void *ptr);
 
