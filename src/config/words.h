@@ -1,0 +1,61 @@
+/* The keywords of a configuration file, and the nearest one to a misspelt word. */
+#ifndef WEIR_CONFIG_WORDS_H
+#define WEIR_CONFIG_WORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum section { SECTION_NONE, SECTION_INTERFACE, SECTION_PEER, SECTION_UNKNOWN };
+
+/* section, name, whether a second line of it adds to the first instead of replacing it */
+#define KEYWORD_TABLE(X)                                                                                     \
+	X(INTERFACE, PrivateKey, false)                                                                      \
+	X(INTERFACE, PrivateKeyFile, false)                                                                  \
+	X(INTERFACE, ListenPort, false)                                                                      \
+	X(INTERFACE, FwMark, false)                                                                          \
+	X(INTERFACE, Address, true)                                                                          \
+	X(INTERFACE, DNS, true)                                                                              \
+	X(INTERFACE, MTU, false)                                                                             \
+	X(INTERFACE, Table, false)                                                                           \
+	X(INTERFACE, PreUp, true)                                                                            \
+	X(INTERFACE, PostUp, true)                                                                           \
+	X(INTERFACE, PreDown, true)                                                                          \
+	X(INTERFACE, PostDown, true)                                                                         \
+	X(INTERFACE, SaveConfig, false)                                                                      \
+	X(PEER, PublicKey, false)                                                                            \
+	X(PEER, PresharedKey, false)                                                                         \
+	X(PEER, PresharedKeyFile, false)                                                                     \
+	X(PEER, AllowedIPs, true)                                                                            \
+	X(PEER, Endpoint, false)                                                                             \
+	X(PEER, PersistentKeepalive, false)                                                                  \
+	X(PEER, Name, false)
+
+enum keyword {
+#define X(section, name, adds) KEYWORD_##name,
+	KEYWORD_TABLE(X)
+#undef X
+		KEYWORDS
+};
+
+struct keyword_info {
+	const char *name;
+	enum section section;
+	bool adds;
+};
+extern const struct keyword_info keyword_table[KEYWORDS];
+
+/* "[Interface]"; "" for SECTION_NONE and SECTION_UNKNOWN. */
+const char *section_name(enum section s);
+
+/* Spelling in any case. KEYWORDS or SECTION_UNKNOWN when there is none. */
+enum keyword keyword_find(enum section s, const char *word);
+enum section section_find(const char *word);
+
+/* The nearest by edit distance, KEYWORDS when none is near. `s` SECTION_NONE looks in all sections. */
+enum keyword keyword_nearest(enum section s, const char *word);
+enum section section_nearest(const char *word);
+
+/* Insertions, deletions, substitutions and swaps of neighbours between a and b in any case. */
+unsigned word_distance(const char *a, const char *b);
+
+#endif
