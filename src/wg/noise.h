@@ -11,8 +11,8 @@
  * that runs. An initiation that is accepted replaces whatever ran, also an initiation of our own. Everything
  * secret that is not in the structs is wiped before a function returns.
  *
- * local_index is only kept here: before a function that sets another one or forgets it, take it out of your table of
- * indices. Consuming an initiation keeps it, so that this can be done when the response is made.
+ * local_index is only kept here: before a function that sets another one or forgets it, take it out of your
+ * table of indices. Consuming an initiation keeps it, so that this can be done when the response is made.
  *
  * Messages are in wire order, the struct must be aligned: copy datagrams into one.
  */
