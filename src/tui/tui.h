@@ -3,16 +3,17 @@
 #define WEIR_TUI_TUI_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/error.h"
 
 enum tui_color { TUI_COLOR_AUTO, TUI_COLOR_ALWAYS, TUI_COLOR_NEVER };
 
 struct tui_options {
-	int fd;		/* connected control socket; tui_run takes it */
-	bool readonly;	/* no key that changes anything */
-	bool ascii;	/* no UTF-8 even if the locale has it */
-	bool slow;	/* mono, ASCII, every 5 s */
+	int fd;	       /* connected control socket; tui_run takes it */
+	bool readonly; /* no key that changes anything */
+	bool ascii;    /* no UTF-8 even if the locale has it */
+	bool slow;     /* mono, ASCII, every 5 s */
 	enum tui_color color;
 	const char *settings; /* path of view.conf, NULL: none */
 };
@@ -20,7 +21,14 @@ struct tui_options {
 /* How the view ended. */
 enum tui_end { TUI_QUIT, TUI_ENGINE_GONE, TUI_TERMINAL_GONE, TUI_FAILED };
 
-/* Runs until the user leaves. Errors (no tty, unknown TERM) are told before the screen changes. */
+/*
+ * Runs until the user leaves; needs stdin and stdout on a terminal. For every end but TUI_QUIT *e says in one
+ * sentence what happened, for the caller to print: the terminal is as it was before. No terminal, or one that
+ * cannot be drawn on: TUI_FAILED before anything is drawn.
+ */
 enum tui_end tui_run(const struct tui_options *o, struct error *e);
+
+/* The list of keys in mdoc, from the table that the view itself uses: the KEYS section of weir(8). */
+void tui_keys_mdoc(FILE *f);
 
 #endif

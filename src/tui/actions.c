@@ -1,0 +1,220 @@
+/* What changes the engine: the menu, the prompt that asks first, and what the engine answers. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/xalloc.h"
+#include "tui/model.h"
+#include "tui/text.h"
+
+const char *action_method(enum command c)
+{
+	switch (c) {
+	case COMMAND_HANDSHAKE:
+		return "handshake";
+	case COMMAND_DRAIN:
+		return "drain";
+	case COMMAND_RESET:
+		return "reset";
+	case COMMAND_RELOAD:
+		return "reload";
+	default:
+		return NULL;
+	}
+}
+
+void prompt_clear(struct prompt *p)
+{
+	free(p->targets);
+	*p = (struct prompt){0};
+}
+
+static void add_target(struct prompt *p, const struct peer *peer)
+{
+	text_copy(p->targets[p->count++], sizeof(p->targets[0]), peer->key);
+}
+
+/* The tagged peers, or the selected one. They are held by key: the list may move while the question stands.
+ */
+static void take_targets(struct model *m, const struct data *d)
+{
+	struct prompt *p = &m->prompt;
+	const struct peer *selected = model_selected(m, d);
+
+	p->targets = xcalloc(map_count(m->tags) + 1, sizeof(p->targets[0]));
+	if (!map_count(m->tags)) {
+		if (selected)
+			add_target(p, selected);
+		return;
+	}
+	for (size_t i = 0; i < m->rows.count; i++)
+		if (model_tagged(m, d->peers[m->rows.index[i]]))
+			add_target(p, d->peers[m->rows.index[i]]);
+	/* Tagged peers that a filter hides are meant too: the prompt says how many. */
+	for (size_t i = 0; i < d->peers_count && p->count < map_count(m->tags); i++) {
+		bool there = false;
+
+		for (size_t k = 0; k < p->count && !there; k++)
+			there = strcmp(p->targets[k], d->peers[i]->key) == 0;
+		if (!there && model_tagged(m, d->peers[i]))
+			add_target(p, d->peers[i]);
+	}
+}
+
+/* Whose tunnel carries this SSH session, and whether the question is about that one. */
+static void find_route(struct model *m, const struct data *d)
+{
+	struct prompt *p = &m->prompt;
+	const struct peer *owner;
+	bool certain;
+
+	p->route = SSH_NONE;
+	if (!*m->ssh_client)
+		return;
+	owner = data_owner(d, m->ssh_client, &certain);
+	if (owner) {
+		peer_label(p->through, owner, m->private);
+		p->route = SSH_ELSEWHERE;
+		for (size_t i = 0; i < p->count; i++)
+			if (strcmp(p->targets[i], owner->key) == 0)
+				p->route = SSH_THROUGH;
+	}
+	if (!certain && p->route != SSH_THROUGH)
+		p->route = SSH_UNCERTAIN;
+	if (!p->count || (p->route != SSH_THROUGH && p->route != SSH_UNCERTAIN))
+		return;
+	/* A name that nobody types by accident: that of the peer at stake. */
+	if (p->route == SSH_UNCERTAIN)
+		owner = data_peer(d, p->targets[0]);
+	if (!owner)
+		return;
+	if (*owner->name || m->private)
+		peer_label(p->expected, owner, m->private);
+	else
+		snprintf(p->expected, sizeof(p->expected), "%.8s", owner->key);
+}
+
+static void send_one(struct model *m, enum command c, const char *key, const char *label, struct effects *fx)
+{
+	struct effect *e = effect_add(fx, EFFECT_REQUEST);
+
+	e->method = action_method(c);
+	text_copy(e->key, sizeof(e->key), key);
+	e->id = model_expect(m, c, label);
+}
+
+static void perform(struct model *m, const struct data *d, double now, struct effects *fx)
+{
+	struct prompt *p = &m->prompt;
+	char label[LABEL_ROOM];
+
+	if (p->command == COMMAND_RELOAD)
+		send_one(m, p->command, "", "", fx);
+	for (size_t i = 0; i < p->count; i++) {
+		const struct peer *peer = data_peer(d, p->targets[i]);
+
+		if (peer)
+			send_one(m, p->command, peer->key, peer_label(label, peer, m->private), fx);
+	}
+	if (p->count > 1)
+		model_say(m, now, false, "%s: asked for %zu peers", action_method(p->command), p->count);
+	m->mode = MODE_NORMAL;
+	prompt_clear(p);
+}
+
+void action_ask(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
+{
+	const struct key_entry *e = key_of(c);
+
+	prompt_clear(&m->prompt);
+	m->prompt.command = c;
+	m->mode = MODE_NORMAL;
+	if (c != COMMAND_RELOAD) {
+		take_targets(m, d);
+		if (!m->prompt.count) {
+			model_say(m, now, false, "there is no peer to act on");
+			prompt_clear(&m->prompt);
+			return;
+		}
+	}
+	if (e->flags & KEY_ASKS) {
+		find_route(m, d);
+		m->mode = MODE_CONFIRM;
+	} else {
+		perform(m, d, now, fx);
+	}
+}
+
+static void cancel(struct model *m, double now)
+{
+	m->mode = MODE_NORMAL;
+	prompt_clear(&m->prompt);
+	model_say(m, now, false, "nothing changed");
+}
+
+void action_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx)
+{
+	struct prompt *p = &m->prompt;
+	size_t len = strlen(p->typed);
+	char utf8[4];
+
+	if (!*p->expected) {
+		if (code == 'y' || code == 'Y')
+			perform(m, d, now, fx);
+		else
+			cancel(m, now);
+		return;
+	}
+	if (code == '\r' || code == '\n') {
+		if (strcmp(p->typed, p->expected) == 0)
+			perform(m, d, now, fx);
+		else
+			cancel(m, now);
+	} else if (code == K_ESCAPE || code == CTRL_('C')) {
+		cancel(m, now);
+	} else if (code == K_BACKSPACE || code == 8) {
+		while (len && ((unsigned char)p->typed[len - 1] & 0xc0) == 0x80)
+			len--;
+		p->typed[len ? len - 1 : 0] = '\0';
+	} else if (code >= ' ' && code < 0x110000 && text_width(code)) {
+		size_t used = text_encode(utf8, code);
+
+		if (len + used < sizeof(p->typed)) {
+			memcpy(p->typed + len, utf8, used);
+			p->typed[len + used] = '\0';
+		}
+	}
+}
+
+void action_menu_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx)
+{
+	const struct key_entry *e = key_find(code, WHERE_MENU, m->readonly);
+
+	m->mode = MODE_NORMAL;
+	if (e)
+		action_ask(m, d, e->command, now, fx);
+}
+
+void model_reply(struct model *m, const struct reply *r, double now)
+{
+	size_t slots = sizeof(m->pending) / sizeof(m->pending[0]);
+	const struct pending *p = r->id > 0 ? &m->pending[(size_t)r->id % slots] : NULL;
+	const char *verb;
+
+	if (!p || p->id != r->id)
+		return;
+	verb = action_method(p->command);
+	if (!r->ok)
+		model_say(m, now, true, "%s%s%s: %s", verb ? verb : "request", *p->label ? " " : "", p->label,
+			  *r->text ? r->text : "failed");
+	else if (p->command == COMMAND_RELOAD)
+		model_say(m, now, false, "configuration reloaded: %s", *r->text ? r->text : "done");
+	else if (p->command == COMMAND_DRAIN)
+		model_say(m, now, false, "%s drained: the next packet starts a handshake", p->label);
+	else if (p->command == COMMAND_RESET)
+		model_say(m, now, false, "endpoint of %s reset", p->label);
+	else if (p->command == COMMAND_HANDSHAKE)
+		model_say(m, now, false, "handshake with %s started", p->label);
+}

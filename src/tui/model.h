@@ -1,0 +1,162 @@
+/*
+ * What the user is doing: screen, selection, order, filter, tags, prompt. model_key is the reducer: a key in,
+ * a changed model and a list of effects out. It reads struct data, and touches nothing else: no clock, no
+ * terminal.
+ */
+#ifndef WEIR_TUI_MODEL_H
+#define WEIR_TUI_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tui/data.h"
+#include "tui/keys.h"
+#include "tui/layout.h"
+
+enum screen { SCREEN_PEERS, SCREEN_PEER, SCREEN_LOG };
+enum mode { MODE_NORMAL, MODE_FILTER, MODE_MENU, MODE_CONFIRM, MODE_HELP };
+enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_TIMELINE, PANES };
+
+#define SORT_WORST  COLUMNS /* the default */
+#define FILTER_ROOM 64
+#define INTERVALS   5
+
+struct rows {
+	uint32_t *index;
+	size_t count, room;
+};
+
+/* Whether this SSH session depends on what a prompt is about. */
+enum ssh_route { SSH_NONE, SSH_ELSEWHERE, SSH_THROUGH, SSH_UNCERTAIN };
+
+struct prompt {
+	enum command command;
+	char (*targets)[KEY_BASE64_LEN + 1]; /* fixed when the question came up, whatever moves since */
+	size_t count;
+	enum ssh_route route;
+	char through[LABEL_ROOM];		      /* peer that the session runs through */
+	char expected[LABEL_ROOM], typed[LABEL_ROOM]; /* name to type, "": a plain y is enough */
+};
+
+struct pending {
+	long id;
+	enum command command;
+	char label[LABEL_ROOM];
+};
+
+struct model {
+	enum screen screen, came_from;
+	enum mode mode;
+	bool readonly;
+	int width, height; /* of the terminal, for pages and scrolling */
+
+	char selected[KEY_BASE64_LEN + 1]; /* the peer, whatever row it is on; "": none yet */
+	size_t row, top;		   /* where it is in rows, and the first row on screen */
+	struct rows rows;		   /* peers as shown: filtered and sorted */
+	unsigned sort;			   /* enum column, or SORT_WORST */
+	bool inverted;
+	char filter[FILTER_ROOM], log_filter[FILTER_ROOM], filter_before[FILTER_ROOM], pattern[FILTER_ROOM];
+	struct map *tags; /* keys of tagged peers */
+
+	bool clock_times, bits, private;
+	unsigned interval, interval_default; /* index of model_intervals */
+	bool frozen;
+	double frozen_at;
+
+	enum pane pane;
+	int pane_top[PANES];
+
+	struct rows lines; /* log lines as shown, newest first */
+	uint64_t line_selected;
+	size_t line, line_top;
+	bool follow;
+	enum level log_level;
+	char log_room[12], log_peer[48];
+
+	int help_top;
+	struct prompt prompt;
+	char message[400];
+	bool message_bad;
+	double message_until;
+
+	char ssh_client[64]; /* address that this session comes from, "" if none */
+	struct pending pending[16];
+	long last_id;
+	char fetched[KEY_BASE64_LEN + 1]; /* peer whose older events were asked for */
+};
+
+extern const double model_intervals[INTERVALS]; /* s */
+
+enum effect_kind {
+	EFFECT_REQUEST,	  /* method, key of the peer ("" if none), id */
+	EFFECT_SUBSCRIBE, /* with the interval of the model */
+	EFFECT_COPY,	  /* text */
+	EFFECT_FREEZE,
+	EFFECT_THAW,
+	EFFECT_REDRAW,
+	EFFECT_SUSPEND,
+	EFFECT_SETTINGS, /* a setting changed: to be saved */
+	EFFECT_QUIT,
+	EFFECT_QUIT_KEEP,
+};
+
+struct effect {
+	enum effect_kind kind;
+	const char *method;
+	char key[KEY_BASE64_LEN + 1];
+	long id;
+	char text[400];
+};
+
+struct effects {
+	struct effect *list;
+	size_t count, room;
+};
+
+void effects_clear(struct effects *fx); /* forgets them; keeps nothing allocated */
+
+void model_init(struct model *m);
+void model_clear(struct model *m);
+
+/* Brings rows and selection in line with new data; effects for what is worth asking for. */
+void model_sync(struct model *m, const struct data *d, struct effects *fx);
+
+/* A key was pressed at `now` (Unix seconds of the engine). */
+void model_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
+
+void model_resize(struct model *m, const struct data *d, int width, int height);
+
+/* The engine answered. */
+void model_reply(struct model *m, const struct reply *r, double now);
+
+void model_say(struct model *m, double now, bool bad, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* ---- for the reducer's own files and the views ---- */
+
+const struct peer *model_selected(const struct model *m, const struct data *d); /* NULL if none */
+bool model_tagged(const struct model *m, const struct peer *p);
+bool peer_is_problem(const struct peer *p);
+struct layout model_layout(const struct model *m, const struct data *d);
+int model_overlay_rows(const struct model *m);
+enum where model_where(const struct model *m);
+
+/* rows.c */
+void rows_peers(struct model *m, const struct data *d);
+void rows_log(struct model *m, const struct data *d);
+bool row_matches_peer(const struct model *m, const struct peer *p, const char *pattern);
+bool row_matches_line(const struct log_line *line, const char *pattern);
+/* How a log line names its peer on screen: in private mode a key's start becomes "peer-3". */
+const char *line_peer(char out[LABEL_ROOM], const struct model *m, const struct data *d, const char *peer);
+
+/* actions.c: prompts, menu, replies */
+void action_ask(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+void action_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
+void action_menu_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
+const char *action_method(enum command c);
+void prompt_clear(struct prompt *p);
+struct effect *effect_add(struct effects *fx, enum effect_kind kind);
+long model_expect(struct model *m, enum command c, const char *label);
+
+#endif

@@ -1,0 +1,74 @@
+#include "tui/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/strbuf.h"
+
+static const char *const sort_names[COLUMNS] = {"peer", "state", "path", "key", "handshake",
+						"rtt",	"loss",	 "rx",	 "tx",	"traffic"};
+
+static void apply(struct model *m, const char *word, const char *value)
+{
+	bool yes = strcmp(value, "yes") == 0;
+
+	if (strcmp(word, "interval") == 0) {
+		for (unsigned i = 0; i < INTERVALS; i++)
+			if (strtod(value, NULL) == model_intervals[i])
+				m->interval = i;
+	} else if (strcmp(word, "sort") == 0) {
+		for (unsigned i = 0; i < COLUMNS; i++)
+			if (strcmp(value, sort_names[i]) == 0)
+				m->sort = i;
+	} else if (strcmp(word, "invert") == 0) {
+		m->inverted = yes;
+	} else if (strcmp(word, "clock-times") == 0) {
+		m->clock_times = yes;
+	} else if (strcmp(word, "bits") == 0) {
+		m->bits = yes;
+	} else if (strcmp(word, "hide-keys") == 0) {
+		m->private = yes;
+	}
+}
+
+void settings_load(struct model *m, const char *path)
+{
+	char *text = NULL, *save = NULL;
+	size_t len;
+
+	if (!path || file_read(path, &text, &len, 65536, NULL) < 0)
+		return;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char word[32], value[32];
+
+		if (sscanf(line, "%31s %31s", word, value) == 2 && *word != '#')
+			apply(m, word, value);
+	}
+	free(text);
+}
+
+int settings_save(const struct model *m, const char *path, struct error *e)
+{
+	struct strbuf text = {0};
+	int r;
+
+	strbuf_add(&text,
+		   "# What was changed in the dashboard of weir(8); it is written again at each change.\n");
+	if (m->interval != m->interval_default)
+		strbuf_add(&text, "interval %g\n", model_intervals[m->interval]);
+	if (m->sort != SORT_WORST)
+		strbuf_add(&text, "sort %s\n", sort_names[m->sort]);
+	if (m->inverted)
+		strbuf_add(&text, "invert yes\n");
+	if (m->clock_times)
+		strbuf_add(&text, "clock-times yes\n");
+	if (m->bits)
+		strbuf_add(&text, "bits yes\n");
+	if (m->private)
+		strbuf_add(&text, "hide-keys yes\n");
+	r = file_replace(path, text.text, text.len, 0600, e);
+	strbuf_clear(&text);
+	return r;
+}

@@ -1,0 +1,66 @@
+/* The views: data and model in, cells out. They change nothing and call nothing but draw.h. */
+#ifndef WEIR_TUI_VIEW_H
+#define WEIR_TUI_VIEW_H
+
+#include "tui/data.h"
+#include "tui/draw.h"
+#include "tui/format.h"
+#include "tui/layout.h"
+#include "tui/model.h"
+
+struct scene {
+	const struct data *d;
+	const struct model *m;
+	double now;	 /* Unix seconds of the engine's clock */
+	struct layout l; /* made by view_draw */
+};
+
+/* The whole screen into g, whose size counts. */
+void view_draw(struct grid *g, struct scene *s);
+
+void view_peers(struct grid *g, const struct scene *s);
+void view_detail(struct grid *g, const struct scene *s); /* the pane below the table */
+void view_peer(struct grid *g, const struct scene *s);
+void view_log(struct grid *g, const struct scene *s);
+void view_help(struct grid *g, const struct scene *s);
+void view_prompt(struct grid *g, const struct scene *s); /* over the bottom of what is there */
+
+/* ---- parts that several of them use (view_parts.c) ---- */
+
+#define TEXT_ROOM 320
+
+uint32_t part_glyph(enum word w);
+uint8_t part_style(const struct peer *p);
+
+/* Free text of the engine as it may be shown: scrubbed in private mode. */
+const char *part_text(char out[TEXT_ROOM], const struct scene *s, const char *text);
+
+/* "31s ago", or "03:12:41" with clock times; "never" for 0. */
+const char *part_ago(char out[FORMAT_ROOM], const struct scene *s, double at);
+
+/* "e 198.51.100.23:41641", or what stands in its way; long addresses lose their middle. */
+const char *part_path(char out[TEXT_ROOM], const struct scene *s, const struct peer *p, int cells);
+
+/* The endpoint alone; "(hidden)" in private mode, "none". */
+const char *part_endpoint(const struct scene *s, const struct peer *p);
+
+const struct keypair *part_keypair(const struct peer *p, const char *slot);
+const struct timer *part_timer(const struct peer *p, const char *name);
+
+/* A sparkline of the newest `cells` samples; as an oscilloscope (the write head moves, cells stay) if scope.
+ */
+void part_spark(struct pen *p, const struct scene *s, const float *a, const float *b, int cells, bool scope);
+
+/* The time at the right end of the first line: also FROZEN, and silence of the engine. */
+void part_time(struct pen *p, const struct scene *s);
+
+/* The line for keys, a message or the filter being typed. */
+void part_bottom(struct grid *g, const struct scene *s);
+
+/* One timeline entry: time, peer unless it is about one peer only, text. */
+void part_event(struct pen *p, const struct scene *s, const struct event *ev, bool name);
+
+/* "handshake try 7 of 18 (silence), next in 3s; 27 sent, 27 unanswered", or how the last one went. */
+const char *part_handshake(char out[TEXT_ROOM], const struct scene *s, const struct peer *p);
+
+#endif

@@ -1,0 +1,148 @@
+/* The help page: the key table in columns, then what the words and columns mean. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tui/text.h"
+#include "tui/view.h"
+
+#define LINES_MAX 96
+
+struct help_line {
+	const char *title; /* of a group; or */
+	const struct key_entry *key;
+};
+
+/* The groups in the order of the page; those of other screens are left out. */
+static int list_lines(const struct scene *s, struct help_line out[LINES_MAX])
+{
+	static const enum key_group order[GROUPS] = {GROUP_MOVE, GROUP_FIND, GROUP_VIEW,
+						     GROUP_ACT,	 GROUP_LOGS, GROUP_EVERYWHERE};
+	unsigned where = model_where(s->m) | (model_where(s->m) == WHERE_LOG ? 0 : WHERE_MENU);
+	int count = 0;
+
+	for (int i = 0; i < GROUPS; i++) {
+		int before = count;
+
+		for (size_t k = 0; k < key_table_size && count < LINES_MAX - 2; k++) {
+			const struct key_entry *e = &key_table[k];
+
+			if (e->group != order[i] || !e->shown || !(e->where & where) ||
+			    (s->m->readonly && (e->flags & KEY_CHANGES)))
+				continue;
+			if (count == before) {
+				if (count)
+					out[count++] = (struct help_line){0};
+				out[count++] = (struct help_line){.title = key_group_title(order[i])};
+			}
+			out[count++] = (struct help_line){.key = e};
+		}
+	}
+	return count;
+}
+
+static void draw_key(struct grid *g, const struct help_line *line, int row, int col, int limit)
+{
+	struct pen p = pen_at(g, row, col, limit);
+
+	if (line->title) {
+		pen_text(&p, STYLE_HEAD, line->title);
+	} else if (line->key) {
+		pen_field(&p, STYLE_ACCENT, 11, line->key->shown);
+		pen_skip(&p, 1);
+		if (line->key->flags & KEY_ASKS)
+			pen_right(&p, STYLE_WARN, "!");
+		pen_text(&p, STYLE_PLAIN, line->key->text);
+	}
+}
+
+static const char *const legend[] = {
+	"Words: DIRECT tunnel over the endpoint, IDLE nothing was due, WAIT no key yet or no endpoint, STUCK "
+	"handshakes",
+	"go unanswered, DRAIN keys expired on request until the next handshake, DOWN the interface is down.",
+	"Path letters: e configured endpoint, n from its host name, m moved (roamed), d remembered from the "
+	"last run.",
+	"Path and tunnel are two facts. Colour follows the tunnel.",
+	"HS age of the last handshake. A key lives 180 s; rekey starts at 120 s. KEY 180s: how much of it is "
+	"used.",
+	"LOSS gaps in the peer's counters: loss towards us. The other direction shows on the other side.",
+	"! asks first; --readonly removes those keys. The view is a process of its own: q ends it, weir down "
+	"stops tunnels.",
+};
+
+static void draw_legend(struct grid *g, int row, int end)
+{
+	struct pen rule = pen_at(g, row++, 0, g->width);
+	char text[1200] = "";
+
+	draw_rule(&rule, "what the words mean", "");
+	if (g->width >= 118) {
+		for (size_t i = 0; i < sizeof(legend) / sizeof(legend[0]) && row < end; i++, row++)
+			draw_wrapped(g, row, 1, 1, g->width - 1, STYLE_PLAIN, legend[i]);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(legend) / sizeof(legend[0]); i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", legend[i]);
+	draw_wrapped(g, row, end - row, 1, g->width - 1, STYLE_PLAIN, text);
+}
+
+static void draw_states(struct grid *g, int row)
+{
+	static const enum word words[] = {WORD_DIRECT, WORD_IDLE,  WORD_WAIT,
+					  WORD_STUCK,  WORD_DRAIN, WORD_DOWN};
+	struct pen p = pen_at(g, row, 1, g->width - 1);
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		p.col += grid_put(g, row, p.col, p.limit, part_glyph(words[i]), STYLE_ACCENT);
+		pen_print(&p, STYLE_PLAIN, " %s   ", word_name(words[i]));
+	}
+}
+
+/* A line where a column may end: a blank one before a title. */
+static int column_break(const struct help_line *lines, int from, int count, int rows)
+{
+	int at = from + rows;
+
+	if (at >= count)
+		return count;
+	while (at > from + rows / 2 && (lines[at].title || lines[at].key))
+		at--;
+	return at > from + rows / 2 ? at : from + rows;
+}
+
+void view_help(struct grid *g, const struct scene *s)
+{
+	static const char *const screens[] = {"Peers", "Peer", "Log"};
+	struct help_line lines[LINES_MAX];
+	int count = list_lines(s, lines), columns = g->width >= 118 ? 3 : g->width >= 76 ? 2 : 1;
+	int room = g->height - 3, per, from = 0, used = 0, top, span = (g->width - 2) / columns;
+	struct pen p = pen_at(g, 0, 1, g->width - 1);
+
+	per = (count + columns - 1) / columns + (columns > 1 ? 3 : 0);
+	top = s->m->help_top < per - 1 ? s->m->help_top : per - 1;
+	if (per <= room)
+		top = 0;
+	pen_right(&p, STYLE_DIM, per > room ? "j k scroll, any other key closes" : "any key closes");
+	pen_print(&p, STYLE_HEAD, "help");
+	pen_print(&p, STYLE_PLAIN, "  keys for %s", screens[s->m->screen]);
+	pen_print(&p, STYLE_DIM, "    weir %s  man weir(8)", s->d->version);
+	for (int c = 0; c < columns && from < count; c++) {
+		int end = columns == 1 ? count : column_break(lines, from, count, per);
+
+		for (int i = from; i < end; i++) {
+			int row = 1 + i - from - top;
+
+			if (row >= 1 && row < 1 + room)
+				draw_key(g, &lines[i], row, 1 + c * span, 1 + (c + 1) * span - 2);
+		}
+		used = end - from > used ? end - from : used;
+		from = end;
+		while (from < count && !lines[from].title && !lines[from].key)
+			from++;
+	}
+	used = used - top < room ? used - top : room;
+	draw_states(g, g->height - 1);
+	if (room - used > 3)
+		draw_legend(g, 2 + used, g->height - 1);
+	g->cursor_row = 0;
+	g->cursor_col = 1;
+}

@@ -1,0 +1,360 @@
+/* The Peer screen: one peer, everything that the engine knows about its tunnel. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tui/text.h"
+#include "tui/view.h"
+
+#define HEAD_ROWS 5
+
+static void draw_head(struct grid *g, const struct scene *s, const struct peer *p)
+{
+	struct pen pen = pen_at(g, 0, 1, g->width);
+	char text[TEXT_ROOM], a[FORMAT_ROOM];
+	bool hide = s->m->private;
+
+	part_time(&pen, s);
+	snprintf(text, sizeof(text), "peer %zu of %zu (h l)", s->m->row + 1, s->m->rows.count);
+	pen_right(&pen, STYLE_DIM, text);
+	pen_text(&pen, STYLE_HEAD, peer_label(text, p, hide));
+	pen_skip(&pen, 2);
+	pen.col += grid_put(g, 0, pen.col, pen.limit, part_glyph(p->word), part_style(p));
+	pen_print(&pen, part_style(p), " %s", word_name(p->word));
+	if (p->word_since > 0)
+		pen_print(&pen, part_style(p), " %s", format_span(a, s->now - p->word_since));
+	pen_skip(&pen, 3);
+	pen_text(&pen, STYLE_PLAIN, hide ? "(hidden)" : *p->allowed ? p->allowed : "no allowed IPs");
+	if (p->allowed_total > p->prefixes_count && !hide)
+		pen_print(&pen, STYLE_DIM, " and %zu more", p->allowed_total - p->prefixes_count);
+
+	pen = pen_at(g, 1, 1, g->width - 1);
+	pen_text(&pen, STYLE_PLAIN, hide ? "(hidden)" : p->key);
+	pen_print(&pen, STYLE_DIM, "   psk %s   keepalive ", p->psk ? "yes" : "no");
+	if (p->keepalive)
+		pen_print(&pen, STYLE_DIM, "%us", p->keepalive);
+	else
+		pen_text(&pen, STYLE_DIM, "off");
+
+	pen = pen_at(g, 2, 1, g->width - 1);
+	pen_field(&pen, STYLE_DIM, 7, "path");
+	pen_print(&pen, strcmp(p->path_state, "up") == 0 ? STYLE_OK : STYLE_WARN, "%s %s", p->path_kind,
+		  p->path_state);
+	if (*p->endpoint)
+		pen_print(&pen, STYLE_PLAIN, "   endpoint %s %s", part_endpoint(s, p), p->origin);
+	else
+		pen_print(&pen, STYLE_WARN, "   %s", *p->host ? "no endpoint yet" : "no endpoint");
+	if (*p->host)
+		pen_print(&pen, STYLE_DIM, " from %s", hide ? "(hidden)" : p->host);
+	if (*p->resolve_error)
+		pen_print(&pen, STYLE_WARN, ": %s", part_text(text, s, p->resolve_error));
+	if (*p->source)
+		pen_print(&pen, STYLE_DIM, "   we use %s", hide ? "(hidden)" : p->source);
+}
+
+static void draw_tunnel(struct grid *g, const struct scene *s, const struct peer *p)
+{
+	struct pen pen = pen_at(g, 3, 1, g->width - 1);
+	char text[TEXT_ROOM], a[FORMAT_ROOM];
+
+	pen_field(&pen, STYLE_DIM, 7, "tunnel");
+	pen_text(&pen, part_style(p), p->tunnel);
+	if (p->draining)
+		pen_text(&pen, STYLE_INFO, ", draining");
+	pen_print(&pen, STYLE_PLAIN, "   rx %s", format_bytes(a, (double)p->rx, s->m->bits));
+	pen_print(&pen, STYLE_DIM, " %s", part_ago(a, s, p->last_received));
+	pen_print(&pen, STYLE_PLAIN, "   tx %s", format_bytes(a, (double)p->tx, s->m->bits));
+	pen_print(&pen, STYLE_DIM, " %s", part_ago(a, s, p->last_sent));
+	if (p->unanswered_since > 0)
+		pen_print(&pen, STYLE_WARN, "   unanswered for %s",
+			  format_span(a, s->now - p->unanswered_since));
+
+	pen = pen_at(g, 4, 1, g->width - 1);
+	pen_field(&pen, STYLE_DIM, 7, "why");
+	if (*p->reason)
+		pen_text(&pen, part_style(p), part_text(text, s, p->reason));
+	else
+		pen_text(&pen, STYLE_DIM, "nothing is wrong that can be seen from here");
+}
+
+/* ---- wireguard sessions ---- */
+
+static void draw_slot(struct grid *g, const struct scene *s, const struct keypair *k, const char *slot,
+		      int row, int limit)
+{
+	struct pen p = pen_at(g, row, 1, limit);
+	double received = k ? (double)k->received : 0, lost = k ? (double)k->lost : 0;
+	char a[FORMAT_ROOM], text[64];
+
+	pen_field(&p, STYLE_PLAIN, 6, slot);
+	if (!k) {
+		pen_text(&p, STYLE_DIM, "\u2013");
+		return;
+	}
+	snprintf(text, sizeof(text), "%s/%s", k->local_index, k->remote_index);
+	pen_field(&p, STYLE_PLAIN, 19, text);
+	if (s->m->clock_times)
+		pen_field(&p, STYLE_PLAIN, 9, format_clock(a, k->created_at, false));
+	else
+		pen_field(&p, STYLE_PLAIN, 9, format_span(a, s->now - k->created_at));
+	pen_field(&p, STYLE_PLAIN, 6, k->initiator ? "init" : "resp");
+	pen_field(&p, STYLE_PLAIN, 9, format_count(a, k->sent));
+	pen_field(&p, STYLE_PLAIN, 9, format_count(a, k->received));
+	snprintf(text, sizeof(text), "%.1f%%", received + lost > 0 ? 100 * lost / (received + lost) : 0);
+	pen_field(&p, lost > 0 ? STYLE_WARN : STYLE_PLAIN, 6, text);
+	if (s->now >= k->expires_at)
+		pen_print(&p, STYLE_BAD, "EXPIRED %s", format_span(a, s->now - k->expires_at));
+	else if (!k->confirmed)
+		pen_text(&p, STYLE_INFO, "unconfirmed");
+	else if (strcmp(slot, "cur") == 0)
+		pen_text(&p, STYLE_OK, "in use");
+	else
+		pen_text(&p, STYLE_DIM, "receives");
+}
+
+/* Rows used: 6. */
+static int draw_sessions(struct grid *g, const struct scene *s, const struct peer *p, int row, int limit)
+{
+	struct pen pen = pen_at(g, row++, 0, limit);
+	char text[TEXT_ROOM];
+
+	draw_rule(&pen, "wireguard sessions", "local/remote index");
+	pen = pen_at(g, row++, 1, limit);
+	pen_text(&pen, STYLE_HEAD, "slot  index              age      as    tx       rx       lost  state");
+	draw_slot(g, s, part_keypair(p, "next"), "next", row++, limit);
+	draw_slot(g, s, part_keypair(p, "current"), "cur", row++, limit);
+	draw_slot(g, s, part_keypair(p, "previous"), "prev", row++, limit);
+	pen = pen_at(g, row++, 1, limit);
+	pen_field(&pen, STYLE_PLAIN, 11, "handshakes");
+	pen_text(&pen, p->unanswered ? STYLE_WARN : STYLE_PLAIN, part_handshake(text, s, p));
+	if (p->given_up)
+		pen_print(&pen, STYLE_WARN, ", given up %llu", (unsigned long long)p->given_up);
+	if (p->staged)
+		pen_print(&pen, STYLE_WARN, "   staged %u", p->staged);
+	return 6;
+}
+
+/* ---- timers ---- */
+
+struct countdown {
+	const char *name;
+	double due, period; /* due 0: not running */
+	const char *note;   /* what it is for, or why it does not run */
+};
+
+#define COUNTDOWNS 7
+
+/* The protocol's timers, and the two ages of the sending key that act like timers. */
+static void list_countdowns(const struct peer *p, struct countdown out[COUNTDOWNS])
+{
+	static const struct {
+		const char *timer, *name, *note;
+	} names[] = {
+		{"retry", "handshake retry", "every 5 s until answered, 18 times"},
+		{"keepalive", "keepalive", "10 s after data came and none was sent"},
+		{"silence", "new handshake", "15 s after data was sent and none came"},
+		{"persistent-keepalive", "persistent", "the period that is configured"},
+		{"zero-keys", "zero keys", "540 s after the last key"},
+	};
+	const struct keypair *k = part_keypair(p, "current");
+	int n = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const struct timer *t = part_timer(p, names[i].timer);
+
+		out[n++] = (struct countdown){names[i].name, t ? t->due_at : 0, t ? t->period : 0,
+					      names[i].note};
+	}
+	out[n++] = (struct countdown){"rekey", k ? k->rekey_at : 0, k ? k->rekey_at - k->created_at : 0,
+				      "the initiator's, when the key is 120 s old"};
+	out[n++] = (struct countdown){"key expires", k ? k->expires_at : 0,
+				      k ? k->expires_at - k->created_at : 0, "180 s after its handshake"};
+}
+
+static void draw_countdown(struct grid *g, const struct scene *s, const struct countdown *c, int row, int col,
+			   int limit)
+{
+	struct pen p = pen_at(g, row, col, limit);
+	int bar = limit - col >= 66 ? 24 : 8;
+	double left = c->due - s->now;
+	char span[FORMAT_ROOM];
+
+	pen_field(&p, STYLE_PLAIN, 16, c->name);
+	if (!(c->due > 0)) {
+		pen_field(&p, STYLE_DIM, 10, "off");
+	} else if (s->m->clock_times) {
+		pen_field(&p, STYLE_PLAIN, 10, format_clock(span, c->due, false));
+	} else if (left <= 0) {
+		pen_field(&p, STYLE_WARN, 10, "due");
+	} else {
+		pen_text(&p, STYLE_PLAIN, "in ");
+		pen_field(&p, STYLE_PLAIN, 7, format_span(span, ceil(left)));
+	}
+	if (c->due > 0)
+		draw_bar(&p, left > 0 ? STYLE_INFO : STYLE_WARN, bar,
+			 c->period > 0 ? 1 - left / c->period : left <= 0);
+	else
+		pen_skip(&p, bar);
+	pen_skip(&p, 2);
+	if (bar > 8)
+		pen_text(&p, STYLE_DIM, c->note);
+}
+
+static int draw_timers(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows,
+		       int limit)
+{
+	struct countdown list[COUNTDOWNS];
+	struct pen rule = pen_at(g, row, 0, limit);
+	int columns = rows - 1 >= COUNTDOWNS ? 1 : 2, per = (COUNTDOWNS + columns - 1) / columns;
+	bool focus = s->m->pane == PANE_SESSIONS;
+
+	list_countdowns(p, list);
+	draw_rule(&rule, "timers", focus ? "Tab" : "");
+	for (int i = 0; i < COUNTDOWNS; i++) {
+		int col = i / per, at = 1 + col * (limit / 2);
+
+		if (i % per < rows - 1)
+			draw_countdown(g, s, &list[i], row + 1 + i % per, at,
+				       columns == 2 && !col ? limit / 2 : limit);
+	}
+	return rows;
+}
+
+/* ---- counters and reject reasons ---- */
+
+static int clamp_top(int top, int count, int visible)
+{
+	return top + visible <= count ? top : count > visible ? count - visible : 0;
+}
+
+static int draw_counters(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows,
+			 int limit)
+{
+	int shown[COUNTERS_MAX], count = 0, columns = limit >= 78 && limit < 110 ? 2 : 1, lines, top;
+	struct pen rule = pen_at(g, row, 0, limit);
+	char note[64];
+
+	/* What was refused tells more than what went well: first. */
+	for (int reject = 1; reject >= 0; reject--)
+		for (int i = 0; i < counter_slots(); i++)
+			if (p->counters[i] && counter_is_reject(i) == (reject == 1))
+				shown[count++] = i;
+	lines = (count + columns - 1) / columns;
+	top = clamp_top(s->m->pane_top[PANE_COUNTERS], lines, rows - 1);
+	snprintf(note, sizeof(note), "%s%d of %d%s", lines > rows - 1 ? "" : "all ",
+		 lines > rows - 1 ? (rows - 1) * columns : count, count,
+		 s->m->pane == PANE_COUNTERS ? "  Tab" : "");
+	draw_rule(&rule, "counters", count ? note : "none yet");
+	for (int i = 0; i < rows - 1 && top + i < lines; i++)
+		for (int c = 0; c < columns; c++) {
+			int n = (top + i) * columns + c;
+			int col = 1 + c * (limit / 2);
+			struct pen pen =
+				pen_at(g, row + 1 + i, col, c + 1 < columns ? limit / 2 - 1 : limit - 1);
+			char text[FORMAT_ROOM];
+
+			if (n >= count)
+				continue;
+			pen_field_right(&pen, counter_is_reject(shown[n]) ? STYLE_WARN : STYLE_PLAIN, 7,
+					format_count(text, p->counters[shown[n]]));
+			pen_skip(&pen, 1);
+			pen_text(&pen, STYLE_PLAIN, counter_meaning(shown[n]));
+		}
+	return rows;
+}
+
+/* ---- timeline and traffic ---- */
+
+static void draw_timeline(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows,
+			  int col, int limit)
+{
+	const struct data *d = s->d;
+	struct pen rule = pen_at(g, row, col, limit);
+	int count = 0, skip;
+
+	for (size_t i = 0; i < d->events_count; i++)
+		count += strcmp(d->events[i].key, p->key) == 0;
+	skip = clamp_top(s->m->pane_top[PANE_TIMELINE], count, rows - 1);
+	draw_rule(&rule, "timeline", s->m->pane == PANE_TIMELINE ? "newest first  Tab" : "newest first");
+	for (size_t i = d->events_count; i-- > 0 && rows > 1;) {
+		struct pen pen = pen_at(g, row + 1, col + 1, limit);
+
+		if (strcmp(d->events[i].key, p->key) != 0 || skip-- > 0)
+			continue;
+		part_event(&pen, s, &d->events[i], false);
+		row++;
+		rows--;
+	}
+}
+
+static void draw_traffic(struct grid *g, const struct scene *s, const struct peer *p, int row, int col,
+			 int limit)
+{
+	struct pen pen = pen_at(g, row, col, limit);
+	char text[TEXT_ROOM], a[FORMAT_ROOM];
+
+	snprintf(text, sizeof(text), "%g s per cell", model_intervals[s->m->interval]);
+	draw_rule(&pen, "traffic", text);
+	for (int i = 0; i < 2; i++) {
+		pen = pen_at(g, row + 1 + i, col + 1, limit);
+		pen_print(&pen, STYLE_PLAIN, "%s ", i ? "tx" : "rx");
+		pen_field_right(&pen, STYLE_ACCENT, 9,
+				format_rate_unit(a, i ? p->shown_tx : p->shown_rx, s->m->bits));
+		pen_skip(&pen, 1);
+		part_spark(&pen, s, i ? p->history_tx : p->history_rx, NULL, pen.limit - pen.col - 1, true);
+	}
+}
+
+/* Side by side on a wide screen; the timeline on the right. */
+static void draw_wide(struct grid *g, const struct scene *s, const struct peer *p)
+{
+	int split = g->width - 45 > 76 ? g->width - 45 : 76, end = g->height - 1, row = HEAD_ROWS;
+
+	for (int r = HEAD_ROWS; r < end; r++)
+		grid_put(g, r, split, g->width, 0x2502, STYLE_DIM);
+	row += draw_sessions(g, s, p, row, split);
+	row += draw_timers(g, s, p, row, end - row >= COUNTDOWNS + 4 ? COUNTDOWNS + 1 : 5, split);
+	draw_counters(g, s, p, row, end - row, split);
+	draw_timeline(g, s, p, HEAD_ROWS, end - HEAD_ROWS - 3, split + 1, g->width);
+	draw_traffic(g, s, p, end - 3, split + 1, g->width);
+	grid_put(g, HEAD_ROWS, split, g->width, 0x252c, STYLE_DIM);
+}
+
+/* One below the other; where rows are few, only the pane that has the focus. */
+static void draw_stacked(struct grid *g, const struct scene *s, const struct peer *p)
+{
+	int end = g->height - 1, row = HEAD_ROWS, left;
+
+	row += draw_sessions(g, s, p, row, g->width);
+	left = end - row;
+	if (left < 11) {
+		if (s->m->pane == PANE_SESSIONS)
+			draw_timers(g, s, p, row, left, g->width);
+		else if (s->m->pane == PANE_COUNTERS)
+			draw_counters(g, s, p, row, left, g->width);
+		else
+			draw_timeline(g, s, p, row, left, 0, g->width);
+		return;
+	}
+	row += draw_timers(g, s, p, row, left >= 24 ? COUNTDOWNS + 1 : 5, g->width);
+	left = end - row;
+	row += draw_counters(g, s, p, row, s->m->pane == PANE_COUNTERS ? left - 3 : (left + 1) / 3 + 1,
+			     g->width);
+	draw_timeline(g, s, p, row, end - row, 0, g->width);
+}
+
+void view_peer(struct grid *g, const struct scene *s)
+{
+	const struct peer *p = model_selected(s->m, s->d);
+
+	if (!p)
+		return;
+	draw_head(g, s, p);
+	draw_tunnel(g, s, p);
+	if (g->width >= 120)
+		draw_wide(g, s, p);
+	else
+		draw_stacked(g, s, p);
+	g->cursor_row = 0;
+	g->cursor_col = 1;
+}
