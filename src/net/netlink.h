@@ -25,6 +25,9 @@ int netlink_ifindex(struct netlink *n, const char *ifname); /* -ENODEV */
 int netlink_link_set(struct netlink *n, int ifindex, int mtu /* 0: leave */, int up /* 0, 1, -1: leave */,
 		     unsigned txqueuelen /* 0: leave */);
 int netlink_link_get(struct netlink *n, int ifindex, int *mtu, bool *up);
+
+/* MTU of a link in another network namespace. */
+int netlink_foreign_mtu(struct netlink *n, int namespace_fd, const char *ifname);
 int netlink_link_delete(struct netlink *n, int ifindex);
 
 /* -EEXIST when it is there already. */
