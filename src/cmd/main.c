@@ -1,1 +1,31 @@
-int main(void){return 0;}
+/* weir: the table of commands. */
+#include <stddef.h>
+
+#include "cmd/command.h"
+
+#define VIEW "readonly ascii slow color "
+#define TALK "interface run-dir"
+
+/* clang-format off */
+const struct command commands[] = {
+	{"up", up_main, "IFACE|FILE", 1, 1,
+	 VIEW "headless log-level workers plain-io run-dir state-dir no-sandbox time-divisor",
+	 "run a tunnel and show it; the word \"up\" may be left out"},
+	{"attach", attach_main, "[IFACE]", 0, 1, VIEW TALK, "the dashboard of an engine that runs already"},
+	{"status", status_main, "[IFACE]", 0, 1, "json check color " TALK, "the state of all peers, in words"},
+	{"down", down_main, "[IFACE]", 0, 1, TALK, "drain, undo what was set up, and end the engine"},
+	{"drain", drain_main, "PEER|all", 1, 1, TALK, "expire the keys: the next packet starts a handshake"},
+	{"handshake", handshake_main, "PEER|all", 1, 1, TALK, "start a handshake now; the old keys stay in use"},
+	{"reset", reset_main, "PEER|all", 1, 1, TALK, "go back to the configured endpoint, looked up anew"},
+	{"reload", reload_main, "[IFACE]", 0, 1, TALK, "read the file again and apply the difference"},
+	{"log", log_main, "[IFACE]", 0, 1, "follow json log-level " TALK, "the engine's last log lines"},
+	{"lint", lint_main, "IFACE|FILE", 1, 1, "", "check a configuration file, and what it means"},
+	{"strip", strip_main, "IFACE|FILE", 1, 1, "", "print a configuration in the form of wg(8)"},
+	{0},
+};
+/* clang-format on */
+
+int main(int argc, char **argv)
+{
+	return command_run(argc, argv);
+}

@@ -1,0 +1,56 @@
+/* weir drain, handshake, reset: one request each, and a line that says what came of it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/command.h"
+
+static void print_failures(const char *ifname, const json_t *result)
+{
+	const json_t *failure;
+	size_t i;
+
+	json_array_foreach (json_object_get(result, "failed"), i, failure)
+		fprintf(stderr, "weir: %s: %s: %s\n", ifname, json_string_value(json_object_get(failure, "peer")),
+			json_string_value(json_object_get(failure, "error")));
+}
+
+static int act(const struct options *o, const char *method, const char *peer, const char *done, struct error *e)
+{
+	char ifname[IFNAMSIZ];
+	struct client *c = command_connect(o, NULL, ifname, e);
+	json_t *result;
+	json_int_t peers;
+	size_t failed;
+
+	if (!c)
+		return command_failed(e);
+	result = client_call(c, method, json_pack("{s:s}", "peer", peer), e);
+	client_close(c);
+	if (!result)
+		return command_failed(e);
+	peers = json_integer_value(json_object_get(result, "peers"));
+	failed = json_array_size(json_object_get(result, "failed"));
+	if (peers || !failed)
+		printf("%s: %lld %s %s\n", ifname, (long long)peers, peers == 1 ? "peer" : "peers", done);
+	print_failures(ifname, result);
+	json_decref(result);
+	return failed ? EXIT_FAIL : EXIT_OK;
+}
+
+int drain_main(const struct options *o, int count, char **words, struct error *e)
+{
+	(void)count;
+	return act(o, "drain", words[0], "drained", e);
+}
+
+int handshake_main(const struct options *o, int count, char **words, struct error *e)
+{
+	(void)count;
+	return act(o, "handshake", words[0], "asked for a handshake", e);
+}
+
+int reset_main(const struct options *o, int count, char **words, struct error *e)
+{
+	(void)count;
+	return act(o, "reset", words[0], "reset", e);
+}

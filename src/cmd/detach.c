@@ -1,0 +1,76 @@
+#include "cmd/detach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cmd/notify.h"
+
+int detach_open(struct detach *d, struct error *e)
+{
+	*d = (struct detach){0};
+	if (pipe2(d->pipe, O_CLOEXEC))
+		return error_set(e, errno, "cannot make a pipe: %s", strerror(errno));
+	return 0;
+}
+
+static void replace(int fd, int with, bool write)
+{
+	int null = with >= 0 ? with : open("/dev/null", (write ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, fd);
+	if (with < 0)
+		close(null);
+}
+
+void detach_child(struct detach *d)
+{
+	close(d->pipe[0]);
+	setsid();
+	replace(STDIN_FILENO, -1, false);
+	if (chdir("/")) /* keep no file system busy; harmless if it fails */
+		log_debug("engine", "cannot change to /: %s", strerror(errno));
+}
+
+void detach_ready(void *arg)
+{
+	struct detach *d = arg;
+	int journal;
+
+	if (!d->keep_stderr) {
+		journal = notify_journal_stream();
+		replace(STDOUT_FILENO, journal, true);
+		replace(STDERR_FILENO, journal, true);
+		log_to_stderr(journal >= 0, journal >= 0);
+		if (journal >= 0)
+			close(journal);
+	}
+	while (write(d->pipe[1], "r", 1) < 0 && errno == EINTR)
+		;
+	close(d->pipe[1]);
+	d->pipe[1] = -1;
+}
+
+int detach_wait(struct detach *d, pid_t child)
+{
+	char byte;
+	ssize_t n;
+	int status;
+
+	close(d->pipe[1]);
+	do
+		n = read(d->pipe[0], &byte, 1);
+	while (n < 0 && errno == EINTR);
+	close(d->pipe[0]);
+	if (n == 1)
+		return -1;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return EXIT_FAIL;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}

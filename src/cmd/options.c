@@ -1,0 +1,233 @@
+#include "cmd/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct options, member)
+
+const struct option_entry option_table[] = {
+	{"headless", 0, NULL, OPTION_FLAG, AT(headless), 0, 0, "no dashboard: stay in the foreground as a daemon"},
+	{"readonly", 0, NULL, OPTION_FLAG, AT(readonly), 0, 0, "a dashboard that only shows"},
+	{"ascii", 0, NULL, OPTION_FLAG, AT(ascii), 0, 0, "draw with ASCII characters only"},
+	{"slow", 0, NULL, OPTION_FLAG, AT(slow), 0, 0, "for slow links: no colour, ASCII, a new picture every 5 s"},
+	{"color", 0, "WHEN", OPTION_WHEN, AT(color), 0, 0, "auto, always or never"},
+	{"interface", 'i', "IFACE", OPTION_TEXT, AT(interface), 0, 0, "the engine to talk to, when several run"},
+	{"json", 0, NULL, OPTION_FLAG, AT(json), 0, 0, "machine-readable, in the words of weir-control(7)"},
+	{"check", 0, NULL, OPTION_FLAG, AT(check), 0, 0, "print only what is wrong; exit 4 if a peer in use is stuck"},
+	{"follow", 'f', NULL, OPTION_FLAG, AT(follow), 0, 0, "go on as lines are written"},
+	{"log-level", 0, "LEVEL", OPTION_LEVEL, AT(log_level), 0, 0, "error, warn, notice, info or debug"},
+	{"workers", 0, "N", OPTION_NUMBER, AT(workers), 1, 8, "packet threads; otherwise one per core, at most 8"},
+	{"plain-io", 0, NULL, OPTION_FLAG, AT(plain_io), 0, 0, "no segmentation offloads, for kernels that get them wrong"},
+	{"run-dir", 0, "DIR", OPTION_TEXT, AT(run_dir), 0, 0, "sockets and locks, otherwise /run/weir"},
+	{"state-dir", 0, "DIR", OPTION_TEXT, AT(state_dir), 0, 0, "what survives a restart, otherwise /var/lib/weir"},
+	{"no-sandbox", 0, NULL, OPTION_FLAG, AT(no_sandbox), 0, 0, "keep all privileges, for debuggers"},
+	{"time-divisor", 0, "N", OPTION_NUMBER, AT(time_divisor), 1, 100, "tests only: protocol times divided by N"},
+	{"help", 'h', NULL, OPTION_FLAG, AT(help), 0, 0, "this text"},
+};
+const size_t option_table_size = sizeof(option_table) / sizeof(option_table[0]);
+
+bool option_allowed(const struct option_entry *entry, const char *names)
+{
+	size_t len = strlen(entry->name);
+
+	if (!strcmp(entry->name, "help"))
+		return true;
+	for (const char *at = names; (at = strstr(at, entry->name)); at += len)
+		if ((at == names || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
+			return true;
+	return false;
+}
+
+/* ---- nearest words ---- */
+
+#define WORD_MAX 32
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+/* Edit distance (Levenshtein); a word that is too long is far from everything. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[WORD_MAX + 1];
+	size_t n = strlen(b);
+
+	if (n > WORD_MAX || strlen(a) > WORD_MAX)
+		return WORD_MAX;
+	for (unsigned j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned i = 1; a[i - 1]; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned j = 1; j <= n; j++) {
+			unsigned above = row[j];
+
+			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+			diagonal = above;
+		}
+	}
+	return row[n];
+}
+
+const char *nearest_word(const char *text, const char *const *words, size_t count)
+{
+	unsigned best = strlen(text) < 4 ? 2 : 3; /* as far as this is a slip of the fingers */
+	const char *found = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		unsigned d = distance(text, words[i]);
+
+		if (d < best) {
+			best = d;
+			found = words[i];
+		}
+	}
+	return found;
+}
+
+/* ---- parsing ---- */
+
+static int unknown(const char *argument, const char *name, const char *names, struct error *e)
+{
+	const char *words[sizeof(option_table) / sizeof(option_table[0])];
+	const char *near;
+	size_t count = 0;
+
+	for (size_t i = 0; i < option_table_size; i++)
+		if (option_allowed(&option_table[i], names))
+			words[count++] = option_table[i].name;
+	near = nearest_word(name, words, count);
+	if (near)
+		return error_exit(e, EXIT_USAGE, EINVAL, "unknown option \"%s\": did you mean --%s?", argument, near);
+	return error_exit(e, EXIT_USAGE, EINVAL, "unknown option \"%s\" (--help lists them)", argument);
+}
+
+static bool parse_when(enum tui_color *out, const char *word)
+{
+	static const char *const words[] = {"auto", "always", "never"};
+	static const enum tui_color colors[] = {TUI_COLOR_AUTO, TUI_COLOR_ALWAYS, TUI_COLOR_NEVER};
+
+	for (unsigned i = 0; i < 3; i++)
+		if (!strcmp(word, words[i])) {
+			*out = colors[i];
+			return true;
+		}
+	return false;
+}
+
+static bool parse_number(unsigned *out, const char *text, unsigned min, unsigned max)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end || n < min || n > max)
+		return false;
+	*out = (unsigned)n;
+	return true;
+}
+
+static int store(struct options *o, const struct option_entry *entry, const char *value, struct error *e)
+{
+	void *at = (char *)o + entry->offset;
+
+	switch (entry->kind) {
+	case OPTION_FLAG:
+		*(bool *)at = true;
+		return 0;
+	case OPTION_TEXT:
+		if (*value) {
+			*(const char **)at = value;
+			return 0;
+		}
+		return error_exit(e, EXIT_USAGE, EINVAL, "--%s needs a %s", entry->name, entry->value);
+	case OPTION_NUMBER:
+		if (parse_number(at, value, entry->min, entry->max))
+			return 0;
+		return error_exit(e, EXIT_USAGE, EINVAL, "--%s %s: give a number from %u to %u", entry->name, value,
+				  entry->min, entry->max);
+	case OPTION_WHEN:
+		if (parse_when(at, value))
+			return 0;
+		break;
+	case OPTION_LEVEL:
+		o->log_level_given = true;
+		if (log_level_parse(value, at))
+			return 0;
+		break;
+	}
+	return error_exit(e, EXIT_USAGE, EINVAL, "--%s %s: give %s", entry->name, value, entry->text);
+}
+
+/* The entry that the word at argv[i] names; *value points behind its '=' (or the letter), if something is there. */
+static const struct option_entry *look_up(const char *word, const char *names, const char **value)
+{
+	bool is_long = word[1] == '-';
+	const char *name = word + (is_long ? 2 : 1);
+	size_t len = is_long ? strcspn(name, "=") : 1;
+
+	*value = NULL;
+	for (size_t i = 0; i < option_table_size; i++) {
+		const struct option_entry *entry = &option_table[i];
+
+		if (!option_allowed(entry, names))
+			continue;
+		if (is_long ? strlen(entry->name) != len || memcmp(entry->name, name, len)
+			    : !entry->letter || entry->letter != name[0])
+			continue;
+		if (name[len])
+			*value = name + len + is_long;
+		return entry;
+	}
+	return NULL;
+}
+
+static void from_environment(struct options *o)
+{
+	const char *mode = getenv("WG_COLOR_MODE"), *off = getenv("NO_COLOR");
+
+	if (off && *off)
+		o->color = TUI_COLOR_NEVER;
+	if (mode)
+		parse_when(&o->color, mode);
+}
+
+int options_parse(struct options *o, const char *names, int argc, char **argv, int *rest, struct error *e)
+{
+	bool only_words = false;
+
+	*o = (struct options){.log_level = LOG_INFO};
+	from_environment(o);
+	*rest = 0;
+	for (int i = 1; i < argc; i++) {
+		char *word = argv[i];
+		const struct option_entry *entry;
+		const char *value;
+		int r;
+
+		if (only_words || word[0] != '-' || !word[1]) {
+			argv[++*rest] = word;
+			continue;
+		}
+		if (!strcmp(word, "--")) {
+			only_words = true;
+			continue;
+		}
+		entry = look_up(word, names, &value);
+		if (!entry)
+			return unknown(word, word + strspn(word, "-"), names, e);
+		if (value && !entry->value)
+			return error_exit(e, EXIT_USAGE, EINVAL, "--%s takes no argument (\"%s\")", entry->name, word);
+		if (!value && entry->value && !(value = argv[++i]))
+			return error_exit(e, EXIT_USAGE, EINVAL, "--%s needs an argument: %s", entry->name,
+					  entry->value);
+		r = store(o, entry, value, e);
+		if (r)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,18 @@
+/* What the engine and the view give up. */
+#ifndef WEIR_CMD_SANDBOX_H
+#define WEIR_CMD_SANDBOX_H
+
+#include "base/error.h"
+
+/*
+ * For the engine, before it has threads: keeps CAP_NET_ADMIN (TUN, SO_MARK, a changed fwmark) and
+ * CAP_NET_BIND_SERVICE (a ListenPort below 1024), forbids everything that leads to other programs or kernel
+ * interfaces (seccomp), core dumps and ptrace. Kept by all threads to come, and for good.
+ * Built with a sanitizer, it does nothing: those need what is forbidden here.
+ */
+int sandbox_engine(struct error *e);
+
+/* For a view: becomes the user behind sudo, or else nobody, without any capability. */
+int sandbox_view(struct error *e);
+
+#endif

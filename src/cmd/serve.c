@@ -1,0 +1,349 @@
+#include "cmd/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/xalloc.h"
+#include "cmd/lock.h"
+#include "cmd/notify.h"
+#include "cmd/paths.h"
+#include "cmd/sandbox.h"
+#include "cmd/serve_internal.h"
+#include "net/udp.h"
+
+#define PATIENCE_STEP (5 * NS_PER_SEC)
+#define PATIENCE      (30 * NS_PER_SEC)
+
+/* ---- ending ---- */
+
+static int job_down(struct serve *s)
+{
+	return steward_down(s->steward, &s->job_error);
+}
+
+static void job_down_done(struct serve *s)
+{
+	if (s->job_result)
+		log_warn("engine", "%s", s->job_error.text);
+	loop_quit(s->loop);
+}
+
+/* Ends in order: new handshakes only, hooks, what was set up. Called once. */
+static void stop(struct serve *s, bool drain, const char *who)
+{
+	if (s->phase == PHASE_STOPPING)
+		return;
+	if (s->phase == PHASE_STARTING && s->job_runs) {
+		log_notice("engine", "%s: stopping as soon as the hooks of the start are done", who);
+		s->stop_when_up = true;
+		return;
+	}
+	s->phase = PHASE_STOPPING;
+	notify_stopping();
+	log_notice("engine", "%s is going down (%s)", engine_ifname(s->engine), who);
+	if (drain)
+		engine_drain_all(s->engine, WG_REASON_shutdown, who);
+	if (s->steward)
+		steward_job(s, job_down, job_down_done);
+	else
+		loop_quit(s->loop);
+}
+
+static void fail(struct serve *s, const struct error *e)
+{
+	s->error = *e;
+	s->code = e->exit == EXIT_OK ? EXIT_FAIL : (int)e->exit;
+}
+
+static void on_end(void *arg, int signo)
+{
+	struct serve *s = arg;
+
+	if (++s->signals == 1)
+		stop(s, true, signo == SIGINT ? "SIGINT" : "SIGTERM");
+	else
+		loop_quit(s->loop); /* now: the steward finishes alone */
+}
+
+static void on_gone(void *arg, const char *why)
+{
+	stop(arg, false, why);
+}
+
+static void on_socket_gone(void *arg)
+{
+	stop(arg, true, "its UAPI socket was deleted");
+}
+
+/* ---- requests ---- */
+
+static int on_reload(void *ctx, char **summary, struct error *e)
+{
+	return serve_reload(ctx, summary, e);
+}
+
+static void on_down(void *ctx, bool drain)
+{
+	stop(ctx, drain, "weir down");
+}
+
+static void on_hangup(void *arg, int signo)
+{
+	struct serve *s = arg;
+	char *summary = NULL;
+	struct error e = {0};
+
+	(void)signo;
+	if (s->phase == PHASE_STARTING) {
+		s->reload_when_up = true;
+		return;
+	}
+	if (serve_reload(s, &summary, &e)) {
+		char *save = NULL;
+
+		for (char *line = strtok_r(e.text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+			log_error("config", "not reloaded: %s", line);
+	}
+	free(summary);
+}
+
+static void on_drain(void *arg, int signo)
+{
+	struct serve *s = arg;
+
+	(void)signo;
+	if (s->phase == PHASE_RUNNING)
+		engine_drain_all(s->engine, WG_REASON_user, "SIGUSR1");
+}
+
+/* ---- up ---- */
+
+static void up(struct serve *s)
+{
+	s->phase = PHASE_RUNNING;
+	log_notice("engine", "%s runs%s%s", engine_ifname(s->engine), s->conf ? ", configured by " : "",
+		   s->conf ? s->conf->path : "");
+	notify_ready();
+	if (s->o->ready)
+		s->o->ready(s->o->ready_arg);
+	if (s->reload_when_up)
+		on_hangup(s, SIGHUP);
+}
+
+static int job_up(struct serve *s)
+{
+	return steward_up(s->steward, s->conf, &s->job_fwmark, &s->job_error);
+}
+
+static void job_up_done(struct serve *s)
+{
+	int r = 0;
+
+	if (s->job_result) { /* nothing is left of the try */
+		fail(s, &s->job_error);
+		loop_quit(s->loop);
+		return;
+	}
+	if (s->job_fwmark) {
+		s->auto_mark = !s->conf->has_fwmark;
+		r = engine_set_fwmark(s->engine, s->job_fwmark, &s->job_error);
+	}
+	/* The link is up; whatever kept the engine from following it is to be heard now. */
+	if (!r)
+		r = engine_up(s->engine, &s->job_error);
+	if (r) {
+		fail(s, &s->job_error);
+		s->phase = PHASE_RUNNING; /* all is set up, and has to be undone */
+		stop(s, false, "it did not come up");
+		return;
+	}
+	if (s->stop_when_up) {
+		s->phase = PHASE_RUNNING;
+		stop(s, true, "SIGTERM");
+		return;
+	}
+	up(s);
+}
+
+static void on_patience(void *arg)
+{
+	struct serve *s = arg;
+
+	notify_more_time(PATIENCE);
+	loop_timer_set(s->patience, clock_boot_ns() + PATIENCE_STEP);
+}
+
+/* ---- setting up ---- */
+
+/* Better told before addresses and routes change than after. */
+static int port_is_free(const struct conf *c, struct error *e)
+{
+	struct udp probe;
+	int r;
+
+	if (!c || !c->listen_port)
+		return 0;
+	r = udp_open(&probe, c->listen_port, 1, 0, true, e);
+	if (!r)
+		udp_close(&probe);
+	return r;
+}
+
+static int start_steward(struct serve *s, struct error *e)
+{
+	int closed[16];
+	unsigned count = 0;
+
+	if (!s->conf)
+		return 0;
+	if (system_clean_leftovers(s->journal, e) < 0)
+		log_warn("system", "leftovers of an earlier run: %s", e->text);
+	for (unsigned i = 0; i < SERVE_VIEWS_MAX; i++)
+		if (s->o->views[i] >= 0)
+			closed[count++] = s->o->views[i];
+	for (unsigned i = 0; i < s->o->private_fd_count && count < 16; i++)
+		closed[count++] = s->o->private_fds[i];
+	s->output = output_divert(e);
+	if (!s->output)
+		return -e->code;
+	log_to_stderr(true, true);
+	s->steward = steward_start(s->o->ifname, s->journal, s->lock_fd, closed, count, e);
+	output_restore(s->output);
+	log_to_stderr(true, notify_journal());
+	return s->steward ? 0 : -(e->code ? e->code : EINVAL);
+}
+
+static int make_folders(struct serve *s, const char *state_dir, struct error *e)
+{
+	struct error ignored;
+
+	/* Without a state folder all works but what restarts remember. */
+	if (file_make_folder(state_dir, 0700, &ignored))
+		log_warn("engine", "nothing will be remembered over a restart: %s", ignored.text);
+	return s->uapi_dir ? file_make_folder(s->uapi_dir, 0755, e) : 0;
+}
+
+static int make_engine(struct serve *s, struct error *e)
+{
+	const char *state_dir = s->o->state_dir ? s->o->state_dir : PATH_STATE;
+	const struct engine_options options = {
+		.ifname = s->o->ifname,
+		.tun_fd = s->o->tun_fd,
+		.workers = s->o->workers,
+		.plain_io = s->o->plain_io,
+		.state_dir = state_dir,
+		.time_divisor = s->o->time_divisor,
+	};
+	int r = engine_new(&s->engine, s->loop, &options, e);
+
+	if (r)
+		return r;
+	engine_on_gone(s->engine, on_gone, s);
+	if (!s->conf)
+		return 0;
+	return conf_apply(s->engine, NULL, s->conf, NULL, e);
+}
+
+static int open_sockets(struct serve *s, struct error *e)
+{
+	const struct control_ops ops = {.reload = on_reload, .down = on_down, .ctx = s};
+	int r = uapi_open(&s->uapi, s->engine, s->uapi_dir, s->o->uapi_fd, on_socket_gone, s, e);
+
+	if (!r)
+		r = control_open(&s->control, s->engine, s->run_dir, &ops, e);
+	for (unsigned i = 0; !r && i < SERVE_VIEWS_MAX; i++)
+		if (s->o->views[i] >= 0)
+			r = control_adopt(s->control, s->o->views[i], s->o->readonly);
+	return r;
+}
+
+static int set_up(struct serve *s, struct error *e)
+{
+	const char *state_dir = s->o->state_dir ? s->o->state_dir : PATH_STATE;
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	s->lock_fd = lock_take(s->run_dir, s->o->ifname, e);
+	if (s->lock_fd < 0)
+		return s->lock_fd;
+	r = port_is_free(s->conf, e);
+	if (!r)
+		r = make_folders(s, state_dir, e);
+	if (!r)
+		r = start_steward(s, e);
+	if (!r && !s->o->no_sandbox)
+		r = sandbox_engine(e);
+	if (r)
+		return r;
+	s->loop = loop_new();
+	s->patience = loop_timer_new(s->loop, on_patience, s);
+	loop_signal(s->loop, SIGTERM, on_end, s);
+	loop_signal(s->loop, SIGINT, on_end, s);
+	loop_signal(s->loop, SIGHUP, on_hangup, s);
+	loop_signal(s->loop, SIGUSR1, on_drain, s);
+	if (s->output)
+		output_watch(s->output, s->loop);
+	r = make_engine(s, e);
+	return r ? r : open_sockets(s, e);
+}
+
+static void take_down(struct serve *s)
+{
+	bool in_hurry = s->job_runs;
+
+	/* A job that still waits for the steward is left alone: the process ends, and the steward undoes. */
+	if (s->steward && !in_hurry)
+		steward_stop(s->steward, true);
+	if (s->control)
+		control_close(s->control);
+	if (s->uapi)
+		uapi_close(s->uapi);
+	engine_free(s->engine);
+	output_free(s->output);
+	if (s->loop && !in_hurry) {
+		beat_stop(s);
+		loop_timer_free(s->patience);
+		loop_free(s->loop);
+	}
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	if (!in_hurry)
+		conf_free(s->conf);
+	free(s->uapi_dir);
+	free(s->journal);
+}
+
+int serve(const struct serve_options *o, struct error *e)
+{
+	struct serve *s = xcalloc(1, sizeof(*s));
+	int code;
+
+	s->o = o;
+	s->conf = o->conf;
+	s->lock_fd = -1;
+	s->run_dir = o->run_dir ? o->run_dir : PATH_RUN;
+	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : NULL;
+	s->journal = xasprintf("%s/%s.undo", s->run_dir, o->ifname);
+	log_to_stderr(true, notify_journal());
+	if (set_up(s, &s->error)) {
+		fail(s, &s->error);
+	} else {
+		beat_start(s);
+		if (s->steward)
+			steward_job(s, job_up, job_up_done);
+		else
+			up(s);
+		loop_run(s->loop);
+	}
+	take_down(s);
+	*e = s->error;
+	code = s->code;
+	if (!s->job_runs)
+		free(s);
+	return code;
+}

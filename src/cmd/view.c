@@ -1,0 +1,165 @@
+#include "cmd/view.h"
+
+#include <curses.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <term.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+#include "cmd/sandbox.h"
+
+/* After <term.h>, whose macros have short names. */
+#define CHILD_ENGINE_GONE 101
+#define CHILD_FAILED	  102
+
+int view_possible(const struct options *o, struct error *e)
+{
+	const char *term = getenv("TERM");
+	int known;
+
+	(void)o;
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return error_exit(e, EXIT_USAGE, ENOTTY,
+				  "the dashboard needs a terminal, and %s is none: use --headless to run without one",
+				  isatty(STDIN_FILENO) ? "stdout" : "stdin");
+	if (setupterm(NULL, STDOUT_FILENO, &known) != OK)
+		return error_exit(e, EXIT_USAGE, EINVAL,
+				  "the terminal type \"%s\" is unknown here: set TERM to one that is (try TERM=xterm or "
+				  "TERM=vt100), or use --headless",
+				  term ? term : "");
+	if (!cursor_address)
+		return error_exit(e, EXIT_USAGE, EINVAL,
+				  "a terminal of type \"%s\" cannot be drawn on: use another one, or --headless",
+				  term ? term : "");
+	return 0;
+}
+
+/* What the view remembers belongs to the user who will be drawing; there is none behind a plain root login. */
+static char *settings_path(void)
+{
+	const char *user = getenv("SUDO_UID"), *folder = getenv("XDG_CONFIG_HOME");
+	const struct passwd *account;
+
+	if (!geteuid()) {
+		account = user && strtoul(user, NULL, 10) ? getpwuid((uid_t)strtoul(user, NULL, 10)) : NULL;
+		return account ? xasprintf("%s/.config/weir/view.conf", account->pw_dir) : NULL;
+	}
+	if (folder && *folder == '/')
+		return xasprintf("%s/weir/view.conf", folder);
+	account = getpwuid(geteuid());
+	return account ? xasprintf("%s/.config/weir/view.conf", account->pw_dir) : NULL;
+}
+
+static enum tui_end draw(const struct options *o, int fd, struct error *e)
+{
+	char *settings = settings_path();
+	const struct tui_options view = {
+		.fd = fd,
+		.readonly = o->readonly,
+		.ascii = o->ascii,
+		.slow = o->slow,
+		.color = o->color,
+		.settings = settings,
+	};
+	enum tui_end end;
+
+	/* The name by which ps(1) tells it from the engine. */
+	prctl(PR_SET_NAME, "weir-view");
+	end = sandbox_view(e) ? TUI_FAILED : tui_run(&view, e);
+	free(settings);
+	return end;
+}
+
+int view_run(const struct options *o, int fd, struct error *e)
+{
+	switch (draw(o, fd, e)) {
+	case TUI_QUIT:
+		return EXIT_OK;
+	case TUI_FAILED:
+		return e->exit == EXIT_OK ? EXIT_FAIL : (int)e->exit;
+	default:
+		return EXIT_FAIL;
+	}
+}
+
+static int child(const struct options *o, int fd)
+{
+	struct error e = {0};
+	enum tui_end end = draw(o, fd, &e);
+
+	if (end == TUI_FAILED && e.text[0])
+		fprintf(stderr, "weir: %s\n", e.text);
+	return end == TUI_ENGINE_GONE ? CHILD_ENGINE_GONE : end == TUI_FAILED ? CHILD_FAILED : 0;
+}
+
+static pid_t view_pid;
+
+/* The view puts its terminal in order and leaves; we follow. */
+static void pass_on(int signo)
+{
+	if (view_pid > 0)
+		kill(view_pid, signo);
+}
+
+/* What a view that crashed left behind: raw mode, the alternate screen, no cursor, odd colours. */
+static void repair_terminal(const struct termios *before)
+{
+	tcsetattr(STDIN_FILENO, TCSADRAIN, before);
+	if (exit_attribute_mode)
+		putp(exit_attribute_mode);
+	if (exit_ca_mode)
+		putp(exit_ca_mode);
+	if (cursor_normal)
+		putp(cursor_normal);
+	fflush(stdout);
+}
+
+enum view_end view_child(const struct options *o, int fd)
+{
+	struct sigaction pass = {.sa_handler = pass_on}, term_before;
+	struct termios before;
+	int status, own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	pid_t pid;
+
+	tcgetattr(STDIN_FILENO, &before);
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return VIEW_FAILED;
+	if (!pid) {
+		close(fd);
+		signal(SIGINT, SIG_DFL);
+		signal(SIGQUIT, SIG_DFL);
+		_exit(child(o, own));
+	}
+	close(own);
+	view_pid = pid;
+	sigaction(SIGTERM, &pass, &term_before);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	view_pid = 0;
+	sigaction(SIGTERM, &term_before, NULL);
+	if (WIFSIGNALED(status)) {
+		if (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGHUP)
+			return VIEW_LEFT;
+		repair_terminal(&before);
+		return VIEW_CRASHED;
+	}
+	switch (WEXITSTATUS(status)) {
+	case 0:
+		return VIEW_LEFT;
+	case CHILD_ENGINE_GONE:
+		return VIEW_ENGINE_GONE;
+	default:
+		return VIEW_FAILED;
+	}
+}
