@@ -9,12 +9,13 @@ static void print_failures(const char *ifname, const json_t *result)
 	const json_t *failure;
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "failed"), i, failure)
-		fprintf(stderr, "weir: %s: %s: %s\n", ifname, json_string_value(json_object_get(failure, "peer")),
-			json_string_value(json_object_get(failure, "error")));
+	json_array_foreach(json_object_get(result, "failed"), i, failure) fprintf(
+		stderr, "weir: %s: %s: %s\n", ifname, json_string_value(json_object_get(failure, "peer")),
+		json_string_value(json_object_get(failure, "error")));
 }
 
-static int act(const struct options *o, const char *method, const char *peer, const char *done, struct error *e)
+static int act(const struct options *o, const char *method, const char *peer, const char *done,
+	       struct error *e)
 {
 	char ifname[IFNAMSIZ];
 	struct client *c = command_connect(o, NULL, ifname, e);

@@ -32,8 +32,9 @@ static void option_help(const struct option_entry *entry, FILE *to)
 {
 	char spelled[48];
 
-	snprintf(spelled, sizeof(spelled), "%s%c%s--%s%s%s", entry->letter ? "-" : "", entry->letter ? entry->letter : ' ',
-		 entry->letter ? ", " : "   ", entry->name, entry->value ? " " : "", entry->value ? entry->value : "");
+	snprintf(spelled, sizeof(spelled), "%s%c%s--%s%s%s", entry->letter ? "-" : "",
+		 entry->letter ? entry->letter : ' ', entry->letter ? ", " : "   ", entry->name,
+		 entry->value ? " " : "", entry->value ? entry->value : "");
 	fprintf(to, "  %-24s %s\n", spelled, entry->text);
 }
 
@@ -52,7 +53,8 @@ void command_help(const struct command *c, FILE *to)
 	for (c = commands; c->name; c++)
 		fprintf(to, "  %-10s %-12s %s\n", c->name, c->words, c->help);
 	fprintf(to, "  %-10s %-12s %s\n\n", "help", "[COMMAND]", "this text, or that of one command");
-	fprintf(to, "weir COMMAND --help lists the options of one. Manuals: weir(8), weir.conf(5), weir-control(7).\n");
+	fprintf(to, "weir COMMAND --help lists the options of one. Manuals: weir(8), weir.conf(5), "
+		    "weir-control(7).\n");
 }
 
 /* ---- shared by the commands ---- */
@@ -93,7 +95,8 @@ static int name_of(const char *word, char ifname[IFNAMSIZ], struct error *e)
 	if (len > 5 && !strcmp(base + len - 5, ".conf"))
 		len -= 5;
 	if (!len || len >= IFNAMSIZ)
-		return error_exit(e, EXIT_USAGE, EINVAL, "\"%s\" is not an interface name: at most %d characters", word,
+		return error_exit(e, EXIT_USAGE, EINVAL,
+				  "\"%s\" is not an interface name: at most %d characters", word,
 				  IFNAMSIZ - 1);
 	snprintf(ifname, IFNAMSIZ, "%.*s", (int)len, base);
 	return 0;
@@ -102,13 +105,15 @@ static int name_of(const char *word, char ifname[IFNAMSIZ], struct error *e)
 int command_interface(const struct options *o, const char *word, char ifname[IFNAMSIZ], struct error *e)
 {
 	if (word && o->interface)
-		return error_exit(e, EXIT_USAGE, EINVAL, "both \"%s\" and --interface %s: give one", word, o->interface);
+		return error_exit(e, EXIT_USAGE, EINVAL, "both \"%s\" and --interface %s: give one", word,
+				  o->interface);
 	if (word || o->interface)
 		return name_of(word ? word : o->interface, ifname, e);
 	return choose_running(o, ifname, e);
 }
 
-struct client *command_connect(const struct options *o, const char *word, char ifname[IFNAMSIZ], struct error *e)
+struct client *command_connect(const struct options *o, const char *word, char ifname[IFNAMSIZ],
+			       struct error *e)
 {
 	char own[IFNAMSIZ];
 
@@ -196,7 +201,8 @@ int command_run(int argc, char **argv)
 	if (c)
 		return run(c, argc - 1, argv + 1);
 	if (word[0] != '-' && !is_tunnel(word)) {
-		fprintf(stderr, "weir: \"%s\" is neither a command nor a configuration: did you mean \"%s\"?\n", word,
+		fprintf(stderr,
+			"weir: \"%s\" is neither a command nor a configuration: did you mean \"%s\"?\n", word,
 			nearest_command(word));
 		return EXIT_USAGE;
 	}

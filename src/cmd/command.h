@@ -11,7 +11,8 @@
 
 struct command {
 	const char *name;
-	/* words: what is left after the options. Returns an exit code; *e holds the words when it is not EXIT_OK. */
+	/* words: what is left after the options. Returns an exit code; *e holds the words when it is not
+	 * EXIT_OK. */
 	int (*run)(const struct options *o, int count, char **words, struct error *e);
 	const char *words;   /* as the synopsis shows them: "PEER|all" */
 	int min, max;	     /* how many of them */
@@ -21,7 +22,8 @@ struct command {
 
 extern const struct command commands[]; /* ends with an entry without a name */
 
-/* Finds the command of argv, reads its options and runs it; prints errors. Returns the exit code of the process. */
+/* Finds the command of argv, reads its options and runs it; prints errors. Returns the exit code of the
+ * process. */
 int command_run(int argc, char **argv);
 void command_help(const struct command *c, FILE *to); /* NULL: of the program */
 
@@ -37,12 +39,13 @@ int log_main(const struct options *o, int count, char **words, struct error *e);
 int lint_main(const struct options *o, int count, char **words, struct error *e);
 int strip_main(const struct options *o, int count, char **words, struct error *e);
 
-/* The interface that a word (a name or a configuration file, may be NULL) or --interface means, or else the only one
- * that runs. -errno and words when there is none, or more than one. */
+/* The interface that a word (a name or a configuration file, may be NULL) or --interface means, or else the
+ * only one that runs. -errno and words when there is none, or more than one. */
 int command_interface(const struct options *o, const char *word, char ifname[IFNAMSIZ], struct error *e);
 
 /* command_interface and client_connect. ifname may be NULL. NULL on errors. */
-struct client *command_connect(const struct options *o, const char *word, char ifname[IFNAMSIZ], struct error *e);
+struct client *command_connect(const struct options *o, const char *word, char ifname[IFNAMSIZ],
+			       struct error *e);
 
 /* e->exit of an error, but never EXIT_OK. */
 int command_failed(const struct error *e);

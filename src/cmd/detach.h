@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 struct detach {
-	int pipe[2]; /* the child writes one byte when it is ready */
+	int pipe[2];	  /* the child writes one byte when it is ready */
 	bool keep_stderr; /* weir-wg with LOG_LEVEL */
 };
 
@@ -17,8 +17,8 @@ int detach_open(struct detach *d, struct error *e);
 /* In the child: a session of its own, stdin from nowhere. */
 void detach_child(struct detach *d);
 
-/* In the child, a struct detach *: tells the parent and lets go of the terminal; log lines go to the journal from here
- * on, or only into the ring. */
+/* In the child, a struct detach *: tells the parent and lets go of the terminal; log lines go to the journal
+ * from here on, or only into the ring. */
 void detach_ready(void *arg);
 
 /* In the parent: -1 once the child is ready, else its exit code (128 + n after signal n). */

@@ -17,7 +17,8 @@
 #include "cmd/view.h"
 
 struct pairs {
-	int engine[SERVE_VIEWS_MAX], view[SERVE_VIEWS_MAX]; /* the second serves the view that follows a crash */
+	int engine[SERVE_VIEWS_MAX],
+		view[SERVE_VIEWS_MAX]; /* the second serves the view that follows a crash */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -97,7 +98,8 @@ static int engine_end(pid_t pid, const char *ifname)
 		}
 		if (done == pid && WIFSIGNALED(status)) {
 			fprintf(stderr,
-				"weir: the engine of %s was ended by signal %d (%s); what it had set up is being removed\n",
+				"weir: the engine of %s was ended by signal %d (%s); what it had set up is "
+				"being removed\n",
 				ifname, WTERMSIG(status), strsignal(WTERMSIG(status)));
 			return EXIT_FAIL;
 		}

@@ -49,17 +49,20 @@ static int wait_for_undoing(int fd, const char *ifname, struct error *e)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return error_set(e, errno, "cannot lock %s: %s", ifname, strerror(errno));
 		if (alive(pid))
-			return error_set(e, EBUSY,
-					 "%s is already run by the engine with pid %ld: `weir attach %s` shows it, "
-					 "`weir down %s` ends it",
-					 ifname, (long)pid, ifname, ifname);
+			return error_set(
+				e, EBUSY,
+				"%s is already run by the engine with pid %ld: `weir attach %s` shows it, "
+				"`weir down %s` ends it",
+				ifname, (long)pid, ifname, ifname);
 		if (clock_boot_ns() > end)
-			return error_set(e, EBUSY,
-					 "%s is still held after its engine died: its hooks may hang (see the process "
-					 "weir-steward)",
-					 ifname);
+			return error_set(
+				e, EBUSY,
+				"%s is still held after its engine died: its hooks may hang (see the process "
+				"weir-steward)",
+				ifname);
 		if (!told)
-			fprintf(stderr, "weir: waiting until what a killed engine left on %s is undone\n", ifname);
+			fprintf(stderr, "weir: waiting until what a killed engine left on %s is undone\n",
+				ifname);
 		told = true;
 		usleep(PAUSE_US);
 	}
@@ -109,7 +112,8 @@ int lock_wait(const char *run_dir, const char *ifname, unsigned seconds, struct 
 		return 0;
 	while (!r && flock(fd, LOCK_SH | LOCK_NB)) {
 		if (clock_boot_ns() > end)
-			r = error_set(e, ETIMEDOUT, "%s is still being taken down after %u s: a hook may hang", ifname,
+			r = error_set(e, ETIMEDOUT,
+				      "%s is still being taken down after %u s: a hook may hang", ifname,
 				      seconds);
 		usleep(PAUSE_US);
 	}

@@ -5,9 +5,9 @@
 #include "base/error.h"
 
 /*
- * Takes the lock and returns its descriptor, or -errno. An engine that lives is an error with its pid. One that was
- * killed leaves a steward behind that holds the lock until all is undone: that is waited for, up to 10 seconds.
- * run_dir NULL: /run/weir; the folder is made if missing.
+ * Takes the lock and returns its descriptor, or -errno. An engine that lives is an error with its pid. One
+ * that was killed leaves a steward behind that holds the lock until all is undone: that is waited for, up to
+ * 10 seconds. run_dir NULL: /run/weir; the folder is made if missing.
  */
 int lock_take(const char *run_dir, const char *ifname, struct error *e);
 

@@ -42,8 +42,7 @@ static int print_past(struct client *c, const struct options *o, struct error *e
 
 	if (!result)
 		return command_failed(e);
-	json_array_foreach (json_object_get(result, "entries"), i, entry)
-		print_entry(entry, o->json);
+	json_array_foreach(json_object_get(result, "entries"), i, entry) print_entry(entry, o->json);
 	json_decref(result);
 	return EXIT_OK;
 }

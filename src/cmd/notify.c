@@ -60,7 +60,7 @@ void notify_more_time(uint64_t ns)
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%" PRIu64, ns / NS_PER_US);
+	snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%llu", ns / NS_PER_US);
 	tell(text);
 }
 

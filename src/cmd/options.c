@@ -7,22 +7,30 @@
 #define AT(member) offsetof(struct options, member)
 
 const struct option_entry option_table[] = {
-	{"headless", 0, NULL, OPTION_FLAG, AT(headless), 0, 0, "no dashboard: stay in the foreground as a daemon"},
+	{"headless", 0, NULL, OPTION_FLAG, AT(headless), 0, 0,
+	 "no dashboard: stay in the foreground as a daemon"},
 	{"readonly", 0, NULL, OPTION_FLAG, AT(readonly), 0, 0, "a dashboard that only shows"},
 	{"ascii", 0, NULL, OPTION_FLAG, AT(ascii), 0, 0, "draw with ASCII characters only"},
-	{"slow", 0, NULL, OPTION_FLAG, AT(slow), 0, 0, "for slow links: no colour, ASCII, a new picture every 5 s"},
+	{"slow", 0, NULL, OPTION_FLAG, AT(slow), 0, 0,
+	 "for slow links: no colour, ASCII, a new picture every 5 s"},
 	{"color", 0, "WHEN", OPTION_WHEN, AT(color), 0, 0, "auto, always or never"},
-	{"interface", 'i', "IFACE", OPTION_TEXT, AT(interface), 0, 0, "the engine to talk to, when several run"},
+	{"interface", 'i', "IFACE", OPTION_TEXT, AT(interface), 0, 0,
+	 "the engine to talk to, when several run"},
 	{"json", 0, NULL, OPTION_FLAG, AT(json), 0, 0, "machine-readable, in the words of weir-control(7)"},
-	{"check", 0, NULL, OPTION_FLAG, AT(check), 0, 0, "print only what is wrong; exit 4 if a peer in use is stuck"},
+	{"check", 0, NULL, OPTION_FLAG, AT(check), 0, 0,
+	 "print only what is wrong; exit 4 if a peer in use is stuck"},
 	{"follow", 'f', NULL, OPTION_FLAG, AT(follow), 0, 0, "go on as lines are written"},
 	{"log-level", 0, "LEVEL", OPTION_LEVEL, AT(log_level), 0, 0, "error, warn, notice, info or debug"},
-	{"workers", 0, "N", OPTION_NUMBER, AT(workers), 1, 8, "packet threads; otherwise one per core, at most 8"},
-	{"plain-io", 0, NULL, OPTION_FLAG, AT(plain_io), 0, 0, "no segmentation offloads, for kernels that get them wrong"},
+	{"workers", 0, "N", OPTION_NUMBER, AT(workers), 1, 8,
+	 "packet threads; otherwise one per core, at most 8"},
+	{"plain-io", 0, NULL, OPTION_FLAG, AT(plain_io), 0, 0,
+	 "no segmentation offloads, for kernels that get them wrong"},
 	{"run-dir", 0, "DIR", OPTION_TEXT, AT(run_dir), 0, 0, "sockets and locks, otherwise /run/weir"},
-	{"state-dir", 0, "DIR", OPTION_TEXT, AT(state_dir), 0, 0, "what survives a restart, otherwise /var/lib/weir"},
+	{"state-dir", 0, "DIR", OPTION_TEXT, AT(state_dir), 0, 0,
+	 "what survives a restart, otherwise /var/lib/weir"},
 	{"no-sandbox", 0, NULL, OPTION_FLAG, AT(no_sandbox), 0, 0, "keep all privileges, for debuggers"},
-	{"time-divisor", 0, "N", OPTION_NUMBER, AT(time_divisor), 1, 100, "tests only: protocol times divided by N"},
+	{"time-divisor", 0, "N", OPTION_NUMBER, AT(time_divisor), 1, 100,
+	 "tests only: protocol times divided by N"},
 	{"help", 'h', NULL, OPTION_FLAG, AT(help), 0, 0, "this text"},
 };
 const size_t option_table_size = sizeof(option_table) / sizeof(option_table[0]);
@@ -103,7 +111,8 @@ static int unknown(const char *argument, const char *name, const char *names, st
 			words[count++] = option_table[i].name;
 	near = nearest_word(name, words, count);
 	if (near)
-		return error_exit(e, EXIT_USAGE, EINVAL, "unknown option \"%s\": did you mean --%s?", argument, near);
+		return error_exit(e, EXIT_USAGE, EINVAL, "unknown option \"%s\": did you mean --%s?",
+				  argument, near);
 	return error_exit(e, EXIT_USAGE, EINVAL, "unknown option \"%s\" (--help lists them)", argument);
 }
 
@@ -148,8 +157,8 @@ static int store(struct options *o, const struct option_entry *entry, const char
 	case OPTION_NUMBER:
 		if (parse_number(at, value, entry->min, entry->max))
 			return 0;
-		return error_exit(e, EXIT_USAGE, EINVAL, "--%s %s: give a number from %u to %u", entry->name, value,
-				  entry->min, entry->max);
+		return error_exit(e, EXIT_USAGE, EINVAL, "--%s %s: give a number from %u to %u", entry->name,
+				  value, entry->min, entry->max);
 	case OPTION_WHEN:
 		if (parse_when(at, value))
 			return 0;
@@ -163,7 +172,8 @@ static int store(struct options *o, const struct option_entry *entry, const char
 	return error_exit(e, EXIT_USAGE, EINVAL, "--%s %s: give %s", entry->name, value, entry->text);
 }
 
-/* The entry that the word at argv[i] names; *value points behind its '=' (or the letter), if something is there. */
+/* The entry that the word at argv[i] names; *value points behind its '=' (or the letter), if something is
+ * there. */
 static const struct option_entry *look_up(const char *word, const char *names, const char **value)
 {
 	bool is_long = word[1] == '-';
@@ -221,7 +231,8 @@ int options_parse(struct options *o, const char *names, int argc, char **argv, i
 		if (!entry)
 			return unknown(word, word + strspn(word, "-"), names, e);
 		if (value && !entry->value)
-			return error_exit(e, EXIT_USAGE, EINVAL, "--%s takes no argument (\"%s\")", entry->name, word);
+			return error_exit(e, EXIT_USAGE, EINVAL, "--%s takes no argument (\"%s\")",
+					  entry->name, word);
 		if (!value && entry->value && !(value = argv[++i]))
 			return error_exit(e, EXIT_USAGE, EINVAL, "--%s needs an argument: %s", entry->name,
 					  entry->value);

@@ -1,6 +1,6 @@
 /*
- * Command-line options of all commands. One table says how each is spelled, what it takes and what it is for: the
- * parser and the help text both read it.
+ * Command-line options of all commands. One table says how each is spelled, what it takes and what it is for:
+ * the parser and the help text both read it.
  */
 #ifndef WEIR_CMD_OPTIONS_H
 #define WEIR_CMD_OPTIONS_H
@@ -14,12 +14,12 @@
 
 struct options {
 	bool help;
-	bool headless, readonly, ascii, slow;	/* how to show it */
-	bool plain_io, no_sandbox;		/* how to run it */
-	bool json, check, follow;		/* what to print */
+	bool headless, readonly, ascii, slow;	     /* how to show it */
+	bool plain_io, no_sandbox;		     /* how to run it */
+	bool json, check, follow;		     /* what to print */
 	const char *run_dir, *state_dir, *interface; /* NULL: the usual */
-	unsigned workers;			/* 0: by itself */
-	unsigned time_divisor;			/* 0: real time */
+	unsigned workers;			     /* 0: by itself */
+	unsigned time_divisor;			     /* 0: real time */
 	enum tui_color color;
 	enum log_level log_level;
 	bool log_level_given;
@@ -44,8 +44,9 @@ extern const size_t option_table_size;
 bool option_allowed(const struct option_entry *entry, const char *names);
 
 /*
- * Reads argv[1] and up; options may stand anywhere before "--". What is left over is moved to argv[1..*rest], in
- * order. Defaults come from the environment (NO_COLOR, WG_COLOR_MODE). An unknown or unfit option is EXIT_USAGE.
+ * Reads argv[1] and up; options may stand anywhere before "--". What is left over is moved to argv[1..*rest],
+ * in order. Defaults come from the environment (NO_COLOR, WG_COLOR_MODE). An unknown or unfit option is
+ * EXIT_USAGE.
  */
 int options_parse(struct options *o, const char *names, int argc, char **argv, int *rest, struct error *e);
 

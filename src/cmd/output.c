@@ -25,8 +25,8 @@ struct output *output_divert(struct error *e)
 	struct output *out = xcalloc(1, sizeof(*out));
 
 	/*
-	 * Not blocking, at both ends: after a kill -9 nobody reads any more, and hooks must still run to their end.
-	 * The steward inherits the reading end too, so that they are not ended by SIGPIPE either.
+	 * Not blocking, at both ends: after a kill -9 nobody reads any more, and hooks must still run to
+	 * their end. The steward inherits the reading end too, so that they are not ended by SIGPIPE either.
 	 */
 	if (pipe2(out->pipe, O_CLOEXEC | O_NONBLOCK)) {
 		error_set(e, errno, "cannot make a pipe: %s", strerror(errno));
@@ -58,7 +58,8 @@ static void log_line(char *line)
 
 	if (!*line)
 		return;
-	if (line[0] == '<' && line[1] >= '0' && line[1] <= '7' && line[2] == '>' && (colon = strstr(line, ": "))) {
+	if (line[0] == '<' && line[1] >= '0' && line[1] <= '7' && line[2] == '>' &&
+	    (colon = strstr(line, ": "))) {
 		int level = line[1] - '3';
 
 		*colon = '\0';

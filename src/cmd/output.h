@@ -1,6 +1,6 @@
 /*
- * What the steward and its hooks print. They outlive the terminal's peace: a hook that writes onto the dashboard
- * would spoil it. So their stdout and stderr are a pipe, and its lines go to the engine's log.
+ * What the steward and its hooks print. They outlive the terminal's peace: a hook that writes onto the
+ * dashboard would spoil it. So their stdout and stderr are a pipe, and its lines go to the engine's log.
  */
 #ifndef WEIR_CMD_OUTPUT_H
 #define WEIR_CMD_OUTPUT_H

@@ -16,26 +16,50 @@
 
 #define NOBODY 65534 /* where the account database has none */
 
-/* Other programs, other processes, and the kernel's own: an engine that calls one of these has been taken over. */
+/* Other programs, other processes, and the kernel's own: an engine that calls one of these has been taken
+ * over. */
 static const int fatal_calls[] = {
-	SCMP_SYS(execve),	     SCMP_SYS(execveat),	  SCMP_SYS(ptrace),
-	SCMP_SYS(process_vm_readv),  SCMP_SYS(process_vm_writev), SCMP_SYS(mount),
-	SCMP_SYS(umount2),	     SCMP_SYS(move_mount),	  SCMP_SYS(open_tree),
-	SCMP_SYS(fsopen),	     SCMP_SYS(fsmount),		  SCMP_SYS(pivot_root),
-	SCMP_SYS(chroot),	     SCMP_SYS(kexec_load),	  SCMP_SYS(kexec_file_load),
-	SCMP_SYS(init_module),	     SCMP_SYS(finit_module),	  SCMP_SYS(delete_module),
-	SCMP_SYS(bpf),		     SCMP_SYS(add_key),		  SCMP_SYS(request_key),
-	SCMP_SYS(keyctl),	     SCMP_SYS(open_by_handle_at), SCMP_SYS(reboot),
-	SCMP_SYS(swapon),	     SCMP_SYS(swapoff),		  SCMP_SYS(settimeofday),
-	SCMP_SYS(clock_settime),     SCMP_SYS(adjtimex),	  SCMP_SYS(clock_adjtime),
-	SCMP_SYS(iopl),		     SCMP_SYS(ioperm),		  SCMP_SYS(acct),
+	SCMP_SYS(execve),
+	SCMP_SYS(execveat),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev),
+	SCMP_SYS(mount),
+	SCMP_SYS(umount2),
+	SCMP_SYS(move_mount),
+	SCMP_SYS(open_tree),
+	SCMP_SYS(fsopen),
+	SCMP_SYS(fsmount),
+	SCMP_SYS(pivot_root),
+	SCMP_SYS(chroot),
+	SCMP_SYS(kexec_load),
+	SCMP_SYS(kexec_file_load),
+	SCMP_SYS(init_module),
+	SCMP_SYS(finit_module),
+	SCMP_SYS(delete_module),
+	SCMP_SYS(bpf),
+	SCMP_SYS(add_key),
+	SCMP_SYS(request_key),
+	SCMP_SYS(keyctl),
+	SCMP_SYS(open_by_handle_at),
+	SCMP_SYS(reboot),
+	SCMP_SYS(swapon),
+	SCMP_SYS(swapoff),
+	SCMP_SYS(settimeofday),
+	SCMP_SYS(clock_settime),
+	SCMP_SYS(adjtimex),
+	SCMP_SYS(clock_adjtime),
+	SCMP_SYS(iopl),
+	SCMP_SYS(ioperm),
+	SCMP_SYS(acct),
 };
 
 /* A library may try these and live without them. */
 static const int refused_calls[] = {
-	SCMP_SYS(userfaultfd),	   SCMP_SYS(personality),      SCMP_SYS(perf_event_open), SCMP_SYS(unshare),
-	SCMP_SYS(io_uring_setup),  SCMP_SYS(io_uring_enter),   SCMP_SYS(io_uring_register), SCMP_SYS(quotactl),
-	SCMP_SYS(name_to_handle_at), SCMP_SYS(lookup_dcookie), SCMP_SYS(vhangup),	   SCMP_SYS(kcmp),
+	SCMP_SYS(userfaultfd),	     SCMP_SYS(personality),    SCMP_SYS(perf_event_open),
+	SCMP_SYS(unshare),	     SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
+	SCMP_SYS(io_uring_register), SCMP_SYS(quotactl),       SCMP_SYS(name_to_handle_at),
+	SCMP_SYS(lookup_dcookie),    SCMP_SYS(vhangup),	       SCMP_SYS(kcmp),
 	SCMP_SYS(pidfd_getfd),
 };
 
@@ -54,7 +78,8 @@ static int filter_calls(struct error *e)
 		r = r == -EDOM ? 0 : r;
 	}
 	if (!r) {
-		/* Every packet batch is a call: decide by a tree, and without the cost of SSBD on older kernels. */
+		/* Every packet batch is a call: decide by a tree, and without the cost of SSBD on older
+		 * kernels. */
 		seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 		seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
 		r = seccomp_load(filter);

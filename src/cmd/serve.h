@@ -16,12 +16,12 @@ struct serve_options {
 	const char *state_dir; /* NULL: /var/lib/weir */
 	unsigned workers, time_divisor;
 	bool plain_io, no_sandbox;
-	int tun_fd, uapi_fd;	      /* -1: make them */
-	int views[SERVE_VIEWS_MAX];   /* dashboards that are connected already, -1: none; taken */
-	bool readonly;		      /* these views may only look */
-	void (*ready)(void *arg);     /* called once when all is up; may be NULL */
+	int tun_fd, uapi_fd;	    /* -1: make them */
+	int views[SERVE_VIEWS_MAX]; /* dashboards that are connected already, -1: none; taken */
+	bool readonly;		    /* these views may only look */
+	void (*ready)(void *arg);   /* called once when all is up; may be NULL */
 	void *ready_arg;
-	const int *private_fds;	      /* further descriptors that are not for the steward */
+	const int *private_fds; /* further descriptors that are not for the steward */
 	unsigned private_fd_count;
 };
 

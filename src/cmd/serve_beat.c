@@ -1,4 +1,5 @@
-/* Every now and then: the watchdog is fed, systemd gets a line about the peers, and a lost dashboard is noted. */
+/* Every now and then: the watchdog is fed, systemd gets a line about the peers, and a lost dashboard is
+ * noted. */
 #include "base/clock.h"
 #include "cmd/notify.h"
 #include "cmd/serve_internal.h"

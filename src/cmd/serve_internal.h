@@ -17,7 +17,7 @@ enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_STOPPING };
 
 struct serve {
 	const struct serve_options *o;
-	struct conf *conf;	  /* what is in force; NULL for weir-wg */
+	struct conf *conf; /* what is in force; NULL for weir-wg */
 	const char *run_dir;
 	char *uapi_dir, *journal; /* uapi_dir NULL: the usual */
 
@@ -28,19 +28,19 @@ struct serve {
 	struct engine *engine;
 	struct uapi *uapi;
 	struct control *control;
-	struct loop_timer *beat;  /* watchdog, status, views that left */
+	struct loop_timer *beat; /* watchdog, status, views that left */
 	struct loop_timer *patience;
 
 	enum phase phase;
-	unsigned signals;	  /* SIGTERM and SIGINT so far */
-	bool stop_when_up;	  /* asked to stop while hooks still run */
+	unsigned signals;  /* SIGTERM and SIGINT so far */
+	bool stop_when_up; /* asked to stop while hooks still run */
 	bool reload_when_up;
 	bool had_views;
-	bool auto_mark;		  /* the fwmark is ours, not the file's */
-	uint64_t turns;		  /* of the loop at the last beat */
+	bool auto_mark; /* the fwmark is ours, not the file's */
+	uint64_t turns; /* of the loop at the last beat */
 	uint64_t alive_due, alive_interval;
 
-	bool job_runs;		  /* a thread waits for the steward: nobody else may talk to it */
+	bool job_runs; /* a thread waits for the steward: nobody else may talk to it */
 	pthread_t job;
 	int (*job_fn)(struct serve *s);
 	void (*job_done)(struct serve *s);
@@ -48,8 +48,8 @@ struct serve {
 	struct error job_error;
 	uint32_t job_fwmark;
 
-	int code;		  /* exit code */
-	struct error error;	  /* words that go with it */
+	int code;	    /* exit code */
+	struct error error; /* words that go with it */
 };
 
 /* serve_steward.c: requests to the steward that run hooks and so take their time, off the control thread. */

@@ -1,6 +1,6 @@
 /*
- * Hooks may do anything, for instance wait for an answer through the tunnel that is being brought up: the control
- * thread must run meanwhile. So a thread waits for the steward, and its answer is posted to the loop.
+ * Hooks may do anything, for instance wait for an answer through the tunnel that is being brought up: the
+ * control thread must run meanwhile. So a thread waits for the steward, and its answer is posted to the loop.
  */
 #include <signal.h>
 #include <string.h>

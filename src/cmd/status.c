@@ -1,4 +1,5 @@
-/* weir status: a snapshot in words, worst peer first; or as it is (--json); or only what is wrong (--check). */
+/* weir status: a snapshot in words, worst peer first; or as it is (--json); or only what is wrong (--check).
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,8 +13,8 @@
 static const struct {
 	const char *word, *color;
 } words_table[] = {
-	{"STUCK", "\033[1;31m"}, {"WAIT", "\033[33m"},	{"DRAIN", "\033[35m"}, {"RELAY", "\033[36m"},
-	{"DIRECT", "\033[32m"},	 {"IDLE", "\033[2m"},	{"DOWN", "\033[2m"},
+	{"STUCK", "\033[1;31m"}, {"WAIT", "\033[33m"}, {"DRAIN", "\033[35m"}, {"RELAY", "\033[36m"},
+	{"DIRECT", "\033[32m"},	 {"IDLE", "\033[2m"},  {"DOWN", "\033[2m"},
 };
 #define WORDS (sizeof(words_table) / sizeof(words_table[0]))
 
@@ -86,14 +87,16 @@ static void print_reason(const json_t *peer, const char *indent)
 static void print_peer(const json_t *peer, double now, int name_width, int endpoint_width, bool color)
 {
 	double handshake = number_of(peer, "latestHandshake");
-	char age[TEXT_FIGURE], rx[TEXT_FIGURE], tx[TEXT_FIGURE], *name = name_of(peer), *endpoint = endpoint_of(peer);
+	char age[TEXT_FIGURE], rx[TEXT_FIGURE], tx[TEXT_FIGURE], *name = name_of(peer),
+								 *endpoint = endpoint_of(peer);
 	size_t i = rank(peer);
 
 	printf("%s%-7s%s %-*s  %-*s", color && i < WORDS ? words_table[i].color : "", text_of(peer, "word"),
 	       color ? "\033[0m" : "", name_width, name, endpoint_width, endpoint);
 	if (handshake > 0)
 		printf("  handshake %s ago, %s in, %s out\n", text_age(age, now - handshake),
-		       text_bytes(rx, number_of(peer, "transferRx")), text_bytes(tx, number_of(peer, "transferTx")));
+		       text_bytes(rx, number_of(peer, "transferRx")),
+		       text_bytes(tx, number_of(peer, "transferTx")));
 	else
 		printf("  never a handshake\n");
 	print_reason(peer, "        ");
@@ -108,13 +111,16 @@ static void print_device(const json_t *s, size_t peers)
 	double fwmark = number_of(s, "fwmark");
 
 	printf("%s: %s, running for %s, port %.0f, %zu %s, %s in, %s out\n", text_of(s, "interface"),
-	       json_is_true(up) ? "up" : "DOWN", text_age(age, number_of(s, "at") - number_of(s, "startedAt")),
-	       number_of(s, "listenPort"), peers, peers == 1 ? "peer" : "peers",
-	       text_bytes(rx, number_of(s, "transferRx")), text_bytes(tx, number_of(s, "transferTx")));
-	printf("    public key %s, MTU %.0f, pid %.0f", text_of(s, "publicKey"), number_of(s, "mtu"), number_of(s, "pid"));
+	       json_is_true(up) ? "up" : "DOWN",
+	       text_age(age, number_of(s, "at") - number_of(s, "startedAt")), number_of(s, "listenPort"),
+	       peers, peers == 1 ? "peer" : "peers", text_bytes(rx, number_of(s, "transferRx")),
+	       text_bytes(tx, number_of(s, "transferTx")));
+	printf("    public key %s, MTU %.0f, pid %.0f", text_of(s, "publicKey"), number_of(s, "mtu"),
+	       number_of(s, "pid"));
 	if (fwmark > 0)
 		printf(", mark %.0f", fwmark);
-	printf("%s\n\n", json_is_true(json_object_get(s, "underLoad")) ? ", under load: cookies are asked for" : "");
+	printf("%s\n\n",
+	       json_is_true(json_object_get(s, "underLoad")) ? ", under load: cookies are asked for" : "");
 }
 
 static void print_text(const json_t *s, json_t **peers, size_t count, bool color)

@@ -28,8 +28,9 @@ static int not_running(const struct options *o, const char *ifname, struct error
 	if (!c)
 		return 0;
 	client_close(c);
-	return error_set(e, 0, "an engine runs on %s already: `weir attach %s` shows it, `weir down %s` ends it", ifname,
-			 ifname, ifname);
+	return error_set(e, 0,
+			 "an engine runs on %s already: `weir attach %s` shows it, `weir down %s` ends it",
+			 ifname, ifname, ifname);
 }
 
 /* The engine's process changes its folder: what it is told must not depend on that. */

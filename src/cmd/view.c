@@ -28,22 +28,26 @@ int view_possible(const struct options *o, struct error *e)
 
 	(void)o;
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-		return error_exit(e, EXIT_USAGE, ENOTTY,
-				  "the dashboard needs a terminal, and %s is none: use --headless to run without one",
-				  isatty(STDIN_FILENO) ? "stdout" : "stdin");
+		return error_exit(
+			e, EXIT_USAGE, ENOTTY,
+			"the dashboard needs a terminal, and %s is none: use --headless to run without one",
+			isatty(STDIN_FILENO) ? "stdout" : "stdin");
 	if (setupterm(NULL, STDOUT_FILENO, &known) != OK)
 		return error_exit(e, EXIT_USAGE, EINVAL,
-				  "the terminal type \"%s\" is unknown here: set TERM to one that is (try TERM=xterm or "
+				  "the terminal type \"%s\" is unknown here: set TERM to one that is (try "
+				  "TERM=xterm or "
 				  "TERM=vt100), or use --headless",
 				  term ? term : "");
 	if (!cursor_address)
-		return error_exit(e, EXIT_USAGE, EINVAL,
-				  "a terminal of type \"%s\" cannot be drawn on: use another one, or --headless",
-				  term ? term : "");
+		return error_exit(
+			e, EXIT_USAGE, EINVAL,
+			"a terminal of type \"%s\" cannot be drawn on: use another one, or --headless",
+			term ? term : "");
 	return 0;
 }
 
-/* What the view remembers belongs to the user who will be drawing; there is none behind a plain root login. */
+/* What the view remembers belongs to the user who will be drawing; there is none behind a plain root login.
+ */
 static char *settings_path(void)
 {
 	const char *user = getenv("SUDO_UID"), *folder = getenv("XDG_CONFIG_HOME");

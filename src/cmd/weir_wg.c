@@ -1,6 +1,7 @@
 /*
- * weir-wg: the engine without a configuration file, as wg-quick(8) expects of WG_QUICK_USERSPACE_IMPLEMENTATION:
- * makes the interface and its UAPI socket, and returns once both are there.
+ * weir-wg: the engine without a configuration file, as wg-quick(8) expects of
+ * WG_QUICK_USERSPACE_IMPLEMENTATION: makes the interface and its UAPI socket, and returns once both are
+ * there.
  */
 #include "config.h"
 
@@ -18,7 +19,8 @@ static int usage(FILE *to, int code)
 {
 	fprintf(to, "usage: weir-wg [-f|--foreground] IFACE\n"
 		    "       weir-wg --version\n"
-		    "Makes the WireGuard interface IFACE, to be configured by wg(8) or wg-quick(8). See weir-wg(8).\n");
+		    "Makes the WireGuard interface IFACE, to be configured by wg(8) or wg-quick(8). See "
+		    "weir-wg(8).\n");
 	return code;
 }
 
@@ -94,7 +96,8 @@ static int run_detached(struct serve_options *o, bool speaks)
 
 int main(int argc, char **argv)
 {
-	struct serve_options o = {.tun_fd = fd_from("WG_TUN_FD"), .uapi_fd = fd_from("WG_UAPI_FD"), .views = {-1, -1}};
+	struct serve_options o = {
+		.tun_fd = fd_from("WG_TUN_FD"), .uapi_fd = fd_from("WG_UAPI_FD"), .views = {-1, -1}};
 	const char *in_foreground = getenv("WG_PROCESS_FOREGROUND");
 	bool foreground = in_foreground && !strcmp(in_foreground, "1");
 	bool speaks = set_log_level(getenv("LOG_LEVEL"));
@@ -120,6 +123,7 @@ int main(int argc, char **argv)
 	if (!conf_name_is_good(o.ifname))
 		return wrong("\"%s\" is not an interface name: 1 to 15 of a-z A-Z 0-9 _ = + . -", o.ifname);
 	if (o.tun_fd < -1 || o.uapi_fd < -1)
-		return wrong("%s must be the number of a file descriptor", o.tun_fd < -1 ? "WG_TUN_FD" : "WG_UAPI_FD");
+		return wrong("%s must be the number of a file descriptor",
+			     o.tun_fd < -1 ? "WG_TUN_FD" : "WG_UAPI_FD");
 	return foreground ? run(&o, speaks) : run_detached(&o, speaks);
 }
