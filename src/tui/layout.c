@@ -59,7 +59,7 @@ static void fit_columns(struct layout *l)
 	for (int rank = 0; rank <= 4; rank++)
 		for (int c = 0; c < COLUMNS; c++) {
 			/* The path needs room for an address before the columns of detail come. */
-			int reserve = rank >= 2 ? 14 : 0;
+			int reserve = rank >= 2 ? 12 : 0;
 
 			if (columns[c].rank != rank || left < columns[c].min + 1 + reserve)
 				continue;

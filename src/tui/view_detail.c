@@ -59,7 +59,6 @@ static void draw_tunnel(struct detail *t)
 				  format_age(age, t->s->now - k->expires_at));
 		else
 			pen_print(&pen, STYLE_PLAIN, "%s old", format_age(age, t->s->now - k->created_at));
-		pen_print(&pen, STYLE_PLAIN, ", lost %.1f %%", p->shown_loss * 100);
 	}
 	if (p->draining)
 		pen_text(&pen, STYLE_INFO, "   draining");
@@ -77,6 +76,8 @@ static void draw_data(struct detail *t)
 	pen_print(&pen, STYLE_PLAIN, ", last %s", part_ago(a, t->s, p->last_received));
 	pen_print(&pen, STYLE_PLAIN, "   tx %s", format_bytes(a, (double)p->tx, t->s->m->bits));
 	pen_print(&pen, STYLE_PLAIN, ", last %s", part_ago(a, t->s, p->last_sent));
+	if (p->keypairs_count)
+		pen_print(&pen, p->shown_loss >= 0.01 ? STYLE_WARN : STYLE_PLAIN, "   lost %.1f %%", p->shown_loss * 100);
 }
 
 static void draw_why(struct detail *t, int rows)
@@ -138,7 +139,7 @@ static void draw_handshake(struct detail *t)
 
 	pen_text(&pen, STYLE_PLAIN, part_handshake(text, t->s, t->p));
 	if (t->p->given_up)
-		pen_print(&pen, STYLE_WARN, ", given up %llu times", (unsigned long long)t->p->given_up);
+		pen_print(&pen, STYLE_WARN, ", %llu given up", (unsigned long long)t->p->given_up);
 }
 
 /* Events of this peer, newest first, in the rows that are left. */

@@ -135,7 +135,7 @@ void part_spark(struct pen *p, const struct scene *s, const float *a, const floa
 		/* Sample number n goes to cell n % (cells + 1) of a scope; the cell after the head is blank.
 		 */
 		uint64_t n = samples - (uint64_t)cells + (uint64_t)i;
-		uint32_t glyph = style_spark(0);
+		uint32_t glyph = ' ';
 		int col = p->col;
 
 		if (scope)

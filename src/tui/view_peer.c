@@ -128,9 +128,9 @@ static int draw_sessions(struct grid *g, const struct scene *s, const struct pee
 	pen_field(&pen, STYLE_PLAIN, 11, "handshakes");
 	pen_text(&pen, p->unanswered ? STYLE_WARN : STYLE_PLAIN, part_handshake(text, s, p));
 	if (p->given_up)
-		pen_print(&pen, STYLE_WARN, ", given up %llu", (unsigned long long)p->given_up);
+		pen_print(&pen, STYLE_WARN, ", %llu given up", (unsigned long long)p->given_up);
 	if (p->staged)
-		pen_print(&pen, STYLE_WARN, "   staged %u", p->staged);
+		pen_print(&pen, STYLE_WARN, ", %u staged", p->staged);
 	return 6;
 }
 

@@ -33,14 +33,16 @@ static int draw_words(struct pen *p, const struct scene *s, bool brief, bool dra
 		if (!n)
 			continue;
 		if (brief && w->word != WORD_STUCK)
-			snprintf(text, sizeof(text), "%u%c  ", n, w->name[0]);
+			snprintf(text, sizeof(text), "%u%c ", n, w->name[0]);
 		else
-			snprintf(text, sizeof(text), "%u %s  ", n, w->name);
+			snprintf(text, sizeof(text), "%u %s ", n, w->name);
 		cells += (int)strlen(text);
 		if (draw)
 			pen_text(p, w->style, text);
 	}
-	snprintf(text, sizeof(text), "of %zu", s->d->peers_count);
+	snprintf(text, sizeof(text), " of %zu", s->d->peers_count);
+	if (brief)
+		return cells;
 	if (draw)
 		pen_text(p, STYLE_PLAIN, text);
 	return cells + (int)strlen(text);
@@ -62,7 +64,9 @@ static void draw_first_line(struct grid *g, const struct scene *s)
 		words.col = p.limit - cells - 3;
 	p.limit = g->width >= 100 ? words.col - 1 : p.limit - cells - 2;
 	pen_text(&p, STYLE_HEAD, *d->hostname ? d->hostname : "weir");
-	pen_print(&p, STYLE_PLAIN, " %s:%u", d->interface, d->listen_port);
+	pen_print(&p, STYLE_PLAIN, " %s", d->interface);
+	if (!brief)
+		pen_print(&p, STYLE_PLAIN, ":%u", d->listen_port);
 	if (!d->up)
 		pen_text(&p, STYLE_BAD, " DOWN");
 	if (g->width >= 100)
@@ -121,7 +125,7 @@ static void draw_traffic(struct grid *g, const struct scene *s, int row, bool rx
 
 	for (int i = 0; i < HISTORY; i++)
 		peak = history[i] > peak ? (double)history[i] : peak;
-	snprintf(text, sizeof(text), "peak %s", format_rate(peak_text, peak, s->m->bits));
+	snprintf(text, sizeof(text), "peak %5s", format_rate(peak_text, peak, s->m->bits));
 	pen_right(&p, STYLE_DIM, text);
 	pen_text(&p, STYLE_PLAIN, rx ? "rx " : "tx ");
 	pen_field_right(&p, STYLE_ACCENT, 9,
