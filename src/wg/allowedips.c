@@ -33,7 +33,7 @@ struct node {
 struct allowedips {
 	struct epoch *epoch;
 	slot_t root4, root6;
-	size_t count;
+	size_t count, nodes;
 };
 
 /* Where a node hangs, and where its parent hangs (NULL for the root). */
@@ -113,10 +113,11 @@ static void mask_key(uint32_t *key, unsigned width, unsigned prefix)
 	}
 }
 
-static struct node *node_new(const uint32_t *key, unsigned width, unsigned prefix)
+static struct node *node_new(struct allowedips *t, const uint32_t *key, unsigned width, unsigned prefix)
 {
 	struct node *n = xcalloc(1, sizeof(*n) + width / 8);
 
+	t->nodes++;
 	list_init(&n->entry);
 	n->width = (uint8_t)width;
 	n->prefix = (uint8_t)prefix;
@@ -154,8 +155,9 @@ void allowedips_free(struct allowedips *t)
 }
 
 /* A node for the prefix, perhaps only a branch, made when it is not there. */
-static struct node *provide(slot_t *slot, const uint32_t *key, unsigned width, unsigned prefix)
+static struct node *provide(struct allowedips *t, const uint32_t *key, unsigned width, unsigned prefix)
 {
+	slot_t *slot = root_of(t, width);
 	struct node *n, *made, *branch;
 	unsigned common;
 
@@ -164,7 +166,7 @@ static struct node *provide(slot_t *slot, const uint32_t *key, unsigned width, u
 			return n;
 		slot = &n->child[bit_at(key, n->prefix)];
 	}
-	made = node_new(key, width, prefix);
+	made = node_new(t, key, width, prefix);
 	if (!n) {
 		node_publish(slot, made);
 		return made;
@@ -175,7 +177,7 @@ static struct node *provide(slot_t *slot, const uint32_t *key, unsigned width, u
 		node_publish(slot, made);
 		return made;
 	}
-	branch = node_new(key, width, common);
+	branch = node_new(t, key, width, common);
 	node_publish(&branch->child[bit_at(key, common)], made);
 	node_publish(&branch->child[bit_at(n->key, common)], n);
 	node_publish(slot, branch);
@@ -193,8 +195,7 @@ int allowedips_insert(struct allowedips *t, int family, const void *addr, unsign
 	if (!width || prefix > width)
 		return -EINVAL;
 	load_key(key, addr, width);
-	mask_key(key, width, prefix);
-	n = provide(root_of(t, width), key, width, prefix);
+	n = provide(t, key, width, prefix);
 	before = node_peer(n);
 	if (previous)
 		*previous = before != peer ? before : NULL;
@@ -205,6 +206,13 @@ int allowedips_insert(struct allowedips *t, int family, const void *addr, unsign
 	list_remove(&n->entry);
 	list_append(entries, &n->entry);
 	return 0;
+}
+
+/* Readers may still be on it: its children stay, and lead where they always led. */
+static void retire(struct allowedips *t, struct node *n)
+{
+	t->nodes--;
+	epoch_retire(t->epoch, n, free);
 }
 
 static struct node *find(slot_t *root, const uint32_t *key, unsigned prefix, struct place *at)
@@ -232,7 +240,7 @@ static void take_out(struct allowedips *t, struct node *n, const struct place *a
 	if (left && right)
 		return; /* goes on as a branch */
 	node_publish(at->slot, only);
-	epoch_retire(t->epoch, n, free);
+	retire(t, n);
 	if (only || !at->parent_slot)
 		return;
 	parent = node_at(at->parent_slot);
@@ -241,7 +249,7 @@ static void take_out(struct allowedips *t, struct node *n, const struct place *a
 	/* A branch with one child left has no use. */
 	left = node_at(&parent->child[0]);
 	node_publish(at->parent_slot, left ? left : node_at(&parent->child[1]));
-	epoch_retire(t->epoch, parent, free);
+	retire(t, parent);
 }
 
 int allowedips_remove(struct allowedips *t, int family, const void *addr, unsigned prefix,
@@ -255,7 +263,6 @@ int allowedips_remove(struct allowedips *t, int family, const void *addr, unsign
 	if (!width || prefix > width)
 		return -EINVAL;
 	load_key(key, addr, width);
-	mask_key(key, width, prefix);
 	n = find(root_of(t, width), key, prefix, &at);
 	if (!n || !peer || node_peer(n) != peer)
 		return -ENOENT;
@@ -313,4 +320,9 @@ struct wg_peer *allowedips_lookup(const struct allowedips *t, int family, const 
 size_t allowedips_count(const struct allowedips *t)
 {
 	return t->count;
+}
+
+size_t allowedips_nodes(const struct allowedips *t)
+{
+	return t->nodes;
 }

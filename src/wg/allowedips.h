@@ -56,4 +56,7 @@ struct wg_peer *allowedips_lookup(const struct allowedips *t, int family, const 
 /* Entries in both tries. */
 size_t allowedips_count(const struct allowedips *t);
 
+/* Nodes that they take: fewer than two for each entry. */
+size_t allowedips_nodes(const struct allowedips *t);
+
 #endif

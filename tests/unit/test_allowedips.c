@@ -247,6 +247,7 @@ static void test_lists_a_peers_own(void **state)
 	allow(f, "2001:db8::ffff/64", 0);
 	allow(f, "0.0.0.0/0", 0);
 	allow(f, "::/0", 1);
+	allow(f, "10.9.9.9/8", 0); /* again: stays where it is */
 	allowedips_each(&f->peers[0].entries, note, &l);
 	assert_string_equal(l.text, "10.0.0.0/8 2001:db8::/64 0.0.0.0/0 ");
 	allowedips_remove_all(f->trie, &f->peers[0].entries);
@@ -357,6 +358,7 @@ static void random_step(struct fixture *f, struct model *m)
 				model_drop(m, i);
 	}
 	assert_int_equal(allowedips_count(f->trie), m->count);
+	assert_true(allowedips_nodes(f->trie) <= 2 * m->count);
 }
 
 static void count_entry(void *arg, int family, const uint8_t *addr, unsigned prefix)
@@ -421,6 +423,7 @@ static void test_130560_entries(void **state)
 	for (unsigned i = 0; i < PEERS; i++)
 		allowedips_remove_all(f->trie, &f->peers[i].entries);
 	assert_int_equal(allowedips_count(f->trie), 0);
+	assert_int_equal(allowedips_nodes(f->trie), 0);
 	assert_int_equal(owner(f, "10.0.0.1"), -1);
 }
 

@@ -185,6 +185,16 @@ static void test_secret_rotates(void **state)
 	assert_int_equal(check(f, T0 + 2 * COOKIE_SECRET_LIFE), COOKIE_NO_MAC2);
 }
 
+/* Soon after boot too, when the time itself is less than a secret's life. */
+static void test_secret_from_the_first_second(void **state)
+{
+	static const uint8_t zero[HASH_LEN];
+	struct fixture *f = *state;
+
+	get_cookie(f, 1);
+	assert_memory_not_equal(f->checker.secret, zero, HASH_LEN);
+}
+
 /* A cookie is about the sender's address alone, so it is good with a new key of ours too. */
 static void test_cookie_outlives_the_key(void **state)
 {
@@ -263,6 +273,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mac2, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound_to_address_and_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_secret_rotates, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_secret_from_the_first_second, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cookie_outlives_the_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_maker_lets_go_in_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replies_that_are_refused, setup, teardown),

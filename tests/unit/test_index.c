@@ -15,6 +15,24 @@ struct owner {
 	uint32_t index;
 };
 
+/* What the next calls of crypto_random give, while there is something here (linked with
+ * --wrap=crypto_random). */
+static const uint32_t *draws;
+static unsigned draw_count;
+
+void __real_crypto_random(void *out, size_t len);
+void __wrap_crypto_random(void *out, size_t len);
+
+void __wrap_crypto_random(void *out, size_t len)
+{
+	if (!draw_count || len != sizeof(*draws)) {
+		__real_crypto_random(out, len);
+		return;
+	}
+	memcpy(out, draws++, len);
+	draw_count--;
+}
+
 struct fixture {
 	struct epoch *epoch;
 	struct index_table *table;
@@ -81,6 +99,26 @@ static void test_a_handshake_becomes_a_keypair(void **state)
 	assert_false(index_replace(f->table, index, INDEX_KEYPAIR, &keypair));
 	assert_false(index_replace(f->table, 0, INDEX_KEYPAIR, &keypair));
 	assert_int_equal(index_count(f->table), 0);
+}
+
+/* Not 0, not one that is in use, and not one that was in use until just now. */
+static void test_unlucky_draws(void **state)
+{
+	static const uint32_t sequence[] = {7, 0, 7, 71, 71, 7, 0, 135};
+	struct fixture *f = *state;
+	struct owner a, b, c;
+
+	draws = sequence;
+	draw_count = sizeof(sequence) / sizeof(sequence[0]);
+	assert_int_equal(index_add(f->table, INDEX_KEYPAIR, &a), 7);
+	assert_int_equal(index_add(f->table, INDEX_KEYPAIR, &b), 71); /* the same slot at first */
+	index_remove(f->table, 7);
+	assert_int_equal(index_add(f->table, INDEX_KEYPAIR, &c), 135);
+	assert_int_equal(draw_count, 0);
+	assert_null(index_lookup(f->table, 7, INDEX_KEYPAIR));
+	assert_ptr_equal(index_lookup(f->table, 71, INDEX_KEYPAIR), &b);
+	assert_ptr_equal(index_lookup(f->table, 135, INDEX_KEYPAIR), &c);
+	assert_null(index_lookup(f->table, 199, INDEX_KEYPAIR));
 }
 
 /* As many as 10,000 peers may have; the table grows, and shrinks when they are gone. */
@@ -215,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_add_find_remove, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_handshake_becomes_a_keypair, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unlucky_draws, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_readers_beside_a_writer, setup, teardown),
 	};

@@ -514,6 +514,21 @@ static void test_identity_change(void **state)
 	assert_int_equal(finish(p), NOISE_OK);
 }
 
+/* As wg(8) shows it: a private key is kept in its clamped form. */
+static void test_identity_is_clamped(void **state)
+{
+	struct noise_identity id;
+	struct key secret, public;
+
+	(void)state;
+	memset(&secret, 0xff, sizeof(secret));
+	noise_set_identity(&id, &secret);
+	assert_int_equal(id.private_key.bytes[0], 0xf8);
+	assert_int_equal(id.private_key.bytes[31], 0x7f);
+	dh_public(&public, &secret);
+	assert_memory_equal(&id.public_key, &public, KEY_LEN);
+}
+
 static void test_tai64n(void **state)
 {
 	static const uint64_t times[] = {0, 1, 999999999, 1000000000, 1700000000123456789ull, UINT64_MAX / 2};
@@ -563,6 +578,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wrong_states, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_identity, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_identity_change, setup, teardown),
+		cmocka_unit_test(test_identity_is_clamped),
 		cmocka_unit_test(test_tai64n),
 	};
 
