@@ -46,39 +46,32 @@ int view_possible(const struct options *o, struct error *e)
 	return 0;
 }
 
-/* What the view remembers belongs to the user who will be drawing; there is none behind a plain root login.
- */
+/* What the view remembers is in the home of whom it runs as; nobody has none. */
 static char *settings_path(void)
 {
-	const char *user = getenv("SUDO_UID"), *folder = getenv("XDG_CONFIG_HOME");
-	const struct passwd *account;
+	const char *folder = getenv("XDG_CONFIG_HOME");
+	const struct passwd *account = getpwuid(geteuid());
 
-	if (!geteuid()) {
-		account = user && strtoul(user, NULL, 10) ? getpwuid((uid_t)strtoul(user, NULL, 10)) : NULL;
-		return account ? xasprintf("%s/.config/weir/view.conf", account->pw_dir) : NULL;
-	}
-	if (folder && *folder == '/')
+	if (folder && *folder == '/' && !access(folder, W_OK))
 		return xasprintf("%s/weir/view.conf", folder);
-	account = getpwuid(geteuid());
-	return account ? xasprintf("%s/.config/weir/view.conf", account->pw_dir) : NULL;
+	if (account && !access(account->pw_dir, W_OK))
+		return xasprintf("%s/.config/weir/view.conf", account->pw_dir);
+	return NULL;
 }
 
 static enum tui_end draw(const struct options *o, int fd, struct error *e)
 {
-	char *settings = settings_path();
-	const struct tui_options view = {
-		.fd = fd,
-		.readonly = o->readonly,
-		.ascii = o->ascii,
-		.slow = o->slow,
-		.color = o->color,
-		.settings = settings,
-	};
+	struct tui_options view = {
+		.fd = fd, .readonly = o->readonly, .ascii = o->ascii, .slow = o->slow, .color = o->color};
+	char *settings;
 	enum tui_end end;
 
 	/* The name by which ps(1) tells it from the engine. */
 	prctl(PR_SET_NAME, "weir-view");
-	end = sandbox_view(e) ? TUI_FAILED : tui_run(&view, e);
+	if (sandbox_view(e))
+		return TUI_FAILED;
+	view.settings = settings = settings_path();
+	end = tui_run(&view, e);
 	free(settings);
 	return end;
 }
@@ -127,6 +120,24 @@ static void repair_terminal(const struct termios *before)
 	fflush(stdout);
 }
 
+/* A view that stops (^Z) is to look like a job that stops: we stop too, and fg wakes both. */
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	for (;;) {
+		if (waitpid(pid, &status, WUNTRACED) < 0) {
+			if (errno == EINTR)
+				continue;
+			return 0;
+		}
+		if (!WIFSTOPPED(status))
+			return status;
+		raise(SIGSTOP);
+		kill(pid, SIGCONT);
+	}
+}
+
 enum view_end view_child(const struct options *o, int fd)
 {
 	struct sigaction pass = {.sa_handler = pass_on}, term_before;
@@ -148,8 +159,7 @@ enum view_end view_child(const struct options *o, int fd)
 	close(own);
 	view_pid = pid;
 	sigaction(SIGTERM, &pass, &term_before);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	status = wait_for(pid);
 	view_pid = 0;
 	sigaction(SIGTERM, &term_before, NULL);
 	if (WIFSIGNALED(status)) {
