@@ -127,7 +127,7 @@ uint64_t names_service(struct engine *g, uint64_t now); /* next due, 0: none */
 /* timeline.c */
 void timeline_wg_event(struct engine *g, struct engine_peer *p, const struct wg_event *ev);
 void timeline_clear(struct timeline *t);
-const char *peer_label(struct engine_peer *p); /* its name, or the start of its key */
+const char *timeline_label(struct engine_peer *p); /* its name, or the start of its key */
 
 /* view.c */
 void word_update(struct engine_peer *p, uint64_t now);

@@ -34,7 +34,7 @@ void timeline_clear(struct timeline *t)
 	memset(t, 0, sizeof(*t));
 }
 
-const char *peer_label(struct engine_peer *p)
+const char *timeline_label(struct engine_peer *p)
 {
 	if (*p->name)
 		return p->name;
@@ -63,7 +63,7 @@ static void add(struct engine *g, struct engine_peer *p, uint64_t boot, uint64_t
 
 	snprintf(ev.text, sizeof(ev.text), "%s", text);
 	ring_add(p ? &p->timeline : &g->timeline, &r);
-	log_write(level, "wg", p ? peer_label(p) : NULL, "%s", text);
+	log_write(level, "wg", p ? timeline_label(p) : NULL, "%s", text);
 	for (struct engine_observer *o = g->observers; o; o = o->next)
 		if (o->event)
 			o->event(o->arg, p, &ev);
