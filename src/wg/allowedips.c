@@ -96,7 +96,7 @@ static slot_t *root_of(struct allowedips *t, unsigned width)
 	return width == 32 ? &t->root4 : &t->root6;
 }
 
-static void load_key(uint32_t key[WORDS_MAX], const void *addr, unsigned width)
+static void load_key(uint32_t *key, const void *addr, unsigned width)
 {
 	memcpy(key, addr, width / 8);
 	for (unsigned i = 0; i < width / 32; i++)
@@ -294,27 +294,50 @@ void allowedips_each(const struct list *entries,
 	}
 }
 
-struct wg_peer *allowedips_lookup(const struct allowedips *t, int family, const void *addr)
+/* Once per packet and more, so each family has a loop without what the other needs. */
+static struct wg_peer *lookup4(const struct node *n, const void *addr)
 {
-	unsigned width = family_width(family);
-	struct wg_peer *best = NULL;
-	uint32_t key[WORDS_MAX];
-	const struct node *n;
+	struct wg_peer *best = NULL, *peer;
+	uint32_t key;
 
-	if (!width)
-		return NULL;
-	load_key(key, addr, width);
-	n = node_at(width == 32 ? &t->root4 : &t->root6);
-	while (n && covers(n, key)) {
-		struct wg_peer *peer = node_peer(n);
-
-		if (peer)
-			best = peer;
-		if (n->prefix == width)
+	load_key(&key, addr, 32);
+	while (n && (uint64_t)(n->key[0] ^ key) >> (32 - n->prefix) == 0) {
+		peer = node_peer(n);
+		best = peer ? peer : best;
+		if (n->prefix == 32)
 			break;
-		n = node_at(&n->child[bit_at(key, n->prefix)]);
+		n = node_at(&n->child[key >> (31 - n->prefix) & 1]);
 	}
 	return best;
+}
+
+static struct wg_peer *lookup6(const struct node *n, const void *addr)
+{
+	struct wg_peer *best = NULL, *peer;
+	uint32_t key[WORDS_MAX];
+	unsigned same = 0; /* words that the nodes above have compared */
+
+	load_key(key, addr, 128);
+	for (; n; n = node_at(&n->child[bit_at(key, n->prefix)])) {
+		unsigned words = n->prefix / 32, rest = n->prefix % 32;
+
+		while (same < words && n->key[same] == key[same])
+			same++;
+		if (same < words || (rest && (n->key[words] ^ key[words]) >> (32 - rest)))
+			break;
+		peer = node_peer(n);
+		best = peer ? peer : best;
+		if (n->prefix == 128)
+			break;
+	}
+	return best;
+}
+
+struct wg_peer *allowedips_lookup(const struct allowedips *t, int family, const void *addr)
+{
+	if (family == AF_INET)
+		return lookup4(node_at(&t->root4), addr);
+	return family == AF_INET6 ? lookup6(node_at(&t->root6), addr) : NULL;
 }
 
 size_t allowedips_count(const struct allowedips *t)
