@@ -6,6 +6,7 @@
 
 #define COUNT 300
 
+/* Members know their places, and no parent is later than its children. */
 static void check(const struct heap *h, const struct heap_node *nodes)
 {
 	const struct heap_node *first = heap_first(h);
@@ -20,6 +21,8 @@ static void check(const struct heap *h, const struct heap_node *nodes)
 	}
 	assert_int_equal(inside, h->count);
 	assert_true(inside ? first != NULL : first == NULL);
+	for (size_t i = 1; i < h->count; i++)
+		assert_true(h->nodes[(i - 1) / 2]->key <= h->nodes[i]->key);
 }
 
 /* Against the slow way: look at all of them. */

@@ -244,6 +244,40 @@ static void test_timer_in_callback(void **state)
 	assert_true(loop_turns(loop) >= turns + 5);
 }
 
+struct rival {
+	struct loop_timer *timer;
+	struct rival *other;
+	uint64_t others_deadline;
+	int fired;
+};
+
+static void on_rival(void *arg)
+{
+	struct rival *r = arg;
+
+	r->fired++;
+	loop_timer_set(r->other->timer, r->others_deadline);
+}
+
+/* Both are due in one turn; the first puts the other off, or stops it. */
+static void test_timer_put_off(void **state)
+{
+	struct rival a, b;
+
+	(void)state;
+	a = (struct rival){.timer = loop_timer_new(loop, on_rival, &a), .other = &b};
+	b = (struct rival){.timer = loop_timer_new(loop, on_rival, &b), .other = &a};
+	for (int round = 1; round <= 2; round++) {
+		loop_timer_set(a.timer, 1);
+		loop_timer_set(b.timer, 1);
+		settle();
+		assert_int_equal(a.fired + b.fired, round);
+		a.others_deadline = b.others_deadline = UINT64_MAX;
+	}
+	loop_timer_free(a.timer);
+	loop_timer_free(b.timer);
+}
+
 static int signals_seen;
 
 static void on_signal(void *arg, int signo)
@@ -383,6 +417,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_timer_order, start, stop),
 		cmocka_unit_test_setup_teardown(test_timer_moves, start, stop),
 		cmocka_unit_test_setup_teardown(test_timer_in_callback, start, stop),
+		cmocka_unit_test_setup_teardown(test_timer_put_off, start, stop),
 		cmocka_unit_test_setup_teardown(test_signal, start, stop),
 		cmocka_unit_test_setup_teardown(test_posts_from_threads, start, stop),
 		cmocka_unit_test_setup_teardown(test_post_in_loop, start, stop),

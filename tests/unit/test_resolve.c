@@ -1,9 +1,13 @@
-/* Only names that need no server: numbers, and what /etc/hosts has on every machine. */
+/* Only numbers, which need no server, and a name that takes as long as the test wants. */
 #include "tests/unit/test.h"
 
+#include <dlfcn.h>
 #include <netdb.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/resolve.h"
 
@@ -32,6 +36,50 @@ static void on_answer(void *arg, const union address *found, int gai_error)
 		address_format(a->text, found);
 	if (a->query)
 		resolve_cancel(a->query); /* too late, but harmless */
+}
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* guards the next three */
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static bool gate_open;
+static int came, left; /* lookups of the slow name so far */
+
+/* Stands before the C library's: "slow" waits at the gate, and then is 192.0.2.9. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **list)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	struct addrinfo numeric = *hints;
+
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (strcmp(host, "slow") != 0 || hints->ai_flags & AI_NUMERICHOST)
+		return real(host, port, hints, list);
+	pthread_mutex_lock(&gate);
+	came++;
+	pthread_cond_broadcast(&moved);
+	while (!gate_open)
+		pthread_cond_wait(&moved, &gate);
+	left++;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&gate);
+	numeric.ai_flags = AI_NUMERICHOST;
+	return real("192.0.2.9", port, &numeric, list);
+}
+
+static void set_gate(bool open)
+{
+	pthread_mutex_lock(&gate);
+	gate_open = open;
+	if (!open)
+		came = left = 0;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&gate);
+}
+
+static void wait_until(const int *counter, int value)
+{
+	pthread_mutex_lock(&gate);
+	while (*counter < value)
+		pthread_cond_wait(&moved, &gate);
+	pthread_mutex_unlock(&gate);
 }
 
 static void wait_for(int count)
@@ -193,6 +241,54 @@ static void test_free_from_answer(void **state)
 	assert_int_equal(a.calls + b.calls, 2);
 }
 
+/* Four lookups hang: the fifth waits its turn, and one that was cancelled meanwhile stays silent. */
+static void test_slow(void **state)
+{
+	struct answer a[6] = {0};
+	struct resolve_query *q[6];
+
+	(void)state;
+	set_gate(false);
+	for (int i = 0; i < 6; i++)
+		q[i] = resolve_start(resolver, "slow", "7", on_answer, &a[i]);
+	wait_until(&came, 4);
+	usleep(20000);
+	pthread_mutex_lock(&gate);
+	assert_int_equal(came, 4);
+	pthread_mutex_unlock(&gate);
+	for (int i = 0; i < 6; i += 5) /* a running one, and a waiting one */
+		resolve_cancel(q[i]);
+	set_gate(true);
+	wait_for(4);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(a[i].calls, i != 0 && i != 5);
+		if (a[i].calls)
+			assert_string_equal(a[i].text, "192.0.2.9:7");
+	}
+}
+
+/* The owner goes while lookups hang: it does not wait for them, and they come back to nobody. */
+static void test_free_while_slow(void **state)
+{
+	struct answer a = {0}, b = {0};
+
+	(void)state;
+	set_gate(false);
+	for (int i = 0; i < 6; i++)
+		resolve_start(resolver, "slow", "7", on_answer, &a);
+	wait_until(&came, 4);
+	resolver_free(resolver);
+	resolver = NULL;
+	set_gate(true);
+	wait_until(&left, 4);
+	usleep(50000); /* let them find out */
+	resolver = resolver_new(loop);
+	resolve_start(resolver, "192.0.2.1", "7", on_answer, &b);
+	wait_for(1);
+	assert_int_equal(a.calls, 0);
+	assert_int_equal(b.calls, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +299,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cancel_from_answer, start, stop),
 		cmocka_unit_test_setup_teardown(test_free_early, start, stop),
 		cmocka_unit_test_setup_teardown(test_free_from_answer, start, stop),
+		cmocka_unit_test_setup_teardown(test_slow, start, stop),
+		cmocka_unit_test_setup_teardown(test_free_while_slow, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
