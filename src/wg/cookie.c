@@ -1,3 +1,5 @@
+/* The MACs are the last 32 bytes of an initiation or a response, whatever comes before: one code serves both.
+ */
 #include "wg/cookie.h"
 
 #include <endian.h>

@@ -1,3 +1,7 @@
+/*
+ * Linear probing, at most half full. A slot is filled once: first the owner, then the index. Removing clears
+ * the owner only. When half of the slots are used, what is live moves to a new table.
+ */
 #include "wg/index.h"
 
 #include <stdatomic.h>
