@@ -110,11 +110,11 @@ void epoch_retire(struct epoch *e, void *ptr, void (*fn)(void *ptr))
 		.stamp = atomic_load_explicit(&e->now, memory_order_relaxed), .ptr = ptr, .fn = fn};
 }
 
-/* The oldest epoch that some reader is still inside; UINT64_MAX when all are outside. */
+/* The oldest epoch that some reader is still inside; the present one when all are outside. */
 static uint64_t oldest_inside(struct epoch *e)
 {
 	unsigned count = atomic_load(&e->reader_count);
-	uint64_t oldest = UINT64_MAX;
+	uint64_t oldest = atomic_load_explicit(&e->now, memory_order_relaxed);
 
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t inside = atomic_load_explicit(&e->readers[i].inside, memory_order_seq_cst);
@@ -128,15 +128,14 @@ static uint64_t oldest_inside(struct epoch *e)
 unsigned epoch_reclaim(struct epoch *e)
 {
 	uint64_t oldest;
-	size_t end = e->tail, left;
 
 	if (e->head == e->tail)
 		return 0;
 	if (e->queue[e->tail - 1].stamp == atomic_load_explicit(&e->now, memory_order_relaxed))
 		atomic_fetch_add_explicit(&e->now, 1, memory_order_seq_cst);
 	oldest = oldest_inside(e);
-	/* What fn retires meanwhile has a stamp of the new epoch and waits for the next call. */
-	for (left = end - e->head; left && e->queue[e->head].stamp < oldest; left--)
+	/* What fn retires meanwhile bears the present epoch, at the earliest, and waits for the next call. */
+	while (e->head != e->tail && e->queue[e->head].stamp < oldest)
 		free_first(e);
 	return (unsigned)(e->tail - e->head);
 }

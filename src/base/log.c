@@ -93,14 +93,15 @@ static int format_prefix(char *out, size_t size, const struct log_record *r)
 				 log_level_name(r->level));
 }
 
-/* One write for each line, and none at all while the reader is stuck: a stopped terminal must not stop us. */
+/* One write for each line, and none while the reader is stuck or gone: a stopped terminal must not stop us.
+ */
 static void write_stderr(const struct log_record *r)
 {
 	char line[512]; /* the longest prefix, room, peer and text fit */
 	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 	int n;
 
-	if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)) {
+	if (poll(&ready, 1, 0) != 1 || ready.revents != POLLOUT) {
 		stderr_lost++;
 		return;
 	}

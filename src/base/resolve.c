@@ -5,9 +5,11 @@
  */
 #include "base/resolve.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -194,8 +196,11 @@ struct resolver *resolver_new(struct loop *loop)
 	list_init(&r->done);
 	r->holders = 1;
 	r->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r->done_fd < 0)
+	if (r->done_fd < 0) {
+		fprintf(stderr, "weir: cannot make a wake-up descriptor for the resolver: %s\n",
+			strerror(errno));
 		abort();
+	}
 	r->watch = loop_fd_add(loop, r->done_fd, LOOP_READ, on_done, r);
 	return r;
 }

@@ -91,6 +91,36 @@ static void test_retire_while_freeing(void **state)
 	assert_int_equal(freed, 3 + 3 * 40);
 }
 
+static struct epoch_reader *late;
+
+static void enter_and_reclaim(void *ptr)
+{
+	freed++;
+	epoch_enter(chain, late);
+	epoch_retire(chain, ptr, count_free);
+	epoch_reclaim(chain);
+}
+
+/* A reader that came while others were freed, and a reclaim inside a reclaim: what is new still waits. */
+static void test_reclaim_while_freeing(void **state)
+{
+	int x;
+
+	(void)state;
+	freed = 0;
+	chain = epoch_new();
+	late = epoch_reader_add(chain);
+	epoch_retire(chain, &x, enter_and_reclaim);
+	epoch_retire(chain, &x, count_free);
+	assert_int_equal(epoch_reclaim(chain), 1);
+	assert_int_equal(freed, 2);
+	assert_int_equal(epoch_reclaim(chain), 1);
+	epoch_exit(late);
+	assert_int_equal(epoch_reclaim(chain), 0);
+	assert_int_equal(freed, 3);
+	epoch_free(chain);
+}
+
 static void test_reader_slots(void **state)
 {
 	struct epoch *e = epoch_new();
@@ -206,11 +236,9 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_waits_for_reader),
-		cmocka_unit_test(test_nobody_inside),
-		cmocka_unit_test(test_retire_while_freeing),
-		cmocka_unit_test(test_reader_slots),
-		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_waits_for_reader),     cmocka_unit_test(test_nobody_inside),
+		cmocka_unit_test(test_retire_while_freeing), cmocka_unit_test(test_reclaim_while_freeing),
+		cmocka_unit_test(test_reader_slots),	     cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

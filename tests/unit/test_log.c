@@ -218,6 +218,24 @@ static void test_stuck_stderr(void **state)
 	assert_string_equal(out, "<6>test: after (7 lines before this one were lost)\n<6>test: and on\n");
 }
 
+/* With the default action of SIGPIPE, a write would end the test. */
+static void write_to_nobody(int reader)
+{
+	close(reader);
+	log_to_stderr(true, true);
+	log_info("test", "nobody reads");
+	log_to_stderr(false, false);
+}
+
+static void test_broken_stderr(void **state)
+{
+	char out[16];
+
+	(void)state;
+	capture(write_to_nobody, out, sizeof(out));
+	assert_string_equal(newest()->text, "nobody reads");
+}
+
 static void test_limit(void **state)
 {
 	struct log_limit limit = {0};
@@ -271,8 +289,8 @@ int main(void)
 		cmocka_unit_test(test_visible),	     cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_record),	     cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_sink),	     cmocka_unit_test(test_stderr),
-		cmocka_unit_test(test_stuck_stderr), cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_stuck_stderr), cmocka_unit_test(test_broken_stderr),
+		cmocka_unit_test(test_limit),	     cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, start, NULL);
