@@ -78,7 +78,8 @@ static int choose_running(const struct options *o, char ifname[IFNAMSIZ], struct
 	} else {
 		for (size_t i = 0; i < count; i++)
 			strbuf_add(&list, "%s%s", i ? ", " : "", names[i]);
-		r = error_exit(e, EXIT_USAGE, EINVAL, "%zu engines run, say which: %s", count, list.text);
+		r = error_exit(e, EXIT_USAGE, EINVAL, "%zu engines run, say which with -i: %s", count,
+			       list.text);
 		strbuf_clear(&list);
 	}
 	free(names);

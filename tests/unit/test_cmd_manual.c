@@ -1,6 +1,6 @@
 /*
- * The manual and --help say the same: weir(8) against the tables of commands, options, keys, counters and words.
- * With WEIR_UPDATE_MANUAL=1 the key section is written anew instead of compared.
+ * The manual and --help say the same: weir(8) against the tables of commands, options, keys, counters and
+ * words. With WEIR_UPDATE_MANUAL=1 the key section is written anew instead of compared.
  */
 #include "tests/unit/test.h"
 

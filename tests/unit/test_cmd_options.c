@@ -139,8 +139,9 @@ static void test_figures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_taken),	cmocka_unit_test(test_refused), cmocka_unit_test(test_environment),
-		cmocka_unit_test(test_nearest), cmocka_unit_test(test_figures),
+		cmocka_unit_test(test_taken),	    cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_environment), cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_figures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,288 @@
+/* Processes: the lock, the child that detaches, what hooks print, and what is given up. */
+#include "config.h"
+
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cmd/detach.h"
+#include "cmd/lock.h"
+#include "cmd/output.h"
+#include "cmd/sandbox.h"
+
+static char folder[] = "/tmp/weir-test-XXXXXX";
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	char path[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/wg0.lock", folder);
+	unlink(path);
+	return rmdir(folder);
+}
+
+/* Exit code of a child, or 1000 + signal. */
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static void test_lock(void **state)
+{
+	struct error e = {0};
+	char pid[32];
+	int fd = lock_take(folder, "wg0", &e);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(lock_take(folder, "wg0", &e), -EBUSY);
+	snprintf(pid, sizeof(pid), "pid %ld:", (long)getpid());
+	assert_non_null(strstr(e.text, pid));
+	assert_int_equal(lock_wait(folder, "wg0", 0, &e), -ETIMEDOUT);
+	close(fd);
+	assert_int_equal(lock_wait(folder, "wg0", 0, &e), 0);
+	assert_int_equal(lock_wait(folder, "never", 0, &e), 0);
+}
+
+/* An engine that died, and its steward that holds the lock a moment longer. */
+static void test_lock_is_waited_for(void **state)
+{
+	struct error e = {0};
+	int gate[2], fd;
+	pid_t engine;
+
+	(void)state;
+	assert_int_equal(pipe(gate), 0);
+	engine = fork();
+	if (!engine) {
+		fd = lock_take(folder, "wg0", &e);
+		if (!fork()) {
+			char byte;
+
+			close(gate[1]);
+			if (read(gate[0], &byte, 1) == 0) /* until the test is about to wait */
+				usleep(100000);
+			_exit(0);
+		}
+		_exit(fd >= 0 ? 0 : 1);
+	}
+	close(gate[0]);
+	assert_int_equal(wait_for(engine), 0);
+	assert_int_equal(lock_wait(folder, "wg0", 0, &e), -ETIMEDOUT);
+	close(gate[1]);
+	fd = lock_take(folder, "wg0", &e);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static int detached(int code, bool ready)
+{
+	struct detach d;
+	struct error e;
+	pid_t pid;
+	int r;
+
+	assert_int_equal(detach_open(&d, &e), 0);
+	pid = fork();
+	if (!pid) {
+		detach_child(&d);
+		if (getsid(0) != getpid())
+			_exit(99);
+		if (ready)
+			detach_ready(&d);
+		_exit(code);
+	}
+	r = detach_wait(&d, pid);
+	if (r == -1)
+		assert_int_equal(wait_for(pid), code);
+	return r;
+}
+
+static void test_detach(void **state)
+{
+	(void)state;
+	assert_int_equal(detached(0, true), -1);
+	assert_int_equal(detached(78, false), 78);
+	assert_int_equal(detached(0, false), 0);
+}
+
+static struct log_record records[64];
+
+static void test_output(void **state)
+{
+	struct loop *loop = loop_new();
+	struct error e = {0};
+	struct output *out;
+	size_t n, before = log_read(0, records, 64);
+	pid_t pid;
+
+	(void)state;
+	log_to_stderr(false, false);
+	out = output_divert(&e);
+	assert_non_null(out);
+	pid = fork();
+	if (!pid) {
+		fprintf(stdout, "from a hook\n\n");
+		fflush(stdout);
+		fprintf(stderr, "<4>system: from: the steward\nno newline");
+		_exit(0);
+	}
+	output_restore(out);
+	assert_int_equal(wait_for(pid), 0);
+	output_watch(out, loop);
+	loop_step(loop, true);
+	output_free(out);
+	loop_free(loop);
+	log_to_stderr(true, false);
+	n = log_read(0, records, 64) - before;
+	assert_int_equal(n, 3);
+	assert_string_equal(records[before].room, "hook");
+	assert_string_equal(records[before].text, "from a hook");
+	assert_string_equal(records[before + 1].room, "system");
+	assert_string_equal(records[before + 1].text, "from: the steward");
+	assert_int_equal(records[before + 1].level, LOG_WARN);
+	assert_string_equal(records[before + 2].text, "no newline");
+}
+
+/* Nobody reads any more: a hook runs to its end all the same. */
+static void test_output_without_reader(void **state)
+{
+	struct error e = {0};
+	struct output *out = output_divert(&e);
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(out);
+	pid = fork();
+	if (!pid) {
+		static const char line[1024] = "much to say";
+
+		signal(SIGPIPE, SIG_DFL);
+		for (int i = 0; i < 1000; i++)
+			if (write(STDOUT_FILENO, line, sizeof(line)) < 0 && errno != EAGAIN)
+				_exit(1);
+		_exit(0);
+	}
+	output_restore(out);
+	assert_int_equal(wait_for(pid), 0);
+	log_to_stderr(false, false);
+	output_free(out);
+	log_to_stderr(true, false);
+}
+
+static int has_capability(unsigned capability)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data))
+		return -1;
+	return !!(data[capability / 32].permitted & 1u << capability % 32);
+}
+
+static int in_sandbox(int (*enter)(struct error *e), int (*fn)(void))
+{
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		struct error e = {0};
+
+		if (enter(&e)) {
+			fprintf(stderr, "%s\n", e.text);
+			_exit(100);
+		}
+		_exit(fn());
+	}
+	return wait_for(pid);
+}
+
+static int run_program(void)
+{
+	execl("/bin/true", "true", (char *)NULL);
+	return 1;
+}
+
+static int leave_namespace(void)
+{
+	return unshare(0) == 0 || errno != EPERM;
+}
+
+static int look(void)
+{
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0))
+		return 1;
+	if (!geteuid() && has_capability(CAP_NET_ADMIN) != 1)
+		return 2;
+	if (has_capability(CAP_SYS_ADMIN) || has_capability(CAP_DAC_OVERRIDE) || has_capability(CAP_SETUID))
+		return 3;
+	return socket(AF_INET, SOCK_DGRAM, 0) < 0 ? 4 : 0;
+}
+
+static int look_at_view(void)
+{
+	for (unsigned c = 0; c <= CAP_NET_RAW; c++)
+		if (has_capability(c))
+			return 1;
+	return geteuid() ? 0 : 2;
+}
+
+static void test_engine_sandbox(void **state)
+{
+	(void)state;
+#ifdef WEIR_SANITIZED
+	skip();
+#endif
+	assert_int_equal(in_sandbox(sandbox_engine, look), 0);
+	assert_int_equal(in_sandbox(sandbox_engine, run_program), 1000 + SIGSYS);
+	assert_int_equal(in_sandbox(sandbox_engine, leave_namespace), 0);
+}
+
+static void test_view_sandbox(void **state)
+{
+	(void)state;
+	assert_int_equal(in_sandbox(sandbox_view, look_at_view), 0);
+	setenv("SUDO_UID", "0", 1); /* no way to stay root */
+	setenv("SUDO_GID", "0", 1);
+	assert_int_equal(in_sandbox(sandbox_view, look_at_view), 0);
+	unsetenv("SUDO_UID");
+	unsetenv("SUDO_GID");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_lock_is_waited_for),
+		cmocka_unit_test(test_detach),
+		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_output_without_reader),
+		cmocka_unit_test(test_engine_sandbox),
+		cmocka_unit_test(test_view_sandbox),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
