@@ -127,15 +127,22 @@ static void put_key(FILE *f, uint32_t code, bool first)
 		fputs(name, f);
 }
 
-/* Each sentence on a line of its own, as mdoc wants it. */
+/* Each sentence on a line of its own, and no line longer than 78, as mdoc wants it. */
 static void put_about(FILE *f, const struct key_entry *e)
 {
+	size_t column = 0;
+
 	fputc('\n', f);
 	for (const char *s = e->about; *s; s++) {
-		if (*s == ' ' && s > e->about && s[-1] == '.')
+		bool sentence = s > e->about && s[-1] == '.';
+
+		if (*s == ' ' && (sentence || column + 1 + strcspn(s + 1, " ") > 78)) {
 			fputc('\n', f);
-		else
+			column = 0;
+		} else {
 			fputc(*s, f);
+			column++;
+		}
 	}
 	fputs(e->flags & KEY_ASKS ? "\nAsks first.\n" : "\n", f);
 }
