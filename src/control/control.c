@@ -52,6 +52,7 @@ static void refuse_overlong(struct control_client *c)
 
 	output_reply(c, line, sizeof(line) - 1);
 	strbuf_clear(&c->in);
+	c->in_scanned = 0;
 	c->closing = true;
 }
 
@@ -86,12 +87,9 @@ static void take_lines(struct control_client *c)
 
 static void client_free(struct control_client *c)
 {
-	struct control *control = c->control;
-	bool was_view = c->view;
-
 	subscription_stop(c);
 	list_remove(&c->link);
-	control->client_count--;
+	c->control->client_count--;
 	job_clear(&c->job);
 	output_clear(c);
 	strbuf_clear(&c->in);
@@ -99,8 +97,6 @@ static void client_free(struct control_client *c)
 	loop_timer_free(c->more);
 	close(c->fd);
 	free(c);
-	if (was_view && !control_views(control))
-		log_info("control", "the last dashboard left; the engine goes on");
 }
 
 void client_turn_soon(struct control_client *c)
@@ -309,7 +305,6 @@ void control_close(struct control *c)
 
 		bye(client, "shutting down");
 		output_flush(client);
-		client->view = false; /* nobody left: we did */
 		client_free(client);
 	}
 	subscriptions_close(c);
