@@ -1,0 +1,316 @@
+/* A peer: its life, settings in place, and what it looks like. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "wg/internal.h"
+
+/* Address and port in a fixed form, so that they can be found in a map. */
+static bool address_key(uint8_t key[ADDRESS_KEY_LEN], const union address *a)
+{
+	memset(key, 0, ADDRESS_KEY_LEN);
+	if (a->sa.sa_family == AF_INET) {
+		memcpy(key, &a->in.sin_addr, 4);
+		memcpy(key + 16, &a->in.sin_port, 2);
+		key[18] = 4;
+		return true;
+	}
+	if (a->sa.sa_family != AF_INET6)
+		return false;
+	memcpy(key, &a->in6.sin6_addr, 16);
+	memcpy(key + 16, &a->in6.sin6_port, 2);
+	key[18] = 6;
+	return true;
+}
+
+struct wg_peer *peer_at_address(struct wg_device *d, const union address *a)
+{
+	uint8_t key[ADDRESS_KEY_LEN];
+
+	return address_key(key, a) ? map_get(d->by_address, key) : NULL;
+}
+
+void peer_use_endpoint(struct wg_peer *p, const struct endpoint *e)
+{
+	struct wg_device *d = p->device;
+	struct endpoint *old = atomic_load_explicit(&p->endpoint, memory_order_relaxed), *fresh = NULL;
+	uint8_t key[ADDRESS_KEY_LEN];
+
+	if (e && endpoint_known(e)) {
+		fresh = xmalloc(sizeof(*fresh));
+		*fresh = *e;
+	}
+	if (old && address_key(key, &old->remote) && map_get(d->by_address, key) == p)
+		map_remove(d->by_address, key);
+	if (fresh && address_key(key, &fresh->remote))
+		map_put(d->by_address, key, p);
+	atomic_store_explicit(&p->endpoint, fresh, memory_order_release);
+	if (old)
+		epoch_retire(d->epoch, old, free);
+}
+
+struct endpoint wg_peer_endpoint(const struct wg_peer *p)
+{
+	const struct endpoint *e = atomic_load_explicit(&p->endpoint, memory_order_acquire);
+
+	return e ? *e : (struct endpoint){0};
+}
+
+void peer_forget_source(struct wg_peer *p)
+{
+	struct endpoint e = wg_peer_endpoint(p), was = e;
+
+	if (!endpoint_known(&e))
+		return;
+	endpoint_forget_source(&e);
+	if (!endpoint_equal(&e, &was))
+		peer_use_endpoint(p, &e);
+}
+
+/* One push per turn of the control thread: the flag is cleared when the stack is taken. */
+void peer_wake(struct wg_peer *p, enum fact fact)
+{
+	struct wg_device *d = p->device;
+	struct wg_peer *top;
+
+	if (atomic_fetch_or(&p->facts, fact) & fact && atomic_load(&p->woken))
+		return;
+	if (atomic_exchange(&p->woken, true))
+		return;
+	top = atomic_load_explicit(&d->woken, memory_order_relaxed);
+	do
+		p->next_woken = top;
+	while (!atomic_compare_exchange_weak_explicit(&d->woken, &top, p, memory_order_acq_rel,
+						      memory_order_relaxed));
+	d->ops->wake(d->ctx);
+}
+
+struct wg_peer *wg_add_peer(struct wg_device *d, const struct key *public_key)
+{
+	struct wg_peer *p = wg_find_peer(d, public_key);
+
+	if (p)
+		return p;
+	if (d->identity.present && key_equal(&d->identity.public_key, public_key))
+		return NULL;
+	p = secret_alloc(sizeof(*p));
+	p->device = d;
+	p->public_key = *public_key;
+	p->stage.last = &p->stage.first;
+	list_init(&p->allowed);
+	noise_init(&p->handshake, &d->identity, public_key);
+	cookie_maker_init(&p->cookie, public_key);
+	list_append(&d->peers, &p->link);
+	map_put(d->by_key, p->public_key.bytes, p);
+	d->peer_count++;
+	return p;
+}
+
+static void free_peer(void *ptr)
+{
+	struct wg_peer *p = ptr;
+
+	/* A worker woke it for the last time and control has not taken the stack yet: wait for that. */
+	if (!p->device->dying && atomic_load(&p->woken)) {
+		epoch_retire(p->device->epoch, p, free_peer);
+		return;
+	}
+	stage_drop(p);
+	noise_wipe(&p->handshake);
+	cookie_maker_clear(&p->cookie);
+	secret_free(p);
+}
+
+void wg_remove_peer(struct wg_peer *p)
+{
+	struct wg_device *d = p->device;
+
+	if (d->ops->peer_gone)
+		d->ops->peer_gone(d->ctx, p);
+	p->removed = true;
+	allowedips_remove_all(d->allowed, &p->allowed);
+	handshake_forget(p);
+	session_drop_all(p);
+	stage_drop(p);
+	peer_use_endpoint(p, NULL);
+	heap_remove(&d->timers, &p->timer);
+	list_remove(&p->link);
+	map_remove(d->by_key, p->public_key.bytes);
+	d->peer_count--;
+	epoch_retire(d->epoch, p, free_peer);
+}
+
+void wg_peer_set_owner(struct wg_peer *p, void *owner)
+{
+	atomic_store_explicit(&p->owner, owner, memory_order_release);
+}
+
+void *wg_peer_owner(const struct wg_peer *p)
+{
+	return atomic_load_explicit(&p->owner, memory_order_acquire);
+}
+
+void wg_peer_public_key(const struct wg_peer *p, struct key *out)
+{
+	*out = p->public_key;
+}
+
+void wg_peer_set_psk(struct wg_peer *p, const struct key *psk)
+{
+	if (psk)
+		p->handshake.psk = *psk;
+	else
+		key_wipe(&p->handshake.psk);
+}
+
+void wg_peer_get_psk(const struct wg_peer *p, struct key *out)
+{
+	*out = p->handshake.psk;
+}
+
+bool wg_peer_has_psk(const struct wg_peer *p)
+{
+	return !key_is_zero(&p->handshake.psk);
+}
+
+void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e)
+{
+	peer_use_endpoint(p, e);
+	peer_schedule(p);
+}
+
+/* Off to on sends one at once, as the kernel does. */
+void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds, struct instant now)
+{
+	bool starts = seconds && !p->keepalive;
+
+	p->keepalive = seconds;
+	p->keepalive_from = now.boot;
+	if (starts && p->device->up && atomic_load_explicit(&p->endpoint, memory_order_relaxed))
+		send_keepalive(p, now);
+	peer_schedule(p);
+}
+
+uint16_t wg_peer_keepalive(const struct wg_peer *p)
+{
+	return p->keepalive;
+}
+
+int wg_peer_handshake(struct wg_peer *p, struct instant now, enum wg_reason why, bool force)
+{
+	int r = handshake_start(p, now, why, force);
+
+	peer_schedule(p);
+	return r;
+}
+
+/* Nothing of the sessions stays, and nothing keeps the next packet from starting one (DESIGN 4.2). */
+void wg_peer_drain(struct wg_peer *p, struct instant now, enum wg_reason why)
+{
+	handshake_forget(p);
+	handshake_stop(p);
+	session_drop_all(p);
+	p->last_initiation = 0;
+	p->zero_at = 0;
+	counter_set(&p->unanswered_since, 0);
+	counter_set(&p->unreplied_since, 0);
+	p->draining = true;
+	count(p, WG_COUNT_drained, 1);
+	emit(p->device, p, (struct wg_event){.type = WG_EVENT_DRAINED, .reason = why}, now);
+	peer_schedule(p);
+}
+
+void wg_peer_reset(struct wg_peer *p, const struct endpoint *e, struct instant now)
+{
+	handshake_forget(p);
+	handshake_stop(p);
+	p->last_initiation = 0;
+	counter_set(&p->unanswered_since, 0);
+	if (e && endpoint_known(e))
+		peer_use_endpoint(p, e);
+	peer_forget_source(p);
+	emit(p->device, p,
+	     (struct wg_event){.type = WG_EVENT_ENDPOINT_SET,
+			       .reason = WG_REASON_user,
+			       .from = atomic_load_explicit(&p->endpoint, memory_order_relaxed)},
+	     now);
+	peer_schedule(p);
+}
+
+/* ---- allowed IPs ---- */
+
+int wg_allow(struct wg_peer *p, int family, const void *addr, unsigned prefix, struct wg_peer **stolen_from)
+{
+	return allowedips_insert(p->device->allowed, family, addr, prefix, p, &p->allowed, stolen_from);
+}
+
+int wg_disallow(struct wg_peer *p, int family, const void *addr, unsigned prefix)
+{
+	return allowedips_remove(p->device->allowed, family, addr, prefix, p);
+}
+
+void wg_disallow_all(struct wg_peer *p)
+{
+	allowedips_remove_all(p->device->allowed, &p->allowed);
+}
+
+void wg_each_allowed(const struct wg_peer *p,
+		     void (*fn)(void *arg, int family, const uint8_t *addr, unsigned prefix), void *arg)
+{
+	allowedips_each(&p->allowed, fn, arg);
+}
+
+/* ---- looking ---- */
+
+void wg_peer_bytes(const struct wg_peer *p, uint64_t *rx, uint64_t *tx)
+{
+	*rx = counter_get(&p->rx_bytes);
+	*tx = counter_get(&p->tx_bytes);
+}
+
+bool wg_peer_ever_connected(const struct wg_peer *p)
+{
+	return p->last_handshake_boot != 0;
+}
+
+static void look_at_keypair(const struct wg_keypair *k, enum wg_slot slot, struct wg_keypair_view *out)
+{
+	if (!k)
+		return;
+	*out = (struct wg_keypair_view){
+		.used = true,
+		.local_index = k->local_index,
+		.remote_index = k->remote_index,
+		.created = k->created,
+		.initiator = k->initiator,
+		.confirmed = slot != WG_NEXT,
+		.sent = counter_get(&k->counter),
+		.received = replay_received(&k->replay),
+		.lost = replay_lost(&k->replay),
+	};
+}
+
+void wg_peer_look(struct wg_peer *p, struct wg_peer_view *out, uint64_t now)
+{
+	(void)now;
+	memset(out, 0, sizeof(*out));
+	for (int s = 0; s < WG_SLOTS; s++)
+		look_at_keypair(atomic_load_explicit(&p->slots[s], memory_order_relaxed), s,
+				&out->keypairs[s]);
+	peer_deadlines(p, out->timers);
+	out->last_handshake_boot = p->last_handshake_boot;
+	out->last_handshake_wall = p->last_handshake_wall;
+	out->handshake_rtt = p->handshake_rtt;
+	out->last_sent = counter_get(&p->last_sent);
+	out->last_received = counter_get(&p->last_received);
+	out->unanswered_since = counter_get(&p->unanswered_since);
+	wg_peer_bytes(p, &out->rx_bytes, &out->tx_bytes);
+	out->attempt = p->attempt;
+	out->attempt_reason = p->attempt_reason;
+	out->draining = p->draining;
+	spin_lock(&p->stage.lock);
+	out->staged = p->stage.count;
+	spin_unlock(&p->stage.lock);
+	out->counters = p->counters;
+}

@@ -1,0 +1,286 @@
+/* Handshake messages and cookies as they come in, and what they lead to. Control thread. */
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "wg/internal.h"
+
+#define LOAD_THRESHOLD	 64		   /* messages that wait behind this one */
+#define LOAD_KEPT	 (1 * NS_PER_SEC)  /* load is felt this long after it was seen, as in the kernel */
+#define UNKNOWN_INTERVAL (100 * NS_PER_MS) /* and in each of these at most so many handshakes */
+#define UNKNOWN_MAX	 32
+
+static const struct wg_event no_details;
+
+/* May the message go on to the expensive part? */
+static bool admit(struct wg_device *d, const void *m, size_t len, uint32_t sender,
+		  const struct endpoint *from, unsigned queued, struct instant now)
+{
+	bool load;
+
+	if (queued >= LOAD_THRESHOLD)
+		d->load_until = now.boot + LOAD_KEPT;
+	load = now.boot < d->load_until;
+	switch (cookie_check(&d->checker, m, len, &from->remote, load, now.boot)) {
+	case COOKIE_BAD_MAC1:
+		reject(d, NULL, WG_COUNT_reject_mac1, from, no_details, now);
+		return false;
+	case COOKIE_NO_MAC2:
+		if (load) {
+			struct message_cookie reply;
+
+			cookie_reply(&d->checker, &reply, sender, m, len, &from->remote, now.boot);
+			reject(d, NULL, WG_COUNT_reject_mac2, from, no_details, now);
+			counter_add(&d->counters[WG_COUNT_cookie_sent], 1);
+			d->ops->send(d->ctx, NULL, from, 0, &reply, sizeof(reply));
+			return false;
+		}
+		return true;
+	case COOKIE_VALID:
+		break;
+	}
+	if (load && !ratelimiter_allow(d->limiter, &from->remote, now.boot)) {
+		reject(d, NULL, WG_COUNT_reject_rate, from, no_details, now);
+		return false;
+	}
+	return true;
+}
+
+/* An authenticated handshake message moves the endpoint, as data does. */
+static void learn_endpoint(struct wg_peer *p, const struct endpoint *from, struct instant now)
+{
+	struct endpoint was = wg_peer_endpoint(p);
+
+	counter_set(&p->last_received, now.boot);
+	counter_set(&p->unanswered_since, 0);
+	if (endpoint_equal(&was, from))
+		return;
+	peer_use_endpoint(p, from);
+	if (address_equal(&was.remote, &from->remote))
+		return;
+	count(p, WG_COUNT_roamed, 1);
+	emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = from}, now);
+}
+
+static void refuse_initiation(struct wg_peer *p, enum noise_result r, const struct noise_incoming *in,
+			      const struct endpoint *from, struct instant now)
+{
+	struct wg_event details = no_details;
+
+	switch (r) {
+	case NOISE_REPLAYED_TIMESTAMP: {
+		uint64_t theirs = tai64n_decode(in->timestamp),
+			 latest = tai64n_decode(p->handshake.latest_timestamp);
+
+		details.ns = latest > theirs ? latest - theirs : 0;
+		reject(p->device, p, WG_COUNT_reject_replayed_timestamp, from, details, now);
+		break;
+	}
+	case NOISE_FLOOD:
+		reject(p->device, p, WG_COUNT_reject_flood, from, details, now);
+		break;
+	default:
+		reject(p->device, p, WG_COUNT_reject_undecryptable, from, details, now);
+		break;
+	}
+}
+
+/*
+ * The answer, and the keys that follow from it. All on a copy of the handshake: an initiation of ours that is
+ * under way stays valid, so that two ends that call at the same moment both get through, where a kernel would
+ * wait for a retry.
+ */
+static void answer(struct wg_peer *p, struct handshake *h, const struct endpoint *from, struct instant now)
+{
+	struct wg_device *d = p->device;
+	struct message_response m;
+	struct noise_session session;
+	uint32_t index = index_add(d->indices, INDEX_HANDSHAKE, p);
+
+	if (noise_create_response(h, &m, index) != NOISE_OK || !noise_begin_session(h, &session)) {
+		index_remove(d->indices, index);
+		return;
+	}
+	cookie_add_macs(&p->cookie, &m, sizeof(m), now.boot);
+	session_install(p, keypair_new(p, &session, now.boot));
+	p->zero_at = now.boot + span(d, 3 * REJECT_AFTER_TIME);
+	counter_set(&p->last_sent, now.boot);
+	counter_set(&p->unreplied_since, 0);
+	count(p, WG_COUNT_response_sent, 1);
+	emit(d, p,
+	     (struct wg_event){
+		     .type = WG_EVENT_RESPONSE_SENT, .a = session.local_index, .b = session.remote_index},
+	     now);
+	crypto_wipe(&session, sizeof(session));
+	d->ops->send(d->ctx, p, from, 0, &m, sizeof(m));
+}
+
+static void take_initiation(struct wg_device *d, const uint8_t *datagram, const struct endpoint *from,
+			    unsigned queued, struct instant now)
+{
+	struct message_initiation m;
+	struct noise_incoming in;
+	struct handshake h;
+	struct wg_peer *p;
+	enum noise_result r;
+
+	memcpy(&m, datagram, sizeof(m));
+	if (!admit(d, &m, sizeof(m), m.sender, from, queued, now))
+		return;
+	r = noise_open_static(&in, &d->identity, &m);
+	if (r != NOISE_OK) {
+		reject(d, NULL, WG_COUNT_reject_undecryptable, from, no_details, now);
+		noise_incoming_wipe(&in);
+		return;
+	}
+	p = wg_find_peer(d, &in.remote_static);
+	if (!p) {
+		reject(d, NULL, WG_COUNT_reject_unknown_peer, from,
+		       (struct wg_event){.key = in.remote_static.bytes}, now);
+		noise_incoming_wipe(&in);
+		return;
+	}
+	h = p->handshake;
+	r = noise_consume_initiation(&h, &in, &m, now.boot);
+	if (r == NOISE_OK) {
+		memcpy(p->handshake.latest_timestamp, h.latest_timestamp, TAI64N_LEN);
+		p->handshake.last_initiation = h.last_initiation;
+		count(p, WG_COUNT_initiation_received, 1);
+		emit(d, p, (struct wg_event){.type = WG_EVENT_INITIATION_RECEIVED, .from = from}, now);
+		learn_endpoint(p, from, now);
+		answer(p, &h, from, now);
+		peer_schedule(p);
+	} else {
+		refuse_initiation(p, r, &in, from, now);
+	}
+	noise_wipe(&h);
+	noise_incoming_wipe(&in);
+}
+
+static void take_response(struct wg_device *d, const uint8_t *datagram, const struct endpoint *from,
+			  unsigned queued, struct instant now)
+{
+	struct message_response m;
+	struct noise_session session;
+	struct wg_keypair *k;
+	struct wg_peer *p;
+	enum noise_result r;
+
+	memcpy(&m, datagram, sizeof(m));
+	if (!admit(d, &m, sizeof(m), m.sender, from, queued, now))
+		return;
+	p = index_lookup(d->indices, le32toh(m.receiver), INDEX_HANDSHAKE);
+	if (!p) {
+		reject(d, NULL, WG_COUNT_reject_unexpected_response, from, no_details, now);
+		return;
+	}
+	r = noise_consume_response(&p->handshake, &d->identity, &m);
+	if (r != NOISE_OK) {
+		reject(d, p,
+		       r == NOISE_WRONG_STATE ? WG_COUNT_reject_unexpected_response
+					      : WG_COUNT_reject_response,
+		       from, no_details, now);
+		return;
+	}
+	if (!noise_begin_session(&p->handshake, &session))
+		return;
+	k = keypair_new(p, &session, now.boot);
+	crypto_wipe(&session, sizeof(session));
+	session_install(p, k);
+	count(p, WG_COUNT_response_received, 1);
+	learn_endpoint(p, from, now);
+	session_done(p, k, now.boot > p->last_initiation ? now.boot - p->last_initiation : 1, now);
+	peer_schedule(p);
+}
+
+/* Cookie replies are not authenticated by the peer's key: they move no endpoint and start no timer. */
+static void take_cookie(struct wg_device *d, const uint8_t *datagram, const struct endpoint *from,
+			struct instant now)
+{
+	struct message_cookie m;
+	struct wg_keypair *k;
+	struct wg_peer *p;
+
+	memcpy(&m, datagram, sizeof(m));
+	p = index_lookup(d->indices, le32toh(m.receiver), INDEX_HANDSHAKE);
+	if (!p) {
+		k = index_lookup(d->indices, le32toh(m.receiver), INDEX_KEYPAIR);
+		p = k ? k->peer : NULL;
+	}
+	if (!p || !cookie_consume(&p->cookie, &m, now.boot)) {
+		reject(d, p, WG_COUNT_reject_cookie, from, no_details, now);
+		return;
+	}
+	count(p, WG_COUNT_cookie_received, 1);
+	emit(d, p, (struct wg_event){.type = WG_EVENT_COOKIE_RECEIVED}, now);
+}
+
+void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len,
+			  const struct endpoint *from, unsigned queued, struct instant now)
+{
+	uint32_t type = 0;
+
+	if (len >= sizeof(type)) {
+		memcpy(&type, datagram, sizeof(type));
+		type = le32toh(type);
+	}
+	if (!d->up || !d->identity.present)
+		return;
+	if (type == MESSAGE_INITIATION && len == sizeof(struct message_initiation))
+		take_initiation(d, datagram, from, queued, now);
+	else if (type == MESSAGE_RESPONSE && len == sizeof(struct message_response))
+		take_response(d, datagram, from, queued, now);
+	else if (type == MESSAGE_COOKIE && len == sizeof(struct message_cookie))
+		take_cookie(d, datagram, from, now);
+	else
+		reject(d, NULL, WG_COUNT_reject_malformed, from, no_details, now);
+}
+
+/*
+ * Data under an index that we do not know, from where a configured peer is, and no key of ours stands for it:
+ * then we are the ones who lost the keys, and a handshake of ours is what helps. A forger of such packets
+ * gains one initiation to the peer's own address in five seconds, and no more than UNKNOWN_MAX for all peers
+ * in a tenth of a second.
+ */
+static void serve_unknown(struct wg_device *d, const struct unknown_index *u, struct instant now,
+			  unsigned *budget)
+{
+	struct wg_peer *p = peer_at_address(d, &u->from.remote);
+
+	if (!p || session_usable(p, now.boot) || p->attempt || !*budget)
+		return;
+	if (atomic_load_explicit(&p->slots[WG_NEXT], memory_order_relaxed))
+		return;
+	if (p->last_initiation && now.boot - p->last_initiation < span(d, REKEY_TIMEOUT))
+		return;
+	if (now.boot - d->unknown_window > UNKNOWN_INTERVAL) {
+		d->unknown_window = now.boot;
+		d->unknown_used = 0;
+	}
+	if (d->unknown_used++ >= UNKNOWN_MAX)
+		return;
+	if (handshake_start(p, now, WG_REASON_unknown_index, false))
+		return;
+	(*budget)--;
+	count(p, WG_COUNT_unknown_index_rehandshake, 1);
+	emit(d, p, (struct wg_event){.type = WG_EVENT_UNKNOWN_INDEX, .a = u->index, .from = &u->from}, now);
+	peer_schedule(p);
+}
+
+void unknown_indices_serve(struct wg_device *d, struct instant now, unsigned *budget)
+{
+	struct unknown_index box[UNKNOWN_INDEX_BOX];
+	unsigned n;
+
+	if (!atomic_load_explicit(&d->unknown_count, memory_order_relaxed))
+		return;
+	spin_lock(&d->unknown_lock);
+	n = atomic_load_explicit(&d->unknown_count, memory_order_relaxed);
+	memcpy(box, d->unknown, n * sizeof(*box));
+	atomic_store_explicit(&d->unknown_count, 0, memory_order_relaxed);
+	spin_unlock(&d->unknown_lock);
+	if (!d->up)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		serve_unknown(d, &box[i], now, budget);
+}
