@@ -67,7 +67,7 @@ static uint64_t fingerprint(struct engine_peer *p, uint64_t now)
 {
 	struct wg_peer *wg = engine_peer_wg(p);
 	struct wg_peer_view v;
-	uint64_t h = 1;
+	uint64_t h = 1, events = 0;
 
 	wg_peer_look(wg, &v, now);
 	h = mix(h, v.tx_bytes);
@@ -79,9 +79,10 @@ static uint64_t fingerprint(struct engine_peer *p, uint64_t now)
 	h = mix(h, wg_peer_keepalive(wg));
 	for (unsigned i = 0; i < WG_TIMERS; i++)
 		h = mix(h, v.timers[i]);
+	/* They only grow: none can move without moving the sum. */
 	for (unsigned i = 0; v.counters && i < WG_COUNTERS; i++)
-		h = mix(h, counter_get(&v.counters[i]));
-	return h;
+		events += counter_get(&v.counters[i]);
+	return mix(h, events);
 }
 
 static void mark(struct changes *c, struct watched *w)

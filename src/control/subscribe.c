@@ -126,12 +126,16 @@ static void on_tick(void *arg)
 
 		if (!s->on || s->due > now.boot)
 			continue;
+		if (busy(c)) {
+			s->due = now.boot + SNAPSHOT_GAP;
+			continue;
+		}
+		/* In step with all others of this interval, so that one sweep serves them. */
 		if (s->regular <= now.boot)
-			s->regular = now.boot + s->interval;
+			s->regular = now.boot - now.boot % s->interval + s->interval;
 		s->due = s->regular;
 		s->last = now.boot;
-		if (!busy(c))
-			send_snapshot(c);
+		send_snapshot(c);
 		if (left)
 			soon(s, now.boot);
 	}

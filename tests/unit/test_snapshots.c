@@ -307,6 +307,29 @@ static void test_stalled_reader(void **state)
 	talk_close(&other);
 }
 
+/* A change while a long snapshot is still being read comes after it, not an hour later. */
+static void test_change_during_snapshot(void **state)
+{
+	struct test *t = *state;
+	struct talk k;
+	json_t *s;
+
+	add_many(t, 3000);
+	talk_open(&k, t);
+	say(&k, "{\"id\":1,\"method\":\"subscribe\",\"params\":{\"interval\":3600}}");
+	rig_turn(&t->rig, 50);
+	engine_peer_drain(engine_first_peer(t->rig.engine), "the test");
+	rig_turn(&t->rig, 50);
+	s = hear_event(&k, "snapshot");
+	assert_int_equal(json_array_size(peers_of(s)), 3000);
+	json_decref(s);
+	s = hear_event(&k, "snapshot");
+	assert_int_equal(json_array_size(peers_of(s)), 1);
+	assert_true(json_is_true(json_object_get(json_array_get(peers_of(s), 0), "draining")));
+	json_decref(s);
+	talk_close(&k);
+}
+
 /* A client that asks for much and reads nothing gets no more memory than one reply's piece. */
 static void test_asks_without_reading(void **state)
 {
@@ -333,9 +356,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, talk_set_up, talk_tear_down)
-		TEST(test_full_then_changes),	 TEST(test_idle_is_quiet),    TEST(test_changes_add_up),
-		TEST(test_timeline_and_log),	 TEST(test_log_from_threads), TEST(test_stalled_reader),
-		TEST(test_asks_without_reading),
+		TEST(test_full_then_changes),	   TEST(test_idle_is_quiet),	    TEST(test_changes_add_up),
+		TEST(test_timeline_and_log),	   TEST(test_log_from_threads),	    TEST(test_stalled_reader),
+		TEST(test_change_during_snapshot), TEST(test_asks_without_reading),
 	};
 
 	if (!rig_possible())
