@@ -37,18 +37,43 @@ void detach_child(struct detach *d)
 		log_debug("engine", "cannot change to /: %s", strerror(errno));
 }
 
+/* True when a journal takes them. */
+static bool send_output_away(void)
+{
+	int journal = notify_journal_stream();
+
+	replace(STDOUT_FILENO, journal, true);
+	replace(STDERR_FILENO, journal, true);
+	if (journal >= 0)
+		close(journal);
+	return journal >= 0;
+}
+
+void divert_output(struct diversion *d)
+{
+	for (int i = 0; i < 2; i++)
+		d->saved[i] = fcntl(i + 1, F_DUPFD_CLOEXEC, 3);
+	send_output_away();
+}
+
+void restore_output(struct diversion *d)
+{
+	for (int i = 0; i < 2; i++) {
+		if (d->saved[i] < 0)
+			continue;
+		dup2(d->saved[i], i + 1);
+		close(d->saved[i]);
+	}
+}
+
 void detach_ready(void *arg)
 {
 	struct detach *d = arg;
-	int journal;
 
 	if (!d->keep_stderr) {
-		journal = notify_journal_stream();
-		replace(STDOUT_FILENO, journal, true);
-		replace(STDERR_FILENO, journal, true);
-		log_to_stderr(journal >= 0, journal >= 0);
-		if (journal >= 0)
-			close(journal);
+		bool journal = send_output_away();
+
+		log_to_stderr(journal, journal);
 	}
 	while (write(d->pipe[1], "r", 1) < 0 && errno == EINTR)
 		;

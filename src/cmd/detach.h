@@ -24,4 +24,11 @@ void detach_ready(void *arg);
 /* In the parent: -1 once the child is ready, else its exit code (128 + n after signal n). */
 int detach_wait(struct detach *d, pid_t child);
 
+/* Standard output and error towards the journal, or nowhere, for a child that is forked in between. */
+struct diversion {
+	int saved[2];
+};
+void divert_output(struct diversion *d);
+void restore_output(struct diversion *d);
+
 #endif

@@ -59,8 +59,7 @@ static int run_engine(struct serve_options *engine, const struct pairs *p, struc
 	memcpy(engine->views, p->engine, sizeof(engine->views));
 	engine->ready = detach_ready;
 	engine->ready_arg = d;
-	engine->private_fds = &d->pipe[1];
-	engine->private_fd_count = 1;
+	engine->detached = true;
 	code = serve(engine, &e);
 	if (code != EXIT_OK && e.text[0])
 		log_error("engine", "%s", e.text);

@@ -1,12 +1,9 @@
 #include "cmd/serve.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/xalloc.h"
 #include "cmd/lock.h"
@@ -16,48 +13,31 @@
 #include "cmd/serve_internal.h"
 #include "net/udp.h"
 
-#define PATIENCE_STEP (5 * NS_PER_SEC)
-#define PATIENCE      (30 * NS_PER_SEC)
-
 /* ---- ending ---- */
 
-static int job_down(struct serve *s)
+void serve_fail(struct serve *s, const struct error *e)
 {
-	return steward_down(s->steward, &s->job_error);
+	if (s->code != EXIT_OK)
+		return;
+	s->error = *e;
+	s->code = e->exit == EXIT_OK ? EXIT_FAIL : (int)e->exit;
 }
 
-static void job_down_done(struct serve *s)
-{
-	if (s->job_result)
-		log_warn("engine", "%s", s->job_error.text);
-	loop_quit(s->loop);
-}
-
-/* Ends in order: new handshakes only, hooks, what was set up. Called once. */
-static void stop(struct serve *s, bool drain, const char *who)
+void serve_stop(struct serve *s, bool drain, const char *who)
 {
 	if (s->phase == PHASE_STOPPING)
 		return;
-	if (s->phase == PHASE_STARTING && s->job_runs) {
+	if (s->phase == PHASE_STARTING && s->steward) {
 		log_notice("engine", "%s: stopping as soon as the hooks of the start are done", who);
 		s->stop_when_up = true;
 		return;
 	}
 	s->phase = PHASE_STOPPING;
 	notify_stopping();
-	log_notice("engine", "%s is going down (%s)", engine_ifname(s->engine), who);
+	log_notice("engine", "%s goes down: %s", engine_ifname(s->engine), who);
 	if (drain)
 		engine_drain_all(s->engine, WG_REASON_shutdown, who);
-	if (s->steward)
-		steward_job(s, job_down, job_down_done);
-	else
-		loop_quit(s->loop);
-}
-
-static void fail(struct serve *s, const struct error *e)
-{
-	s->error = *e;
-	s->code = e->exit == EXIT_OK ? EXIT_FAIL : (int)e->exit;
+	host_down(s);
 }
 
 static void on_end(void *arg, int signo)
@@ -65,19 +45,19 @@ static void on_end(void *arg, int signo)
 	struct serve *s = arg;
 
 	if (++s->signals == 1)
-		stop(s, true, signo == SIGINT ? "SIGINT" : "SIGTERM");
+		serve_stop(s, true, signo == SIGINT ? "SIGINT" : "SIGTERM");
 	else
-		loop_quit(s->loop); /* now: the steward finishes alone */
+		loop_quit(s->loop);
 }
 
 static void on_gone(void *arg, const char *why)
 {
-	stop(arg, false, why);
+	serve_stop(arg, false, why);
 }
 
 static void on_socket_gone(void *arg)
 {
-	stop(arg, true, "its UAPI socket was deleted");
+	serve_stop(arg, true, "its UAPI socket was deleted");
 }
 
 /* ---- requests ---- */
@@ -89,27 +69,13 @@ static int on_reload(void *ctx, char **summary, struct error *e)
 
 static void on_down(void *ctx, bool drain)
 {
-	stop(ctx, drain, "weir down");
+	serve_stop(ctx, drain, "weir down");
 }
 
 static void on_hangup(void *arg, int signo)
 {
-	struct serve *s = arg;
-	char *summary = NULL;
-	struct error e = {0};
-
 	(void)signo;
-	if (s->phase == PHASE_STARTING) {
-		s->reload_when_up = true;
-		return;
-	}
-	if (serve_reload(s, &summary, &e)) {
-		char *save = NULL;
-
-		for (char *line = strtok_r(e.text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-			log_error("config", "not reloaded: %s", line);
-	}
-	free(summary);
+	serve_hangup(arg);
 }
 
 static void on_drain(void *arg, int signo)
@@ -121,9 +87,7 @@ static void on_drain(void *arg, int signo)
 		engine_drain_all(s->engine, WG_REASON_user, "SIGUSR1");
 }
 
-/* ---- up ---- */
-
-static void up(struct serve *s)
+void serve_up(struct serve *s)
 {
 	s->phase = PHASE_RUNNING;
 	log_notice("engine", "%s runs%s%s", engine_ifname(s->engine), s->conf ? ", configured by " : "",
@@ -132,50 +96,7 @@ static void up(struct serve *s)
 	if (s->o->ready)
 		s->o->ready(s->o->ready_arg);
 	if (s->reload_when_up)
-		on_hangup(s, SIGHUP);
-}
-
-static int job_up(struct serve *s)
-{
-	return steward_up(s->steward, s->conf, &s->job_fwmark, &s->job_error);
-}
-
-static void job_up_done(struct serve *s)
-{
-	int r = 0;
-
-	if (s->job_result) { /* nothing is left of the try */
-		fail(s, &s->job_error);
-		loop_quit(s->loop);
-		return;
-	}
-	if (s->job_fwmark) {
-		s->auto_mark = !s->conf->has_fwmark;
-		r = engine_set_fwmark(s->engine, s->job_fwmark, &s->job_error);
-	}
-	/* The link is up; whatever kept the engine from following it is to be heard now. */
-	if (!r)
-		r = engine_up(s->engine, &s->job_error);
-	if (r) {
-		fail(s, &s->job_error);
-		s->phase = PHASE_RUNNING; /* all is set up, and has to be undone */
-		stop(s, false, "it did not come up");
-		return;
-	}
-	if (s->stop_when_up) {
-		s->phase = PHASE_RUNNING;
-		stop(s, true, "SIGTERM");
-		return;
-	}
-	up(s);
-}
-
-static void on_patience(void *arg)
-{
-	struct serve *s = arg;
-
-	notify_more_time(PATIENCE);
-	loop_timer_set(s->patience, clock_boot_ns() + PATIENCE_STEP);
+		serve_hangup(s);
 }
 
 /* ---- setting up ---- */
@@ -192,30 +113,6 @@ static int port_is_free(const struct conf *c, struct error *e)
 	if (!r)
 		udp_close(&probe);
 	return r;
-}
-
-static int start_steward(struct serve *s, struct error *e)
-{
-	int closed[16];
-	unsigned count = 0;
-
-	if (!s->conf)
-		return 0;
-	if (system_clean_leftovers(s->journal, e) < 0)
-		log_warn("system", "leftovers of an earlier run: %s", e->text);
-	for (unsigned i = 0; i < SERVE_VIEWS_MAX; i++)
-		if (s->o->views[i] >= 0)
-			closed[count++] = s->o->views[i];
-	for (unsigned i = 0; i < s->o->private_fd_count && count < 16; i++)
-		closed[count++] = s->o->private_fds[i];
-	s->output = output_divert(e);
-	if (!s->output)
-		return -e->code;
-	log_to_stderr(true, true);
-	s->steward = steward_start(s->o->ifname, s->journal, s->lock_fd, closed, count, e);
-	output_restore(s->output);
-	log_to_stderr(true, notify_journal());
-	return s->steward ? 0 : -(e->code ? e->code : EINVAL);
 }
 
 static int make_folders(struct serve *s, const char *state_dir, struct error *e)
@@ -275,45 +172,34 @@ static int set_up(struct serve *s, struct error *e)
 	if (!r)
 		r = make_folders(s, state_dir, e);
 	if (!r)
-		r = start_steward(s, e);
+		r = host_start(s, e);
 	if (!r && !s->o->no_sandbox)
 		r = sandbox_engine(e);
 	if (r)
 		return r;
 	s->loop = loop_new();
-	s->patience = loop_timer_new(s->loop, on_patience, s);
 	loop_signal(s->loop, SIGTERM, on_end, s);
 	loop_signal(s->loop, SIGINT, on_end, s);
 	loop_signal(s->loop, SIGHUP, on_hangup, s);
 	loop_signal(s->loop, SIGUSR1, on_drain, s);
-	if (s->output)
-		output_watch(s->output, s->loop);
+	host_watch(s);
 	r = make_engine(s, e);
 	return r ? r : open_sockets(s, e);
 }
 
 static void take_down(struct serve *s)
 {
-	bool in_hurry = s->job_runs;
-
-	/* A job that still waits for the steward is left alone: the process ends, and the steward undoes. */
-	if (s->steward && !in_hurry)
-		steward_stop(s->steward, true);
+	host_leave(s);
 	if (s->control)
 		control_close(s->control);
 	if (s->uapi)
 		uapi_close(s->uapi);
 	engine_free(s->engine);
-	output_free(s->output);
-	if (s->loop && !in_hurry) {
-		beat_stop(s);
-		loop_timer_free(s->patience);
-		loop_free(s->loop);
-	}
+	beat_stop(s);
+	loop_free(s->loop);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
-	if (!in_hurry)
-		conf_free(s->conf);
+	conf_free(s->conf);
 	free(s->uapi_dir);
 	free(s->journal);
 }
@@ -330,20 +216,19 @@ int serve(const struct serve_options *o, struct error *e)
 	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : NULL;
 	s->journal = xasprintf("%s/%s.undo", s->run_dir, o->ifname);
 	log_to_stderr(true, notify_journal());
-	if (set_up(s, &s->error)) {
-		fail(s, &s->error);
+	if (set_up(s, e)) {
+		serve_fail(s, e);
 	} else {
 		beat_start(s);
 		if (s->steward)
-			steward_job(s, job_up, job_up_done);
+			host_up(s);
 		else
-			up(s);
+			serve_up(s);
 		loop_run(s->loop);
 	}
 	take_down(s);
 	*e = s->error;
 	code = s->code;
-	if (!s->job_runs)
-		free(s);
+	free(s);
 	return code;
 }

@@ -21,8 +21,7 @@ struct serve_options {
 	bool readonly;		    /* these views may only look */
 	void (*ready)(void *arg);   /* called once when all is up; may be NULL */
 	void *ready_arg;
-	const int *private_fds; /* further descriptors that are not for the steward */
-	unsigned private_fd_count;
+	bool detached; /* the terminal is left once it is ready */
 };
 
 /* Runs until it is told to end. EXIT_OK after an orderly end, else an exit code with words. */

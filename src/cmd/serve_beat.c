@@ -74,5 +74,4 @@ void beat_start(struct serve *s)
 void beat_stop(struct serve *s)
 {
 	loop_timer_free(s->beat);
-	s->beat = NULL;
 }

@@ -2,10 +2,9 @@
 #ifndef WEIR_CMD_SERVE_INTERNAL_H
 #define WEIR_CMD_SERVE_INTERNAL_H
 
-#include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "cmd/output.h"
 #include "cmd/serve.h"
 #include "control/control.h"
 #include "control/uapi.h"
@@ -22,41 +21,47 @@ struct serve {
 	char *uapi_dir, *journal; /* uapi_dir NULL: the usual */
 
 	int lock_fd;
-	struct output *output;
-	struct steward *steward;
+	struct steward *steward; /* NULL for weir-wg */
+	struct loop_fd *steward_watch;
 	struct loop *loop;
 	struct engine *engine;
 	struct uapi *uapi;
 	struct control *control;
-	struct loop_timer *beat; /* watchdog, status, views that left */
-	struct loop_timer *patience;
+	struct loop_timer *beat;     /* watchdog, status, views that left */
+	struct loop_timer *patience; /* systemd's, while hooks run */
 
 	enum phase phase;
 	unsigned signals;  /* SIGTERM and SIGINT so far */
-	bool stop_when_up; /* asked to stop while hooks still run */
+	bool stop_when_up; /* asked to stop while the hooks of the start run */
 	bool reload_when_up;
 	bool had_views;
-	bool auto_mark; /* the fwmark is ours, not the file's */
+	uint32_t mark;	/* that the configuration wants the sockets to carry */
 	uint64_t turns; /* of the loop at the last beat */
-	uint64_t alive_due, alive_interval;
-
-	bool job_runs; /* a thread waits for the steward: nobody else may talk to it */
-	pthread_t job;
-	int (*job_fn)(struct serve *s);
-	void (*job_done)(struct serve *s);
-	int job_result;
-	struct error job_error;
-	uint32_t job_fwmark;
+	uint64_t alive_interval;
 
 	int code;	    /* exit code */
 	struct error error; /* words that go with it */
 };
 
-/* serve_steward.c: requests to the steward that run hooks and so take their time, off the control thread. */
-void steward_job(struct serve *s, int (*fn)(struct serve *s), void (*done)(struct serve *s));
+/* Remembers how it ends; the first reason stays. */
+void serve_fail(struct serve *s, const struct error *e);
+
+/* Ends in order: drains, runs hooks, removes what was set up. Calls after the first do nothing. */
+void serve_stop(struct serve *s, bool drain, const char *who);
+
+/* serve_steward.c */
+int host_start(struct serve *s, struct error *e); /* before threads: cleans leftovers, starts the steward */
+void host_watch(struct serve *s);		  /* from here on its answers are taken in the loop */
+void host_up(struct serve *s);			  /* serve_up follows, or serve_fail and the end */
+void host_down(struct serve *s);		  /* the end follows */
+void host_leave(struct serve *s);
+
+/* All is set up. */
+void serve_up(struct serve *s);
 
 /* serve_reload.c */
 int serve_reload(struct serve *s, char **summary, struct error *e);
+void serve_hangup(struct serve *s); /* the same for SIGHUP: into the log */
 
 /* serve_beat.c: what happens every now and then. */
 void beat_start(struct serve *s);

@@ -12,9 +12,9 @@
 static int tell_complaints(const struct conf *old, const struct conf_messages *m, struct error *e)
 {
 	struct strbuf text = {0};
-	size_t i, told = 0;
+	size_t told = 0;
 
-	for (i = 0; i < m->count; i++) {
+	for (size_t i = 0; i < m->count; i++) {
 		char *line;
 
 		if (m->items[i].severity != CONF_ERROR)
@@ -33,45 +33,73 @@ static int tell_complaints(const struct conf *old, const struct conf_messages *m
 	return -EINVAL;
 }
 
-static int apply(struct serve *s, struct conf *fresh, char **summary, struct error *e)
+/* The engine's half and the host's half; when the second fails, the first is taken back. */
+static int change(struct serve *s, const struct conf *fresh, struct conf_changes *changes, struct error *e)
 {
-	struct conf_changes c = {0};
-	uint32_t mark = 0;
-	int r = conf_apply(s->engine, s->conf, fresh, &c, e);
+	struct conf_changes back;
+	struct error ignored;
+	uint32_t mark = s->mark;
+	int r = conf_apply(s->engine, s->conf, fresh, changes, e);
 
-	if (r) {
-		conf_free(fresh);
-		return r;
-	}
-	r = steward_change(s->steward, s->conf, fresh, &mark, e);
-	if (!r && (mark || (s->auto_mark && !fresh->has_fwmark)))
-		r = engine_set_fwmark(s->engine, mark, e);
-	s->auto_mark = !fresh->has_fwmark && mark;
-	conf_free(s->conf);
-	s->conf = fresh;
 	if (r)
 		return r;
-	*summary = xasprintf("%u peers added, %u changed, %u removed; %u sessions kept", c.peers_added,
-			     c.peers_changed, c.peers_removed, c.sessions_kept);
-	engine_note(s->engine, NULL, LOG_NOTICE, "reload", "reloaded: %s", *summary);
-	return 0;
+	/* A default route that comes now must find the mark in place. */
+	r = system_choose_fwmark(fresh, s->mark, &mark, e);
+	if (!r && mark && mark != s->mark)
+		r = engine_set_fwmark(s->engine, mark, e);
+	if (!r)
+		r = steward_change(s->steward, s->conf, fresh, &mark, e);
+	if (r) {
+		conf_apply(s->engine, fresh, s->conf, &back, &ignored);
+		engine_set_fwmark(s->engine, s->mark, &ignored);
+		return r;
+	}
+	if (mark != s->mark)
+		r = engine_set_fwmark(s->engine, mark, e);
+	s->mark = mark;
+	return r;
 }
 
 int serve_reload(struct serve *s, char **summary, struct error *e)
 {
 	struct conf_messages m = {0};
+	struct conf_changes c = {0};
 	struct conf *fresh;
 	int r;
 
 	if (!s->conf)
 		return error_set(e, EINVAL, "this engine was started without a configuration file");
-	if (s->phase == PHASE_STARTING || s->job_runs)
+	if (s->phase != PHASE_RUNNING)
 		return error_set(e, EBUSY, "the engine is still %s: hooks run",
 				 s->phase == PHASE_STARTING ? "starting" : "stopping");
 	notify_reloading();
 	fresh = steward_read_config(s->steward, s->conf->path, &m);
-	r = fresh ? apply(s, fresh, summary, e) : tell_complaints(s->conf, &m, e);
+	r = fresh ? change(s, fresh, &c, e) : tell_complaints(s->conf, &m, e);
 	conf_messages_clear(&m);
+	if (!r) {
+		conf_free(s->conf);
+		s->conf = fresh;
+		*summary = xasprintf("%u peers added, %u changed, %u removed; %u sessions kept",
+				     c.peers_added, c.peers_changed, c.peers_removed, c.sessions_kept);
+		engine_note(s->engine, NULL, LOG_NOTICE, "reload", "reloaded: %s", *summary);
+	} else {
+		conf_free(fresh);
+	}
 	notify_ready();
 	return r;
+}
+
+void serve_hangup(struct serve *s)
+{
+	char *summary = NULL, *save = NULL;
+	struct error e = {0};
+
+	if (s->phase == PHASE_STARTING) {
+		s->reload_when_up = true;
+		return;
+	}
+	if (serve_reload(s, &summary, &e))
+		for (char *line = strtok_r(e.text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+			log_error("config", "not reloaded: %s", line);
+	free(summary);
 }

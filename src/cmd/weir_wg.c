@@ -91,6 +91,7 @@ static int run_detached(struct serve_options *o, bool speaks)
 	detach_child(&d);
 	o->ready = detach_ready;
 	o->ready_arg = &d;
+	o->detached = true;
 	exit(run(o, speaks));
 }
 

@@ -1,4 +1,4 @@
-/* Processes: the lock, the child that detaches, what hooks print, and what is given up. */
+/* Processes: the lock, the child that detaches, and what is given up. */
 #include "config.h"
 
 #include "tests/unit/test.h"
@@ -16,10 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "cmd/detach.h"
 #include "cmd/lock.h"
-#include "cmd/output.h"
 #include "cmd/sandbox.h"
 
 static char folder[] = "/tmp/weir-test-XXXXXX";
@@ -128,70 +126,6 @@ static void test_detach(void **state)
 	assert_int_equal(detached(0, false), 0);
 }
 
-static struct log_record records[64];
-
-static void test_output(void **state)
-{
-	struct loop *loop = loop_new();
-	struct error e = {0};
-	struct output *out;
-	size_t n, before = log_read(0, records, 64);
-	pid_t pid;
-
-	(void)state;
-	log_to_stderr(false, false);
-	out = output_divert(&e);
-	assert_non_null(out);
-	pid = fork();
-	if (!pid) {
-		fprintf(stdout, "from a hook\n\n");
-		fflush(stdout);
-		fprintf(stderr, "<4>system: from: the steward\nno newline");
-		_exit(0);
-	}
-	output_restore(out);
-	assert_int_equal(wait_for(pid), 0);
-	output_watch(out, loop);
-	loop_step(loop, true);
-	output_free(out);
-	loop_free(loop);
-	log_to_stderr(true, false);
-	n = log_read(0, records, 64) - before;
-	assert_int_equal(n, 3);
-	assert_string_equal(records[before].room, "hook");
-	assert_string_equal(records[before].text, "from a hook");
-	assert_string_equal(records[before + 1].room, "system");
-	assert_string_equal(records[before + 1].text, "from: the steward");
-	assert_int_equal(records[before + 1].level, LOG_WARN);
-	assert_string_equal(records[before + 2].text, "no newline");
-}
-
-/* Nobody reads any more: a hook runs to its end all the same. */
-static void test_output_without_reader(void **state)
-{
-	struct error e = {0};
-	struct output *out = output_divert(&e);
-	pid_t pid;
-
-	(void)state;
-	assert_non_null(out);
-	pid = fork();
-	if (!pid) {
-		static const char line[1024] = "much to say";
-
-		signal(SIGPIPE, SIG_DFL);
-		for (int i = 0; i < 1000; i++)
-			if (write(STDOUT_FILENO, line, sizeof(line)) < 0 && errno != EAGAIN)
-				_exit(1);
-		_exit(0);
-	}
-	output_restore(out);
-	assert_int_equal(wait_for(pid), 0);
-	log_to_stderr(false, false);
-	output_free(out);
-	log_to_stderr(true, false);
-}
-
 static int has_capability(unsigned capability)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -278,8 +212,6 @@ int main(void)
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_lock_is_waited_for),
 		cmocka_unit_test(test_detach),
-		cmocka_unit_test(test_output),
-		cmocka_unit_test(test_output_without_reader),
 		cmocka_unit_test(test_engine_sandbox),
 		cmocka_unit_test(test_view_sandbox),
 	};
