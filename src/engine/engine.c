@@ -15,7 +15,7 @@
 #include "engine/internal.h"
 
 #define RECLAIM_INTERVAL (50 * NS_PER_MS)
-#define PERSIST_DELAY	 (5 * NS_PER_SEC)
+#define PERSIST_DELAY	 (1 * NS_PER_SEC)
 
 static uint64_t earliest(uint64_t a, uint64_t b)
 {
@@ -407,7 +407,15 @@ int engine_ifindex(struct engine *g)
 
 int engine_set_private_key(struct engine *g, const struct key *private_key)
 {
+	struct engine_peer *own;
+	struct key public_key;
+
 	wg_set_private_key(g->wg, private_key);
+	/* A peer that turns out to be ourselves goes, as in wireguard-go: one file can serve all members. */
+	wg_get_public_key(g->wg, &public_key);
+	own = engine_find_peer(g, &public_key);
+	if (own)
+		engine_remove_peer(own);
 	engine_kick(g);
 	return 0;
 }

@@ -117,7 +117,7 @@ void engine_kick(struct engine *g);
 
 /* peers.c */
 struct engine_peer *peer_of(struct wg_peer *wg);
-void peer_use_endpoint(struct engine_peer *p, const union address *a, enum endpoint_origin origin);
+void peer_point_at(struct engine_peer *p, const union address *a, enum endpoint_origin origin);
 
 /* names.c */
 void names_forget(struct engine_peer *p);

@@ -53,7 +53,7 @@ static void answered(void *arg, const union address *found, int gai_error)
 	}
 	p->resolved_last = now;
 	p->resolved = *found;
-	peer_use_endpoint(p, found, ORIGIN_RESOLVED);
+	peer_point_at(p, found, ORIGIN_RESOLVED);
 	word_update(p, now);
 }
 

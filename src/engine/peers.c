@@ -45,7 +45,7 @@ struct engine_peer *engine_add_peer(struct engine *g, const struct key *public_k
 			o->peer_added(o->arg, p);
 	/* Where it was last seen: a roaming peer has no other address after our restart (DESIGN 4.1). */
 	if (g->persist && persist_endpoint(g->persist, public_key, &known))
-		peer_use_endpoint(p, &known, ORIGIN_PERSISTED);
+		peer_point_at(p, &known, ORIGIN_PERSISTED);
 	return p;
 }
 
@@ -193,7 +193,7 @@ const char *engine_peer_name(const struct engine_peer *p)
 }
 
 /* New address of a peer from anywhere but the wire; a handshake shows at once whether it is right. */
-void peer_use_endpoint(struct engine_peer *p, const union address *a, enum endpoint_origin origin)
+void peer_point_at(struct engine_peer *p, const union address *a, enum endpoint_origin origin)
 {
 	struct endpoint now = wg_peer_endpoint(p->wg), e = {.remote = *a};
 
@@ -212,7 +212,7 @@ void engine_peer_set_endpoint(struct engine_peer *p, const union address *a)
 	memset(&p->configured, 0, sizeof(p->configured));
 	if (a && a->sa.sa_family != AF_UNSPEC) {
 		p->configured = *a;
-		peer_use_endpoint(p, a, ORIGIN_CONFIGURED);
+		peer_point_at(p, a, ORIGIN_CONFIGURED);
 		return;
 	}
 	p->origin = ORIGIN_NONE;

@@ -57,7 +57,7 @@ struct epoch *wg_epoch(struct wg_device *d)
 	return d->epoch;
 }
 
-void emit(struct wg_device *d, struct wg_peer *p, struct wg_event ev, struct instant now)
+void device_emit(struct wg_device *d, struct wg_peer *p, struct wg_event ev, struct instant now)
 {
 	ev.at_boot = now.boot;
 	ev.at_wall = now.wall;
@@ -66,7 +66,7 @@ void emit(struct wg_device *d, struct wg_peer *p, struct wg_event ev, struct ins
 }
 
 /* Counts, and tells now and then: a flood of bad messages must not become a flood of events. */
-void reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, const struct endpoint *from,
+void device_reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, const struct endpoint *from,
 	    struct wg_event details, struct instant now)
 {
 	struct rejection *r = p ? &p->rejection : &d->rejection;
@@ -84,7 +84,7 @@ void reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, const s
 	r->reason = why;
 	r->told = now.boot;
 	r->count = 0;
-	emit(d, p, details, now);
+	device_emit(d, p, details, now);
 }
 
 void wg_set_private_key(struct wg_device *d, const struct key *private_key)

@@ -167,8 +167,8 @@ void peer_forget_source(struct wg_peer *p);
 struct wg_peer *peer_at_address(struct wg_device *d, const union address *a);
 
 /* device.c */
-void emit(struct wg_device *d, struct wg_peer *p, struct wg_event ev, struct instant now);
-void reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, const struct endpoint *from,
+void device_emit(struct wg_device *d, struct wg_peer *p, struct wg_event ev, struct instant now);
+void device_reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, const struct endpoint *from,
 	    struct wg_event details, struct instant now);
 
 /* session.c */

@@ -217,7 +217,7 @@ void wg_peer_drain(struct wg_peer *p, struct instant now, enum wg_reason why)
 	counter_set(&p->unreplied_since, 0);
 	p->draining = true;
 	count(p, WG_COUNT_drained, 1);
-	emit(p->device, p, (struct wg_event){.type = WG_EVENT_DRAINED, .reason = why}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_DRAINED, .reason = why}, now);
 	peer_schedule(p);
 }
 
@@ -230,7 +230,7 @@ void wg_peer_reset(struct wg_peer *p, const struct endpoint *e, struct instant n
 	if (e && endpoint_known(e))
 		peer_use_endpoint(p, e);
 	peer_forget_source(p);
-	emit(p->device, p,
+	device_emit(p->device, p,
 	     (struct wg_event){.type = WG_EVENT_ENDPOINT_SET,
 			       .reason = WG_REASON_user,
 			       .from = atomic_load_explicit(&p->endpoint, memory_order_relaxed)},

@@ -23,14 +23,14 @@ static bool admit(struct wg_device *d, const void *m, size_t len, uint32_t sende
 	load = now.boot < d->load_until;
 	switch (cookie_check(&d->checker, m, len, &from->remote, load, now.boot)) {
 	case COOKIE_BAD_MAC1:
-		reject(d, NULL, WG_COUNT_reject_mac1, from, no_details, now);
+		device_reject(d, NULL, WG_COUNT_reject_mac1, from, no_details, now);
 		return false;
 	case COOKIE_NO_MAC2:
 		if (load) {
 			struct message_cookie reply;
 
 			cookie_reply(&d->checker, &reply, sender, m, len, &from->remote, now.boot);
-			reject(d, NULL, WG_COUNT_reject_mac2, from, no_details, now);
+			device_reject(d, NULL, WG_COUNT_reject_mac2, from, no_details, now);
 			counter_add(&d->counters[WG_COUNT_cookie_sent], 1);
 			d->ops->send(d->ctx, NULL, from, 0, &reply, sizeof(reply));
 			return false;
@@ -40,7 +40,7 @@ static bool admit(struct wg_device *d, const void *m, size_t len, uint32_t sende
 		break;
 	}
 	if (load && !ratelimiter_allow(d->limiter, &from->remote, now.boot)) {
-		reject(d, NULL, WG_COUNT_reject_rate, from, no_details, now);
+		device_reject(d, NULL, WG_COUNT_reject_rate, from, no_details, now);
 		return false;
 	}
 	return true;
@@ -59,7 +59,7 @@ static void learn_endpoint(struct wg_peer *p, const struct endpoint *from, struc
 	if (address_equal(&was.remote, &from->remote))
 		return;
 	count(p, WG_COUNT_roamed, 1);
-	emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = from}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = from}, now);
 }
 
 static void refuse_initiation(struct wg_peer *p, enum noise_result r, const struct noise_incoming *in,
@@ -73,14 +73,14 @@ static void refuse_initiation(struct wg_peer *p, enum noise_result r, const stru
 			 latest = tai64n_decode(p->handshake.latest_timestamp);
 
 		details.ns = latest > theirs ? latest - theirs : 0;
-		reject(p->device, p, WG_COUNT_reject_replayed_timestamp, from, details, now);
+		device_reject(p->device, p, WG_COUNT_reject_replayed_timestamp, from, details, now);
 		break;
 	}
 	case NOISE_FLOOD:
-		reject(p->device, p, WG_COUNT_reject_flood, from, details, now);
+		device_reject(p->device, p, WG_COUNT_reject_flood, from, details, now);
 		break;
 	default:
-		reject(p->device, p, WG_COUNT_reject_undecryptable, from, details, now);
+		device_reject(p->device, p, WG_COUNT_reject_undecryptable, from, details, now);
 		break;
 	}
 }
@@ -107,7 +107,7 @@ static void answer(struct wg_peer *p, struct handshake *h, const struct endpoint
 	counter_set(&p->last_sent, now.boot);
 	counter_set(&p->unreplied_since, 0);
 	count(p, WG_COUNT_response_sent, 1);
-	emit(d, p,
+	device_emit(d, p,
 	     (struct wg_event){
 		     .type = WG_EVENT_RESPONSE_SENT, .a = session.local_index, .b = session.remote_index},
 	     now);
@@ -129,13 +129,13 @@ static void take_initiation(struct wg_device *d, const uint8_t *datagram, const 
 		return;
 	r = noise_open_static(&in, &d->identity, &m);
 	if (r != NOISE_OK) {
-		reject(d, NULL, WG_COUNT_reject_undecryptable, from, no_details, now);
+		device_reject(d, NULL, WG_COUNT_reject_undecryptable, from, no_details, now);
 		noise_incoming_wipe(&in);
 		return;
 	}
 	p = wg_find_peer(d, &in.remote_static);
 	if (!p) {
-		reject(d, NULL, WG_COUNT_reject_unknown_peer, from,
+		device_reject(d, NULL, WG_COUNT_reject_unknown_peer, from,
 		       (struct wg_event){.key = in.remote_static.bytes}, now);
 		noise_incoming_wipe(&in);
 		return;
@@ -146,7 +146,7 @@ static void take_initiation(struct wg_device *d, const uint8_t *datagram, const 
 		memcpy(p->handshake.latest_timestamp, h.latest_timestamp, TAI64N_LEN);
 		p->handshake.last_initiation = h.last_initiation;
 		count(p, WG_COUNT_initiation_received, 1);
-		emit(d, p, (struct wg_event){.type = WG_EVENT_INITIATION_RECEIVED, .from = from}, now);
+		device_emit(d, p, (struct wg_event){.type = WG_EVENT_INITIATION_RECEIVED, .from = from}, now);
 		learn_endpoint(p, from, now);
 		answer(p, &h, from, now);
 		peer_schedule(p);
@@ -171,12 +171,12 @@ static void take_response(struct wg_device *d, const uint8_t *datagram, const st
 		return;
 	p = index_lookup(d->indices, le32toh(m.receiver), INDEX_HANDSHAKE);
 	if (!p) {
-		reject(d, NULL, WG_COUNT_reject_unexpected_response, from, no_details, now);
+		device_reject(d, NULL, WG_COUNT_reject_unexpected_response, from, no_details, now);
 		return;
 	}
 	r = noise_consume_response(&p->handshake, &d->identity, &m);
 	if (r != NOISE_OK) {
-		reject(d, p,
+		device_reject(d, p,
 		       r == NOISE_WRONG_STATE ? WG_COUNT_reject_unexpected_response
 					      : WG_COUNT_reject_response,
 		       from, no_details, now);
@@ -208,11 +208,11 @@ static void take_cookie(struct wg_device *d, const uint8_t *datagram, const stru
 		p = k ? k->peer : NULL;
 	}
 	if (!p || !cookie_consume(&p->cookie, &m, now.boot)) {
-		reject(d, p, WG_COUNT_reject_cookie, from, no_details, now);
+		device_reject(d, p, WG_COUNT_reject_cookie, from, no_details, now);
 		return;
 	}
 	count(p, WG_COUNT_cookie_received, 1);
-	emit(d, p, (struct wg_event){.type = WG_EVENT_COOKIE_RECEIVED}, now);
+	device_emit(d, p, (struct wg_event){.type = WG_EVENT_COOKIE_RECEIVED}, now);
 }
 
 void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len,
@@ -233,7 +233,7 @@ void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t l
 	else if (type == MESSAGE_COOKIE && len == sizeof(struct message_cookie))
 		take_cookie(d, datagram, from, now);
 	else
-		reject(d, NULL, WG_COUNT_reject_malformed, from, no_details, now);
+		device_reject(d, NULL, WG_COUNT_reject_malformed, from, no_details, now);
 }
 
 /*
@@ -263,7 +263,7 @@ static void serve_unknown(struct wg_device *d, const struct unknown_index *u, st
 		return;
 	(*budget)--;
 	count(p, WG_COUNT_unknown_index_rehandshake, 1);
-	emit(d, p, (struct wg_event){.type = WG_EVENT_UNKNOWN_INDEX, .a = u->index, .from = &u->from}, now);
+	device_emit(d, p, (struct wg_event){.type = WG_EVENT_UNKNOWN_INDEX, .a = u->index, .from = &u->from}, now);
 	peer_schedule(p);
 }
 

@@ -83,7 +83,7 @@ void session_confirm(struct wg_peer *p, struct instant now)
 	put(p, WG_PREVIOUS, slot(p, WG_CURRENT));
 	put(p, WG_CURRENT, next);
 	put(p, WG_NEXT, NULL);
-	emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEY_CONFIRMED, .a = next->local_index}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEY_CONFIRMED, .a = next->local_index}, now);
 	session_done(p, next, 0, now);
 }
 
@@ -123,7 +123,7 @@ void session_done(struct wg_peer *p, struct wg_keypair *k, uint64_t rtt, struct 
 	if (rtt)
 		p->handshake_rtt = rtt;
 	count(p, WG_COUNT_handshake_done, 1);
-	emit(p->device, p,
+	device_emit(p->device, p,
 	     (struct wg_event){.type = WG_EVENT_HANDSHAKE_DONE,
 			       .a = k->local_index,
 			       .b = k->remote_index,

@@ -63,7 +63,7 @@ static int send_initiation(struct wg_peer *p, struct instant now, enum wg_reason
 	counter_set(&p->last_sent, now.boot);
 	counter_set(&p->unreplied_since, 0);
 	count(p, WG_COUNT_initiation_sent, 1);
-	emit(d, p, (struct wg_event){.type = WG_EVENT_INITIATION_SENT, .reason = why, .a = p->attempt}, now);
+	device_emit(d, p, (struct wg_event){.type = WG_EVENT_INITIATION_SENT, .reason = why, .a = p->attempt}, now);
 	d->ops->send(d->ctx, p, &to, 0, &m, sizeof(m));
 	return 0;
 }
@@ -112,7 +112,7 @@ static void give_up(struct wg_peer *p, struct instant now)
 		p->zero_at = now.boot + span(p->device, 3 * REJECT_AFTER_TIME);
 	count(p, WG_COUNT_handshake_given_up, 1);
 	count(p, WG_COUNT_staged_dropped, dropped);
-	emit(p->device, p, (struct wg_event){.type = WG_EVENT_GAVE_UP, .a = attempts, .b = dropped}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_GAVE_UP, .a = attempts, .b = dropped}, now);
 }
 
 static void retry(struct wg_peer *p, struct instant now)
@@ -217,7 +217,7 @@ static void take_roam(struct wg_peer *p, struct instant now)
 	if (address_equal(&e.remote, &was.remote))
 		return;
 	count(p, WG_COUNT_roamed, 1);
-	emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = &e}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = &e}, now);
 }
 
 static void serve_facts(struct wg_peer *p, unsigned facts, struct instant now)
@@ -240,7 +240,7 @@ static void serve_silence(struct wg_peer *p, uint64_t since, struct instant now)
 {
 	counter_set(&p->unanswered_since, 0);
 	p->silence_jitter = jitter(p->device, REKEY_TIMEOUT_JITTER);
-	emit(p->device, p, (struct wg_event){.type = WG_EVENT_SILENCE, .ns = now.boot - since}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_SILENCE, .ns = now.boot - since}, now);
 	peer_forget_source(p);
 	handshake_start(p, now, WG_REASON_silence, false);
 }
@@ -250,7 +250,7 @@ static void tell_expiry(struct wg_peer *p, struct instant now)
 	struct wg_keypair *k = atomic_load_explicit(&p->slots[WG_CURRENT], memory_order_relaxed);
 
 	k->expiry_told = true;
-	emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEY_EXPIRED, .a = k->local_index}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEY_EXPIRED, .a = k->local_index}, now);
 }
 
 static void zero_keys(struct wg_peer *p, struct instant now)
@@ -258,7 +258,7 @@ static void zero_keys(struct wg_peer *p, struct instant now)
 	p->zero_at = 0;
 	handshake_forget(p);
 	session_drop_all(p);
-	emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEYS_ZEROED}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEYS_ZEROED}, now);
 }
 
 /* At device up, and after our key changed. */
