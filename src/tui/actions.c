@@ -49,18 +49,10 @@ static void take_targets(struct model *m, const struct data *d)
 			add_target(p, selected);
 		return;
 	}
-	for (size_t i = 0; i < m->rows.count; i++)
-		if (model_tagged(m, d->peers[m->rows.index[i]]))
-			add_target(p, d->peers[m->rows.index[i]]);
 	/* Tagged peers that a filter hides are meant too: the prompt says how many. */
-	for (size_t i = 0; i < d->peers_count && p->count < map_count(m->tags); i++) {
-		bool there = false;
-
-		for (size_t k = 0; k < p->count && !there; k++)
-			there = strcmp(p->targets[k], d->peers[i]->key) == 0;
-		if (!there && model_tagged(m, d->peers[i]))
+	for (size_t i = 0; i < d->peers_count && p->count < map_count(m->tags); i++)
+		if (model_tagged(m, d->peers[i]))
 			add_target(p, d->peers[i]);
-	}
 }
 
 /* Whose tunnel carries this SSH session, and whether the question is about that one. */

@@ -12,7 +12,7 @@
 
 #include "base/key.h"
 
-#define HISTORY	     64	  /* samples of rates that are kept */
+#define HISTORY	     96	  /* samples of rates that are kept */
 #define EVENTS_KEPT  2048 /* timeline entries of all peers */
 #define LOG_KEPT     4096
 #define COUNTERS_MAX 64

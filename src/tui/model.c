@@ -504,6 +504,7 @@ static void start_filter(struct model *m)
 {
 	m->mode = MODE_FILTER;
 	text_copy(m->filter_before, FILTER_ROOM, m->screen == SCREEN_LOG ? m->log_filter : m->filter);
+	text_copy(m->selected_before, sizeof(m->selected_before), m->selected);
 }
 
 static void leave(struct effects *fx, bool keep)
@@ -665,6 +666,8 @@ static void filter_key(struct model *m, const struct data *d, uint32_t code, str
 			filter[len + used] = '\0';
 		}
 	}
+	/* The peer that was selected comes back as soon as the filter lets it. */
+	text_copy(m->selected, sizeof(m->selected), m->selected_before);
 	model_sync(m, d, fx);
 }
 

@@ -57,7 +57,8 @@ struct model {
 	unsigned sort;			   /* enum column, or SORT_WORST */
 	bool inverted;
 	char filter[FILTER_ROOM], log_filter[FILTER_ROOM], filter_before[FILTER_ROOM], pattern[FILTER_ROOM];
-	struct map *tags; /* keys of tagged peers */
+	char selected_before[KEY_BASE64_LEN + 1]; /* when the filter was begun */
+	struct map *tags;			  /* keys of tagged peers */
 
 	bool clock_times, bits, private;
 	unsigned interval, interval_default; /* index of model_intervals */

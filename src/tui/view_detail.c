@@ -77,7 +77,8 @@ static void draw_data(struct detail *t)
 	pen_print(&pen, STYLE_PLAIN, "   tx %s", format_bytes(a, (double)p->tx, t->s->m->bits));
 	pen_print(&pen, STYLE_PLAIN, ", last %s", part_ago(a, t->s, p->last_sent));
 	if (p->keypairs_count)
-		pen_print(&pen, p->shown_loss >= 0.01 ? STYLE_WARN : STYLE_PLAIN, "   lost %.1f %%", p->shown_loss * 100);
+		pen_print(&pen, p->shown_loss >= 0.01 ? STYLE_WARN : STYLE_PLAIN, "   lost %.1f %%",
+			  p->shown_loss * 100);
 }
 
 static void draw_why(struct detail *t, int rows)

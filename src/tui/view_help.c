@@ -109,40 +109,61 @@ static int column_break(const struct help_line *lines, int from, int count, int 
 	return at > from + rows / 2 ? at : from + rows;
 }
 
+/* The path's letters, above the states. */
+static void draw_letters(struct grid *g, int row)
+{
+	struct pen p = pen_at(g, row, 1, g->width - 1);
+
+	pen_text(&p, STYLE_PLAIN,
+		 "endpoint: e configured  n from host name  m moved  d remembered   ! asks first");
+}
+
+struct split {
+	int columns, from[3], end[3], rows; /* rows: of the longest column */
+};
+
+static struct split split_lines(const struct help_line *lines, int count, int columns)
+{
+	struct split c = {.columns = columns};
+	int per = (count + columns - 1) / columns + (columns > 1 ? 3 : 0), from = 0;
+
+	for (int i = 0; i < columns; i++) {
+		c.from[i] = from;
+		c.end[i] = i + 1 == columns ? count : column_break(lines, from, count, per);
+		if (c.end[i] - from > c.rows)
+			c.rows = c.end[i] - from;
+		from = c.end[i];
+		while (from < count && !lines[from].title && !lines[from].key)
+			from++;
+	}
+	return c;
+}
+
 void view_help(struct grid *g, const struct scene *s)
 {
 	static const char *const screens[] = {"Peers", "Peer", "Log"};
 	struct help_line lines[LINES_MAX];
-	int count = list_lines(s, lines), columns = g->width >= 118 ? 3 : g->width >= 76 ? 2 : 1;
-	int room = g->height - 3, per, from = 0, used = 0, top, span = (g->width - 2) / columns;
+	int count = list_lines(s, lines);
+	struct split c = split_lines(lines, count, g->width >= 118 ? 3 : g->width >= 76 ? 2 : 1);
+	int room = g->height - 3, span = (g->width - 2) / c.columns;
+	int last = c.rows > room ? c.rows - room : 0, top = s->m->help_top < last ? s->m->help_top : last;
 	struct pen p = pen_at(g, 0, 1, g->width - 1);
 
-	per = (count + columns - 1) / columns + (columns > 1 ? 3 : 0);
-	top = s->m->help_top < per - 1 ? s->m->help_top : per - 1;
-	if (per <= room)
-		top = 0;
-	pen_right(&p, STYLE_DIM, per > room ? "j k scroll, any other key closes" : "any key closes");
+	pen_right(&p, STYLE_DIM, last ? "j k scroll, others close" : "any key closes");
 	pen_print(&p, STYLE_HEAD, "help");
 	pen_print(&p, STYLE_PLAIN, "  keys for %s", screens[s->m->screen]);
-	pen_print(&p, STYLE_DIM, "    weir %s  man weir(8)", s->d->version);
-	for (int c = 0; c < columns && from < count; c++) {
-		int end = columns == 1 ? count : column_break(lines, from, count, per);
-
-		for (int i = from; i < end; i++) {
-			int row = 1 + i - from - top;
+	pen_print(&p, STYLE_DIM, "  weir %s  man weir(8)", s->d->version);
+	for (int k = 0; k < c.columns; k++)
+		for (int i = c.from[k]; i < c.end[k]; i++) {
+			int row = 1 + i - c.from[k] - top;
 
 			if (row >= 1 && row < 1 + room)
-				draw_key(g, &lines[i], row, 1 + c * span, 1 + (c + 1) * span - 2);
+				draw_key(g, &lines[i], row, 1 + k * span, 1 + (k + 1) * span - 2);
 		}
-		used = end - from > used ? end - from : used;
-		from = end;
-		while (from < count && !lines[from].title && !lines[from].key)
-			from++;
-	}
-	used = used - top < room ? used - top : room;
+	draw_letters(g, g->height - 2);
 	draw_states(g, g->height - 1);
-	if (room - used > 3)
-		draw_legend(g, 2 + used, g->height - 1);
+	if (room - c.rows > 4)
+		draw_legend(g, 2 + c.rows, g->height - 2);
 	g->cursor_row = 0;
 	g->cursor_col = 1;
 }

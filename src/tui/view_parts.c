@@ -123,6 +123,7 @@ void part_spark(struct pen *p, const struct scene *s, const float *a, const floa
 {
 	uint64_t samples = s->d->samples;
 	float peak = 1000; /* keepalives alone stay low */
+	bool flat = true;
 
 	if (cells > HISTORY - 1)
 		cells = HISTORY - 1;
@@ -130,6 +131,7 @@ void part_spark(struct pen *p, const struct scene *s, const float *a, const floa
 		float v = a[i] + (b ? b[i] : 0);
 
 		peak = v > peak ? v : peak;
+		flat &= v == 0;
 	}
 	for (int i = 0; i < cells && p->col < p->limit; i++) {
 		/* Sample number n goes to cell n % (cells + 1) of a scope; the cell after the head is blank.
@@ -145,7 +147,7 @@ void part_spark(struct pen *p, const struct scene *s, const float *a, const floa
 
 			glyph = style_spark(v > 0 ? (unsigned)ceilf(v / peak * (SPARK_LEVELS - 1)) : 0);
 		}
-		if (scope && samples && i == (int)(samples % (uint64_t)cells))
+		if (scope && samples && !flat && i == (int)(samples % (uint64_t)cells))
 			glyph = ' ';
 		grid_put(p->grid, p->row, col, p->limit, glyph, STYLE_INFO);
 		p->col++;
@@ -223,7 +225,7 @@ const char *part_handshake(char out[TEXT_ROOM], const struct scene *s, const str
 
 	if (p->attempt) {
 		if (retry)
-			format_span(next, retry->due_at - s->now);
+			format_span(next, ceil(retry->due_at - s->now));
 		if (*p->handshake_reason && strcmp(p->handshake_reason, "none") != 0)
 			snprintf(why, sizeof(why), " (%s)", p->handshake_reason);
 		snprintf(out, TEXT_ROOM, "try %u of %u%s%s%s; %llu sent, %llu unanswered", p->attempt,

@@ -7,6 +7,7 @@
 #include "tui/view.h"
 
 #define HEAD_ROWS 5
+#define NARROW	  72 /* below, the packet counts of a session have no room */
 
 static void draw_head(struct grid *g, const struct scene *s, const struct peer *p)
 {
@@ -15,7 +16,8 @@ static void draw_head(struct grid *g, const struct scene *s, const struct peer *
 	bool hide = s->m->private;
 
 	part_time(&pen, s);
-	snprintf(text, sizeof(text), "peer %zu of %zu (h l)", s->m->row + 1, s->m->rows.count);
+	snprintf(text, sizeof(text), "peer %zu of %zu%s", s->m->row + 1, s->m->rows.count,
+		 g->width >= 100 ? " (h l)" : "");
 	pen_right(&pen, STYLE_DIM, text);
 	pen_text(&pen, STYLE_HEAD, peer_label(text, p, hide));
 	pen_skip(&pen, 2);
@@ -24,6 +26,8 @@ static void draw_head(struct grid *g, const struct scene *s, const struct peer *
 	if (p->word_since > 0)
 		pen_print(&pen, part_style(p), " %s", format_span(a, s->now - p->word_since));
 	pen_skip(&pen, 3);
+	if (g->width < 80)
+		pen.limit = pen.col; /* no room that would show more than the start of them */
 	pen_text(&pen, STYLE_PLAIN, hide ? "(hidden)" : *p->allowed ? p->allowed : "no allowed IPs");
 	if (p->allowed_total > p->prefixes_count && !hide)
 		pen_print(&pen, STYLE_DIM, " and %zu more", p->allowed_total - p->prefixes_count);
@@ -94,12 +98,14 @@ static void draw_slot(struct grid *g, const struct scene *s, const struct keypai
 	snprintf(text, sizeof(text), "%s/%s", k->local_index, k->remote_index);
 	pen_field(&p, STYLE_PLAIN, 19, text);
 	if (s->m->clock_times)
-		pen_field(&p, STYLE_PLAIN, 9, format_clock(a, k->created_at, false));
+		pen_field(&p, STYLE_PLAIN, 8, format_clock(a, k->created_at, false));
 	else
-		pen_field(&p, STYLE_PLAIN, 9, format_span(a, s->now - k->created_at));
-	pen_field(&p, STYLE_PLAIN, 6, k->initiator ? "init" : "resp");
-	pen_field(&p, STYLE_PLAIN, 9, format_count(a, k->sent));
-	pen_field(&p, STYLE_PLAIN, 9, format_count(a, k->received));
+		pen_field(&p, STYLE_PLAIN, 8, format_span(a, s->now - k->created_at));
+	pen_field(&p, STYLE_PLAIN, 5, k->initiator ? "init" : "resp");
+	if (limit >= NARROW) {
+		pen_field(&p, STYLE_PLAIN, 8, format_count(a, k->sent));
+		pen_field(&p, STYLE_PLAIN, 8, format_count(a, k->received));
+	}
 	snprintf(text, sizeof(text), "%.1f%%", received + lost > 0 ? 100 * lost / (received + lost) : 0);
 	pen_field(&p, lost > 0 ? STYLE_WARN : STYLE_PLAIN, 6, text);
 	if (s->now >= k->expires_at)
@@ -120,12 +126,13 @@ static int draw_sessions(struct grid *g, const struct scene *s, const struct pee
 
 	draw_rule(&pen, "wireguard sessions", "local/remote index");
 	pen = pen_at(g, row++, 1, limit);
-	pen_text(&pen, STYLE_HEAD, "slot  index              age      as    tx       rx       lost  state");
+	pen_text(&pen, STYLE_HEAD, "slot  index              age     as   ");
+	pen_text(&pen, STYLE_HEAD, limit >= NARROW ? "tx      rx      lost  state" : "lost  state");
 	draw_slot(g, s, part_keypair(p, "next"), "next", row++, limit);
 	draw_slot(g, s, part_keypair(p, "current"), "cur", row++, limit);
 	draw_slot(g, s, part_keypair(p, "previous"), "prev", row++, limit);
 	pen = pen_at(g, row++, 1, limit);
-	pen_field(&pen, STYLE_PLAIN, 11, "handshakes");
+	pen_field(&pen, STYLE_PLAIN, 6, "hs");
 	pen_text(&pen, p->unanswered ? STYLE_WARN : STYLE_PLAIN, part_handshake(text, s, p));
 	if (p->given_up)
 		pen_print(&pen, STYLE_WARN, ", %llu given up", (unsigned long long)p->given_up);
@@ -145,16 +152,16 @@ struct countdown {
 #define COUNTDOWNS 7
 
 /* The protocol's timers, and the two ages of the sending key that act like timers. */
-static void list_countdowns(const struct peer *p, struct countdown out[COUNTDOWNS])
+static void list_countdowns(const struct peer *p, double now, struct countdown out[COUNTDOWNS])
 {
 	static const struct {
 		const char *timer, *name, *note;
 	} names[] = {
-		{"retry", "handshake retry", "every 5 s until answered, 18 times"},
-		{"keepalive", "keepalive", "10 s after data came and none was sent"},
-		{"silence", "new handshake", "15 s after data was sent and none came"},
-		{"persistent-keepalive", "persistent", "the period that is configured"},
-		{"zero-keys", "zero keys", "540 s after the last key"},
+		{"retry", "handshake retry", "5 s apart, 18 tries"},
+		{"keepalive", "keepalive", "data came, none sent"},
+		{"silence", "new handshake", "data sent, none came"},
+		{"persistent-keepalive", "persistent", "the configured period"},
+		{"zero-keys", "zero keys", "540 s after last key"},
 	};
 	const struct keypair *k = part_keypair(p, "current");
 	int n = 0;
@@ -165,10 +172,10 @@ static void list_countdowns(const struct peer *p, struct countdown out[COUNTDOWN
 		out[n++] = (struct countdown){names[i].name, t ? t->due_at : 0, t ? t->period : 0,
 					      names[i].note};
 	}
-	out[n++] = (struct countdown){"rekey", k ? k->rekey_at : 0, k ? k->rekey_at - k->created_at : 0,
-				      "the initiator's, when the key is 120 s old"};
+	out[n++] = (struct countdown){"rekey", k && now < k->expires_at ? k->rekey_at : 0,
+				      k ? k->rekey_at - k->created_at : 0, "initiator, at 120 s"};
 	out[n++] = (struct countdown){"key expires", k ? k->expires_at : 0,
-				      k ? k->expires_at - k->created_at : 0, "180 s after its handshake"};
+				      k ? k->expires_at - k->created_at : 0, "180 s after handshake"};
 }
 
 static void draw_countdown(struct grid *g, const struct scene *s, const struct countdown *c, int row, int col,
@@ -185,7 +192,7 @@ static void draw_countdown(struct grid *g, const struct scene *s, const struct c
 	} else if (s->m->clock_times) {
 		pen_field(&p, STYLE_PLAIN, 10, format_clock(span, c->due, false));
 	} else if (left <= 0) {
-		pen_field(&p, STYLE_WARN, 10, "due");
+		pen_field(&p, STYLE_WARN, 10, strcmp(c->name, "key expires") == 0 ? "expired" : "due");
 	} else {
 		pen_text(&p, STYLE_PLAIN, "in ");
 		pen_field(&p, STYLE_PLAIN, 7, format_span(span, ceil(left)));
@@ -208,7 +215,7 @@ static int draw_timers(struct grid *g, const struct scene *s, const struct peer 
 	int columns = rows - 1 >= COUNTDOWNS ? 1 : 2, per = (COUNTDOWNS + columns - 1) / columns;
 	bool focus = s->m->pane == PANE_SESSIONS;
 
-	list_countdowns(p, list);
+	list_countdowns(p, s->now, list);
 	draw_rule(&rule, "timers", focus ? "Tab" : "");
 	for (int i = 0; i < COUNTDOWNS; i++) {
 		int col = i / per, at = 1 + col * (limit / 2);
@@ -230,7 +237,9 @@ static int clamp_top(int top, int count, int visible)
 static int draw_counters(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows,
 			 int limit)
 {
-	int shown[COUNTERS_MAX], count = 0, columns = limit >= 78 && limit < 110 ? 2 : 1, lines, top;
+	int shown[COUNTERS_MAX], count = 0, lines, top;
+	/* Two short columns where rows are few; with the focus on it, one with room for the words. */
+	int columns = rows < 8 && s->m->pane != PANE_COUNTERS ? 2 : 1;
 	struct pen rule = pen_at(g, row, 0, limit);
 	char note[64];
 
@@ -265,6 +274,25 @@ static int draw_counters(struct grid *g, const struct scene *s, const struct pee
 
 /* ---- timeline and traffic ---- */
 
+/* One event; what is too long for its row goes on in the next, below its text. Rows used. */
+static int draw_entry(struct grid *g, const struct scene *s, const struct event *ev, int row, int rows,
+		      int col, int limit)
+{
+	struct pen pen = pen_at(g, row, col, limit);
+	struct event time_only = *ev;
+	char text[TEXT_ROOM];
+	uint8_t style = ev->level == LEVEL_ERROR  ? STYLE_BAD
+			: ev->level == LEVEL_WARN ? STYLE_WARN
+						  : STYLE_PLAIN;
+	int used;
+
+	*time_only.text = '\0';
+	part_event(&pen, s, &time_only, false);
+	used = draw_wrapped(g, row, rows < 3 ? rows : 3, pen.col, limit - 1, style,
+			    part_text(text, s, ev->text));
+	return used ? used : 1;
+}
+
 static void draw_timeline(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows,
 			  int col, int limit)
 {
@@ -277,13 +305,14 @@ static void draw_timeline(struct grid *g, const struct scene *s, const struct pe
 	skip = clamp_top(s->m->pane_top[PANE_TIMELINE], count, rows - 1);
 	draw_rule(&rule, "timeline", s->m->pane == PANE_TIMELINE ? "newest first  Tab" : "newest first");
 	for (size_t i = d->events_count; i-- > 0 && rows > 1;) {
-		struct pen pen = pen_at(g, row + 1, col + 1, limit);
+		const struct event *ev = &d->events[i];
+		int used;
 
-		if (strcmp(d->events[i].key, p->key) != 0 || skip-- > 0)
+		if (strcmp(ev->key, p->key) != 0 || skip-- > 0)
 			continue;
-		part_event(&pen, s, &d->events[i], false);
-		row++;
-		rows--;
+		used = draw_entry(g, s, ev, row + 1, rows - 1, col + 1, limit);
+		row += used;
+		rows -= used;
 	}
 }
 

@@ -24,11 +24,11 @@ static const char *consequence(enum command c)
 {
 	switch (c) {
 	case COMMAND_DRAIN:
-		return "Its keys expire now; the next packet either way starts a handshake.";
+		return "Its keys expire now; the next packet starts a handshake.";
 	case COMMAND_RESET:
-		return "Forgets the address in use, takes the configured one, starts a handshake.";
+		return "Back to the configured address, with a fresh handshake.";
 	default:
-		return "Applies what changed in the file; sessions of unchanged peers stay.";
+		return "Applies what changed in the file; other sessions stay.";
 	}
 }
 
@@ -126,7 +126,8 @@ static void draw_question(struct grid *g, const struct scene *s)
 	p = pen_at(g, row + 2, 1, g->width - 1);
 	draw_route(&p, s, q);
 	p = pen_at(g, row + 3, 1, g->width - 1);
-	draw_command(&p, s, q);
+	if (g->width >= 80)
+		draw_command(&p, s, q);
 	pen_text(&p, STYLE_PLAIN, consequence(q->command));
 	p = pen_at(g, row + 4, 1, g->width - 1);
 	if (*q->expected) {
@@ -134,6 +135,8 @@ static void draw_question(struct grid *g, const struct scene *s)
 		pen_text(&p, STYLE_PLAIN, q->typed);
 	} else {
 		pen_print(&p, STYLE_ACCENT, "[y] %s   [n] leave it (Enter) ", action_method(q->command));
+		if (g->width < 80)
+			draw_command(&p, s, q);
 	}
 	g->cursor_row = p.row;
 	g->cursor_col = p.col < g->width ? p.col : g->width - 1;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tui/text.h"
+
 const char *golden_folder(void)
 {
 	static char path[512];
@@ -47,9 +49,9 @@ static void shift_times(json_t *o, double shift)
 	json_t *value;
 	size_t i;
 
-	json_array_foreach(o, i, value)
-		shift_times(value, shift);
-	json_object_foreach(o, name, value) {
+	json_array_foreach(o, i, value) shift_times(value, shift);
+	json_object_foreach(o, name, value)
+	{
 		if (json_is_number(value) && is_time(name) && json_number_value(value) > 0)
 			json_object_set_new(o, name, json_real(json_number_value(value) + shift));
 		else
@@ -94,7 +96,8 @@ char *scenario_snapshot(const struct scenario *s, int tick, double shift)
 	char *text;
 	size_t i;
 
-	json_array_foreach(json_object_get(o, "peers"), i, peer) {
+	json_array_foreach(json_object_get(o, "peers"), i, peer)
+	{
 		const char *name = json_string_value(json_object_get(peer, "name"));
 		const json_t *rates = json_object_get(json_object_get(s->root, "rates"), name);
 
@@ -131,7 +134,8 @@ char *scenario_peer_reply(const struct scenario *s, long id, const char *key, do
 	char *text;
 	size_t i;
 
-	json_array_foreach(json_object_get(s->root, "timeline"), i, entry) {
+	json_array_foreach(json_object_get(s->root, "timeline"), i, entry)
+	{
 		const char *peer = json_string_value(json_object_get(entry, "peer"));
 
 		if (peer && strcmp(peer, key) == 0)
@@ -161,4 +165,109 @@ void scenario_play(const struct scenario *s, struct data *d)
 	for (int timeline = 0; timeline < 2; timeline++)
 		for (size_t i = 0; (line = scenario_entry(s, timeline, i, 0)) != NULL; i++)
 			take(d, line);
+}
+
+unsigned random_below(unsigned *seed, unsigned below)
+{
+	*seed = *seed * 1103515245u + 12345u;
+	return (*seed >> 15) % below;
+}
+
+void random_key(char out[45], size_t n)
+{
+	unsigned char bytes[32];
+	uint64_t x = n * 0x9e3779b97f4a7c15ull + 1;
+
+	for (int i = 0; i < 32; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		bytes[i] = (unsigned char)(x >> 24);
+	}
+	text_base64(out, bytes, sizeof(bytes));
+}
+
+static double random_time(unsigned *seed, double at)
+{
+	static const double away[] = {-1e9, -100000, -300, -150, -20, -1, 0, 3, 100, 1e12};
+	unsigned n = random_below(seed, 12);
+
+	return n < 10 ? at + away[n] : 0;
+}
+
+static json_t *random_keypairs(unsigned *seed, double at)
+{
+	static const char *const slots[] = {"next", "current", "previous"};
+	json_t *list = json_array();
+
+	for (int i = 0; i < 3; i++)
+		if (random_below(seed, 3))
+			json_array_append_new(
+				list, json_pack("{s:s,s:s,s:s,s:f,s:b,s:b,s:I,s:I,s:I,s:f,s:f}", "slot",
+						slots[i], "localIndex", "7c21a0e4", "remoteIndex", "51d3f00b",
+						"createdAt", random_time(seed, at), "initiator",
+						random_below(seed, 2), "confirmed", random_below(seed, 2),
+						"sent", (json_int_t)random_below(seed, 1000000), "received",
+						(json_int_t)random_below(seed, 1000000) * 1000000000, "lost",
+						(json_int_t)random_below(seed, 100), "rekeyAt",
+						random_time(seed, at), "expiresAt", random_time(seed, at)));
+	return list;
+}
+
+static json_t *random_peer(size_t n, double at, unsigned *seed)
+{
+	static const char *const words[] = {"STUCK",  "WAIT", "DRAIN", "RELAY",
+					    "DIRECT", "IDLE", "DOWN",  "NEWWORD"};
+	static const char *const tunnels[] = {"no-keys", "handshaking", "up", "silent", "expired"};
+	static const char *const names[] = {"edge-%zu",
+					    "",
+					    "a name with blanks that goes on for a while %zu",
+					    "\xe6\x9d\xb1\xe4\xba\xac-%zu",
+					    "\x1b[31m%zu",
+					    "x%zu"};
+	static const char *const ends[] = {"", "198.51.100.23:41641", "[2001:db8:1:2:3:4:5:6]:51820",
+					   "203.0.113.9:1"};
+	char key[45], name[128], allowed[64];
+
+	random_key(key, n);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(name, sizeof(name), names[random_below(seed, 6)], n);
+#pragma GCC diagnostic pop
+	snprintf(allowed, sizeof(allowed), "10.%zu.%zu.0/24", n / 250, n % 250);
+	return json_pack(
+		"{s:s,s:s,s:b,s:i,s:[s],s:s,s:s,s:s,s:s,s:f,s:s,s:{s:s,s:s},s:{s:s},s:f,s:f,s:f,s:I,s:I,s:f,"
+		"s:{s:i,s:i,s:s,s:i,s:i},s:o,s:[{s:s,s:f,s:f},{s:s,s:f,s:f}],s:i,s:{s:i,s:i}}",
+		"publicKey", key, "name", name, "presharedKey", 1, "persistentKeepalive", 25, "allowedIps",
+		allowed, "endpoint", ends[random_below(seed, 4)], "endpointOrigin", "roamed", "endpointHost",
+		random_below(seed, 2) ? "gw.example.net:51820" : "", "word", words[random_below(seed, 8)],
+		"wordSinceAt", random_time(seed, at), "reason",
+		random_below(seed, 2) ? "no answer from 198.51.100.23:41641 \t for gw.example.net" : "",
+		"path", "kind", "direct", "state", "up", "tunnel", "state", tunnels[random_below(seed, 5)],
+		"latestHandshake", random_time(seed, at), "lastReceivedAt", random_time(seed, at),
+		"handshakeRtt", random_below(seed, 1000) / 1000.0, "transferRx",
+		(json_int_t)random_below(seed, 1 << 16) << 40, "transferTx",
+		(json_int_t)random_below(seed, 65536), "loss", random_below(seed, 8) ? 0.0 : 0.05,
+		"handshake", "attempt", (int)random_below(seed, 3), "attempts", 18, "reason", "silence",
+		"sent", 3, "unanswered", 2, "keypairs", random_keypairs(seed, at), "timers", "name", "retry",
+		"dueAt", random_time(seed, at), "period", 5.0, "name", "something-new", "dueAt", at + 4,
+		"period", 0.0, "staged", (int)random_below(seed, 3), "counters", "initiation_sent", 7,
+		"reject_mac1", (int)random_below(seed, 3));
+}
+
+char *random_snapshot(size_t peers, double at, unsigned *seed)
+{
+	json_t *list = json_array(), *o;
+	char *text;
+
+	for (size_t i = 0; i < peers; i++)
+		json_array_append_new(list, random_peer(i, at, seed));
+	o = json_pack("{s:s,s:b,s:s,s:s,s:f,s:f,s:b,s:i,s:I,s:I,s:o}", "event", "snapshot", "full", 1,
+		      "interface", "wg0", "hostname", "a-rather-long-host-name", "at", at, "startedAt",
+		      at - 1000, "up", 1, "listenPort", 51820, "transferRx",
+		      (json_int_t)random_below(seed, 1 << 20) * 1000, "transferTx", (json_int_t)12, "peers",
+		      list);
+	text = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	return text;
 }

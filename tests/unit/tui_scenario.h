@@ -1,6 +1,6 @@
 /*
- * A scene for the dashboard, from a file under tests/golden: the last full snapshot, rates that led to it, events
- * and log lines. It becomes the lines of weir-control(7) that an engine would have sent.
+ * A scene for the dashboard, from a file under tests/golden: the last full snapshot, rates that led to it,
+ * events and log lines. It becomes the lines of weir-control(7) that an engine would have sent.
  */
 #ifndef WEIR_TESTS_TUI_SCENARIO_H
 #define WEIR_TESTS_TUI_SCENARIO_H
@@ -14,13 +14,14 @@ struct scenario {
 	int seconds; /* of history before the snapshot */
 };
 
-/* Name without folder and ".json"; looked for in $srcdir/tests/golden. Ends the program if it is not there. */
+/* Name without folder and ".json"; looked for in $srcdir/tests/golden. Ends the program if it is not there.
+ */
 void scenario_load(struct scenario *s, const char *name);
 void scenario_clear(struct scenario *s);
 
 /*
- * The snapshot of second `tick`: 0 is the oldest, s->seconds the one of the file, and it goes on after that. All
- * times are moved by `shift` seconds. Caller frees.
+ * The snapshot of second `tick`: 0 is the oldest, s->seconds the one of the file, and it goes on after that.
+ * All times are moved by `shift` seconds. Caller frees.
  */
 char *scenario_snapshot(const struct scenario *s, int tick, double shift);
 
@@ -34,5 +35,13 @@ char *scenario_peer_reply(const struct scenario *s, long id, const char *key, do
 void scenario_play(const struct scenario *s, struct data *d);
 
 const char *golden_folder(void);
+
+/*
+ * A snapshot of `peers` random peers at second `at`: every word and state, odd names, extreme numbers. The
+ * peers' keys depend on their number alone. Caller frees.
+ */
+char *random_snapshot(size_t peers, double at, unsigned *seed);
+void random_key(char out[45], size_t n);
+unsigned random_below(unsigned *seed, unsigned below);
 
 #endif

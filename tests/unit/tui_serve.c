@@ -1,5 +1,6 @@
 /*
- * The dashboard on a scene instead of an engine: tui_serve [--ascii] [--slow] [--readonly] [--mono] [--settings FILE]
+ * The dashboard on a scene instead of an engine: tui_serve [--ascii] [--slow] [--readonly] [--mono]
+ * [--settings FILE]
  * [--gone SECONDS] SCENE. To look at screens by hand, and for scripts that drive a terminal.
  */
 #include <poll.h>
@@ -41,11 +42,15 @@ static void answer(FILE *out, const struct scenario *s, const char *line, double
 	if (method && peer && strcmp(method, "peer") == 0)
 		say(out, scenario_peer_reply(s, id, peer, shift));
 	else if (method && strcmp(method, "reset") == 0)
-		fprintf(out, "{\"id\":%ld,\"error\":{\"code\":\"failed\",\"message\":\"no configured endpoint to go back "
-			     "to\"}}\n",
+		fprintf(out,
+			"{\"id\":%ld,\"error\":{\"code\":\"failed\",\"message\":\"no configured endpoint to "
+			"go back "
+			"to\"}}\n",
 			id);
 	else if (method && strcmp(method, "reload") == 0)
-		fprintf(out, "{\"id\":%ld,\"result\":{\"summary\":\"2 peers added, 1 changed, 0 removed; 9 sessions kept\"}}\n",
+		fprintf(out,
+			"{\"id\":%ld,\"result\":{\"summary\":\"2 peers added, 1 changed, 0 removed; 9 "
+			"sessions kept\"}}\n",
 			id);
 	else
 		fprintf(out, "{\"id\":%ld,\"result\":{\"peers\":1}}\n", id);
@@ -62,8 +67,10 @@ static int serve(int fd, const char *scene, int gone)
 
 	setvbuf(in, NULL, _IONBF, 0); /* or poll would not see lines that stdio has read ahead */
 	scenario_load(&s, scene);
-	shift = wall() - json_number_value(json_object_get(json_object_get(s.root, "snapshot"), "at")) - s.seconds;
-	fprintf(out, "{\"event\":\"hello\",\"schema\":1,\"version\":\"0.1.0\",\"interface\":\"wg0\",\"pid\":1}\n");
+	shift = wall() - json_number_value(json_object_get(json_object_get(s.root, "snapshot"), "at")) -
+		s.seconds;
+	fprintf(out,
+		"{\"event\":\"hello\",\"schema\":1,\"version\":\"0.1.0\",\"interface\":\"wg0\",\"pid\":1}\n");
 	for (; tick < s.seconds; tick++)
 		say(out, scenario_snapshot(&s, tick, shift));
 	for (size_t i = 0; (entry = scenario_entry(&s, false, i, shift + s.seconds)) != NULL; i++)
