@@ -41,6 +41,9 @@ const char *part_ago(char out[FORMAT_ROOM], const struct scene *s, double at);
 /* "e 198.51.100.23:41641", or what stands in its way; long addresses lose their middle. */
 const char *part_path(char out[TEXT_ROOM], const struct scene *s, const struct peer *p, int cells);
 
+/* "direct up", "none". */
+void part_path_state(struct pen *pen, const struct peer *p);
+
 /* The endpoint alone; "(hidden)" in private mode, "none". */
 const char *part_endpoint(const struct scene *s, const struct peer *p);
 

@@ -28,8 +28,7 @@ static void draw_path(struct detail *t)
 	struct pen pen = line(t, "path");
 	char text[TEXT_ROOM];
 
-	pen_print(&pen, strcmp(p->path_state, "up") == 0 ? STYLE_OK : STYLE_WARN, "%s %s", p->path_kind,
-		  p->path_state);
+	part_path_state(&pen, p);
 	if (*p->endpoint) {
 		pen_print(&pen, STYLE_PLAIN, "   %s", part_endpoint(t->s, p));
 		pen_print(&pen, STYLE_DIM, " %s", p->origin);

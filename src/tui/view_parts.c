@@ -89,7 +89,7 @@ const char *part_path(char out[TEXT_ROOM], const struct scene *s, const struct p
 	char text[TEXT_ROOM];
 
 	if (!*p->endpoint && *p->resolve_error)
-		snprintf(out, TEXT_ROOM, "name: %.300s", part_text(text, s, p->resolve_error));
+		snprintf(out, TEXT_ROOM, "name not resolved");
 	else if (!*p->endpoint && *p->host)
 		snprintf(out, TEXT_ROOM, "resolving name");
 	else if (!*p->endpoint)
@@ -240,4 +240,12 @@ const char *part_handshake(char out[TEXT_ROOM], const struct scene *s, const str
 		 part_ago(ago, s, p->latest_handshake), took, (unsigned long long)p->initiations,
 		 (unsigned long long)p->unanswered);
 	return out;
+}
+
+void part_path_state(struct pen *pen, const struct peer *p)
+{
+	bool none = strcmp(p->path_state, "none") == 0 || !*p->path_state;
+
+	pen_print(pen, strcmp(p->path_state, "up") == 0 ? STYLE_OK : STYLE_WARN, "%s%s%s",
+		  none ? "none" : p->path_kind, none ? "" : " ", none ? "" : p->path_state);
 }

@@ -42,8 +42,7 @@ static void draw_head(struct grid *g, const struct scene *s, const struct peer *
 
 	pen = pen_at(g, 2, 1, g->width - 1);
 	pen_field(&pen, STYLE_DIM, 7, "path");
-	pen_print(&pen, strcmp(p->path_state, "up") == 0 ? STYLE_OK : STYLE_WARN, "%s %s", p->path_kind,
-		  p->path_state);
+	part_path_state(&pen, p);
 	if (*p->endpoint)
 		pen_print(&pen, STYLE_PLAIN, "   endpoint %s %s", part_endpoint(s, p), p->origin);
 	else

@@ -40,7 +40,7 @@ static int draw_words(struct pen *p, const struct scene *s, bool brief, bool dra
 		if (draw)
 			pen_text(p, w->style, text);
 	}
-	snprintf(text, sizeof(text), " of %zu", s->d->peers_count);
+	snprintf(text, sizeof(text), s->d->peers_count ? " of %zu" : "no peers", s->d->peers_count);
 	if (brief)
 		return cells;
 	if (draw)
@@ -65,7 +65,7 @@ static void draw_first_line(struct grid *g, const struct scene *s)
 	p.limit = g->width >= 100 ? words.col - 1 : p.limit - cells - 2;
 	pen_text(&p, STYLE_HEAD, *d->hostname ? d->hostname : "weir");
 	pen_print(&p, STYLE_PLAIN, " %s", d->interface);
-	if (!brief)
+	if (!brief && p.limit - p.col >= 6)
 		pen_print(&p, STYLE_PLAIN, ":%u", d->listen_port);
 	if (!d->up)
 		pen_text(&p, STYLE_BAD, " DOWN");
