@@ -76,7 +76,8 @@ static int ask(struct netlink *n, struct nlmsghdr *nlh, void (*fn)(const struct 
 	int r = 1;
 
 	nlh->nlmsg_flags |= NLM_F_REQUEST;
-	if (!(nlh->nlmsg_flags & NLM_F_DUMP))
+	/* Two bits, each of which means something else alone. */
+	if ((nlh->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
 		nlh->nlmsg_flags |= NLM_F_ACK;
 	nlh->nlmsg_seq = ++n->seq;
 	if (mnl_socket_sendto(n->socket, nlh, nlh->nlmsg_len) < 0)
