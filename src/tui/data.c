@@ -160,6 +160,9 @@ const struct peer *data_owner(const struct data *d, const char *address, bool *c
 				owner = p;
 			}
 	}
+	/* No list that was cut can hold a longer prefix than a whole address. */
+	if (best == (family == AF_INET ? 32 : 128))
+		*certain = true;
 	return owner;
 }
 

@@ -343,6 +343,16 @@ static void add_part(struct reply *r, const char *text, const char *between)
 	snprintf(r->text + len, sizeof(r->text) - len, "%s%s", len ? between : "", clean);
 }
 
+/* The method "peer" lists more allowed IPs of its peer than snapshots do. */
+static void get_more_allowed(struct data *d, const json_t *o)
+{
+	const char *key = json_string_value(json_object_get(o, "publicKey"));
+	struct peer *p = key ? data_peer(d, key) : NULL;
+
+	if (p)
+		get_allowed(p, o);
+}
+
 static void get_reply(struct data *d, const json_t *o, struct reply *r)
 {
 	const json_t *error = json_object_get(o, "error"), *result = json_object_get(o, "result");
@@ -374,6 +384,7 @@ static void get_reply(struct data *d, const json_t *o, struct reply *r)
 		if (why)
 			add_part(r, why, ": ");
 	}
+	get_more_allowed(d, json_object_get(result, "peer"));
 	json_array_foreach(json_object_get(result, "timeline"), i, item) get_event(d, item);
 }
 

@@ -396,6 +396,12 @@ uint32_t term_key(struct term *t, bool late, bool *wait)
 	return code;
 }
 
+void term_say(struct term *t, const char *text)
+{
+	strbuf_add(&t->out, "weir: %s\n", text);
+	drain(t, clock_boot_ns() + RESTORE_WAIT_NS);
+}
+
 void term_leave_picture(struct term *t, const struct grid *g)
 {
 	struct strbuf text = {0};
@@ -408,7 +414,7 @@ void term_leave_picture(struct term *t, const struct grid *g)
 		while (trimmed && line[trimmed - 1] == ' ')
 			trimmed--;
 		strbuf_append(&t->out, line, trimmed);
-		strbuf_append(&t->out, "\r\n", 2);
+		strbuf_append(&t->out, "\n", 1);
 		start += len + 1;
 	}
 	drain(t, clock_boot_ns() + RESTORE_WAIT_NS);

@@ -47,6 +47,9 @@ bool term_read(struct term *t);	      /* takes in bytes of keys; false: the term
 /* Next key, 0 if none. *wait is set when one is half there: call again with late after 25 ms. */
 uint32_t term_key(struct term *t, bool late, bool *wait);
 
+/* After term_stop: a line of text. */
+void term_say(struct term *t, const char *text);
+
 /* After term_stop: the last screen as plain lines, for the scrollback. */
 void term_leave_picture(struct term *t, const struct grid *g);
 

@@ -83,7 +83,7 @@ static void subscribe(struct tui *t)
 {
 	send_request(t, model_expect(&t->model, COMMAND_NONE, ""), "subscribe",
 		     json_pack("{s:f, s:b, s:s, s:b}", "interval", model_intervals[t->model.interval], "log",
-			       1, "logLevel", "debug", "view", 1));
+			       1, "logLevel", "debug", "view", 1, "readonly", t->options->readonly));
 }
 
 static void request(struct tui *t, const struct effect *fx)
@@ -419,6 +419,8 @@ static void tear_down(struct tui *t)
 	if (t->keep)
 		term_leave_picture(t->term, &t->grid);
 	tell_end(t);
+	if (t->end == TUI_ENGINE_GONE)
+		term_say(t->term, t->error->text);
 	term_close(t->term);
 	data_free(t->live);
 	data_free(t->frozen);

@@ -23,8 +23,9 @@ enum tui_end { TUI_QUIT, TUI_ENGINE_GONE, TUI_TERMINAL_GONE, TUI_FAILED };
 
 /*
  * Runs until the user leaves; needs stdin and stdout on a terminal. For every end but TUI_QUIT *e says in one
- * sentence what happened, for the caller to print: the terminal is as it was before. No terminal, or one that
- * cannot be drawn on: TUI_FAILED before anything is drawn.
+ * sentence what happened; the terminal is as it was before. The end of the engine has been told on the
+ * terminal then; the rest is for the caller to print. No terminal, or one that cannot be drawn on: TUI_FAILED
+ * before anything is drawn.
  */
 enum tui_end tui_run(const struct tui_options *o, struct error *e);
 

@@ -24,9 +24,9 @@ static const char *consequence(enum command c)
 {
 	switch (c) {
 	case COMMAND_DRAIN:
-		return "Its keys expire now; the next packet starts a handshake.";
+		return "Its keys expire now; the next packet handshakes.";
 	case COMMAND_RESET:
-		return "Back to the configured address, with a fresh handshake.";
+		return "Back to the configured endpoint, new handshake.";
 	default:
 		return "Applies what changed in the file; other sessions stay.";
 	}
@@ -95,6 +95,7 @@ static void draw_route(struct pen *p, const struct scene *s, const struct prompt
 	}
 }
 
+/* The same from a shell. */
 static void draw_command(struct pen *p, const struct scene *s, const struct prompt *q)
 {
 	char label[LABEL_ROOM], text[200];
@@ -105,11 +106,11 @@ static void draw_command(struct pen *p, const struct scene *s, const struct prom
 	else if (!peer)
 		return;
 	else if (*peer->name || s->m->private)
-		snprintf(text, sizeof(text), "weir %s %s%s", action_method(q->command),
+		snprintf(text, sizeof(text), "weir %s -i %s %s%s", action_method(q->command), s->d->interface,
 			 peer_label(label, peer, s->m->private), q->count > 1 ? " ..." : "");
 	else
-		snprintf(text, sizeof(text), "weir %s %.8s%s", action_method(q->command), peer->key,
-			 q->count > 1 ? " ..." : "");
+		snprintf(text, sizeof(text), "weir %s -i %s %.8s%s", action_method(q->command),
+			 s->d->interface, peer->key, q->count > 1 ? " ..." : "");
 	pen_right(p, STYLE_INFO, text);
 }
 
@@ -134,7 +135,8 @@ static void draw_question(struct grid *g, const struct scene *s)
 		pen_print(&p, STYLE_ACCENT, "Type %s to go on, Esc to leave it: ", q->expected);
 		pen_text(&p, STYLE_PLAIN, q->typed);
 	} else {
-		pen_print(&p, STYLE_ACCENT, "[y] %s   [n] leave it (Enter) ", action_method(q->command));
+		pen_print(&p, STYLE_ACCENT, "[y] %s   [n] leave it%s", action_method(q->command),
+			  g->width < 80 ? " " : " (Enter) ");
 		if (g->width < 80)
 			draw_command(&p, s, q);
 	}

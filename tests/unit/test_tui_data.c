@@ -243,8 +243,10 @@ static void the_longest_prefix_owns_an_address(void **state)
 	assert_null(data_owner(d, "nonsense", &certain));
 	assert_true(certain);
 	d->peers[0]->allowed_total = 100; /* the list was cut: nobody can be sure */
-	data_owner(d, "10.9.0.7", &certain);
+	data_owner(d, "10.20.3.4", &certain);
 	assert_false(certain);
+	data_owner(d, "10.9.0.7", &certain); /* a /32: no other can be longer */
+	assert_true(certain);
 	scenario_clear(&s);
 	data_free(d);
 }

@@ -220,7 +220,7 @@ static void a_cut_list_of_allowed_ips_is_not_trusted(void **state)
 
 	(void)state;
 	open_stage(&t, "twelve", 0);
-	strcpy(t.m.ssh_client, "10.9.0.61");
+	strcpy(t.m.ssh_client, "10.20.0.1");
 	t.d->peers[0]->allowed_total = 1000;
 	type(&t, "Dy");
 	assert_int_equal(t.fx.count, 0);

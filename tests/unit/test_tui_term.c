@@ -285,6 +285,7 @@ static void it_says_when_the_engine_ends(void **state)
 	expect(&r, 0, "wg0");
 	send_line(&r, "{\"event\":\"bye\",\"reason\":\"shutting \\u001bdown\"}\n");
 	assert_string_equal(report(&r, true), "E1 the engine of wg0 has ended: shutting \\x1bdown");
+	expect(&r, 0, "weir: the engine of wg0 has ended: shutting \\x1bdown\r\n");
 	assert_true(cooked(&r));
 	finish(&r);
 
@@ -307,8 +308,7 @@ static void a_terminal_that_does_not_read_stops_nothing(void **state)
 	expect(&r, 0, "1st");
 	tcflow(r.slave, TCOOFF); /* as ^S does */
 	for (unsigned i = 0; i < 200; i++)
-		send_snapshot(&r, "2nd", 30,
-			      2 + i); /* some megabytes: fails if the view stops reading */
+		send_snapshot(&r, "2nd", 30, 2 + i); /* some megabytes: fails if the view stops reading */
 	send_snapshot(&r, "6th", 30, 7);
 	at = r.screen.len;
 	tcflow(r.slave, TCOON);
