@@ -134,7 +134,7 @@ uapi_start zero wg3
 } >$lab/big.conf
 start=$(milliseconds)
 wg setconf wg3 $lab/big.conf || fail "large configuration refused"
-count=$(wg show wg3 allowed-ips | tr ' \t' '\n\n' | grep -c /)
+count=$(wg show wg3 allowed-ips | cut -f 2 | tr ' ' '\n' | grep -c /)
 [ "$count" = 130560 ] || fail "130,560 allowed IPs went in, $count came back"
 say "130,560 allowed IPs set and read back in $(($(milliseconds) - start)) ms"
 
