@@ -376,24 +376,24 @@ static void every_key_on_every_screen_with_any_number_of_peers(void **state)
 	static const size_t counts[] = {0, 1, 12, 2000};
 
 	(void)state;
-	for (size_t n = 0; n < 4; n++)
-		for (char screen = '1'; screen <= '4'; screen++)
-			for (size_t i = 0; i < key_table_size; i++) {
-				struct stage t;
+	for (size_t n = 0; n < 4; n++) {
+		struct stage t;
 
-				if (n == 3 && i % 7 != (size_t)screen % 7)
-					continue; /* a sample of the large ones keeps this short */
-				open_stage(&t, NULL, counts[n]);
-				press(&t, (uint32_t)screen);
+		open_stage(&t, NULL, counts[n]);
+		for (char screen = '1'; screen <= '4'; screen++)
+			for (size_t i = 0; i < key_table_size; i++)
 				for (int k = 0; k < KEY_CODES_MAX && key_table[i].codes[k]; k++) {
+					press(&t, (uint32_t)screen);
 					press(&t, key_table[i].codes[k]);
 					press(&t, 'y');
 					press(&t, K_ESCAPE);
+					press(&t, K_ESCAPE);
+					effects_clear(&t.fx);
+					assert_true(t.m.row < t.m.rows.count || !t.m.rows.count);
+					assert_true(t.m.top <= t.m.row);
 				}
-				assert_true(t.m.row < t.m.rows.count || !t.m.rows.count);
-				assert_true(t.m.top <= t.m.row);
-				close_stage(&t);
-			}
+		close_stage(&t);
+	}
 }
 
 static void no_key_has_two_meanings(void **state)
