@@ -290,7 +290,8 @@ static void take_signals(struct tui *t)
 	}
 }
 
-static void draw(struct tui *t)
+/* The screen as it should be now, into the grid. */
+static void compose(struct tui *t)
 {
 	struct scene scene = {.d = shown(t), .m = &t->model, .now = engine_now(t)};
 	struct effects fx = {0};
@@ -301,6 +302,11 @@ static void draw(struct tui *t)
 		t->changed = false;
 	}
 	view_draw(&t->grid, &scene);
+}
+
+static void draw(struct tui *t)
+{
+	compose(t);
 	term_draw(t->term, &t->grid);
 	t->drawn_ns = clock_boot_ns();
 	t->dirty = t->urgent = false;
@@ -415,6 +421,8 @@ static void tell_end(const struct tui *t)
 
 static void tear_down(struct tui *t)
 {
+	if (t->keep)
+		compose(t);
 	term_stop(t->term);
 	if (t->keep)
 		term_leave_picture(t->term, &t->grid);
