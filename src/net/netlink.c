@@ -253,6 +253,9 @@ static int change_address(struct netlink *n, uint16_t type, uint16_t flags, int 
 	body->ifa_family = (uint8_t)p->family;
 	body->ifa_prefixlen = p->len;
 	body->ifa_index = (uint32_t)ifindex;
+	/* There is nobody in a tunnel to ask for duplicates, and a tentative address cannot be bound to. */
+	if (type == RTM_NEWADDR && p->family == AF_INET6)
+		body->ifa_flags = IFA_F_NODAD;
 	mnl_attr_put(nlh, IFA_LOCAL, addr_len(p->family), p->addr);
 	mnl_attr_put(nlh, IFA_ADDRESS, addr_len(p->family), p->addr);
 	return ask(n, nlh, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Addresses, links, routes and rules of the kernel (rtnetlink through libmnl). Blocking calls of microseconds. */
+/* Addresses, links, routes and rules of the kernel (rtnetlink through libmnl). Blocking, for microseconds. */
 #ifndef WEIR_NET_NETLINK_H
 #define WEIR_NET_NETLINK_H
 
@@ -40,7 +40,10 @@ int netlink_route_del(struct netlink *n, int ifindex, const struct ip_prefix *p,
 bool netlink_route_exists(struct netlink *n, int ifindex, const struct ip_prefix *p, uint32_t table);
 bool netlink_table_empty(struct netlink *n, int family, uint32_t table);
 
-/* The two rules of wg-quick's policy routing: "not fwmark M lookup T" and "lookup main suppress_prefixlength 0". */
+/*
+ * The two rules of wg-quick's policy routing: "not fwmark M lookup T" and "lookup main suppress_prefixlength 0".
+ * The kernel keeps duplicates, as many as were added; deleting answers -ENOENT once the last is gone.
+ */
 int netlink_rule_not_fwmark(struct netlink *n, bool add, int family, uint32_t fwmark, uint32_t table);
 int netlink_rule_suppress(struct netlink *n, bool add, int family);
 

@@ -169,8 +169,9 @@ int tun_adopt(struct tun *t, int fd, struct error *e)
 	if (flags < 0 || ioctl(fd, TUNGETIFF, &ifr))
 		return error_set(e, errno, "file descriptor %d is not an open TUN device: %s", fd,
 				 strerror(errno));
-	if (!(ifr.ifr_flags & IFF_TUN) || !(ifr.ifr_flags & IFF_NO_PI))
-		return error_set(e, EINVAL, "file descriptor %d (%s) must be a TUN device with IFF_NO_PI", fd,
+	/* Whether it was opened with IFF_NO_PI cannot be told: Linux 6.18 reports the flag either way. */
+	if (!(ifr.ifr_flags & IFF_TUN))
+		return error_set(e, EINVAL, "file descriptor %d (%s) must be a TUN device, not a TAP", fd,
 				 ifr.ifr_name);
 	if (ifr.ifr_flags & IFF_VNET_HDR) {
 		r = set_header_size(fd);
