@@ -190,6 +190,7 @@ void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds, struct instant n
 	if (starts && p->device->up && atomic_load_explicit(&p->endpoint, memory_order_relaxed))
 		send_keepalive(p, now);
 	peer_schedule(p);
+	p->device->ops->wake(p->device->ctx); /* whoever waits for wg_deadline has to look again */
 }
 
 uint16_t wg_peer_keepalive(const struct wg_peer *p)

@@ -70,6 +70,28 @@ grep -q 'drained by' $lab/zero/log || fail "no drain in the log"
 grep -q "$(cat $lab/zero/key)" $lab/zero/log && fail "a private key is in the log"
 say "drain=true at both scopes"
 
+# A keepalive that is turned on under a live, quiet session begins, and goes on.
+host one
+keys one
+uapi_start one wg3
+wg set wg3 private-key $lab/one/key listen-port 7001 peer "$(cat $lab/zero/pub)"
+cable zero 192.0.2.1/24 one 192.0.2.2/24
+wg set wg1 listen-port 7002 peer "$pub2" remove peer "$(cat $lab/one/pub)" endpoint 192.0.2.2:7001
+ip -n one link set wg3 up
+until_true 20 sh -c "wg show wg1 latest-handshakes | awk '{ exit \$2 == 0 }'" || wg show wg1
+sleep 1
+sent() {
+	wg show wg1 transfer | cut -f 3
+}
+before=$(sent)
+wg set wg1 peer "$(cat $lab/one/pub)" persistent-keepalive 1
+more_sent() {
+	[ "$(sent)" -ge $((before + 4 * 32)) ]
+}
+until_true 30 more_sent || fail "keepalives stop: $before bytes, then $(sent)"
+wg set wg1 peer "$(cat $lab/one/pub)" remove
+say "a keepalive turned on under a live session goes on"
+
 # The same requests to wireguard-go: the same replies, and the same device afterwards.
 command -v wireguard-go >/dev/null || {
 	say "done (wireguard-go is not installed: no comparison)"

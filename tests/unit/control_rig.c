@@ -60,7 +60,7 @@ bool rig_possible(void)
 
 void rig_open(struct rig *r)
 {
-	struct engine_options o = {.ifname = RIG_IFNAME, .tun_fd = -1, .workers = 1};
+	struct engine_options o = {.ifname = RIG_IFNAME, .tun_fd = -1, .workers = 1, .time_divisor = 50};
 	struct error e = {0};
 
 	memset(r, 0, sizeof(*r));

@@ -262,6 +262,31 @@ static void test_drain(void **state)
 	assert_int_equal(t->drains_peer, 1);
 }
 
+/* Turning the keepalive on calls the peer at once, and again, without anything else happening. */
+static void test_keepalive(void **state)
+{
+	struct test *t = *state;
+	struct key key = rig_key(1);
+	uint64_t deadline = clock_boot_ns() + RIG_PATIENCE;
+	const counter_t *sent;
+	struct wg_peer_view view;
+	struct error e = {0};
+
+	if (engine_up(t->rig.engine, &e))
+		fail_msg("%s", e.text);
+	transcript(t, "set=1\npublic_key=%1\nendpoint=127.0.0.1:9\n\n", OK);
+	transcript(t, "set=1\nprivate_key=" PRIVATE "\n\n", OK);
+	rig_turn(&t->rig, 20);
+	wg_peer_look(engine_peer_wg(engine_find_peer(t->rig.engine, &key)), &view, clock_boot_ns());
+	sent = &view.counters[WG_COUNT_initiation_sent];
+	assert_int_equal(counter_get(sent), 0);
+	transcript(t, "set=1\npublic_key=%1\npersistent_keepalive_interval=1\n\n", OK);
+	assert_int_equal(counter_get(sent), 1);
+	while (counter_get(sent) < 3 && clock_boot_ns() < deadline)
+		loop_step(t->rig.loop, false);
+	assert_true(counter_get(sent) >= 3);
+}
+
 /* ---- errors ---- */
 
 /* Each request meets a device with peer 1; what a failed request leaves is what wireguard-go would leave. */
@@ -658,6 +683,7 @@ int main(void)
 		TEST(test_remove),
 		TEST(test_own_key),
 		TEST(test_drain),
+		TEST(test_keepalive),
 		TEST(test_failures),
 		TEST(test_port_in_use),
 		TEST(test_probe),
