@@ -102,20 +102,18 @@ static bool out_roomy(const struct connection *c)
 
 static void get_continue(struct connection *c)
 {
-	while (!c->unheard && out_roomy(c)) {
-		char piece[UAPI_PIECE_MAX];
-		size_t n = uapi_get_next(c->get, piece);
+	size_t n = 1;
 
-		if (n) {
-			out_add(c, piece, n);
-			explicit_bzero(piece, n);
-			continue;
-		}
-		out_errno(c, 0);
-		break;
+	while (n && !c->unheard) {
+		char piece[UAPI_PIECE_MAX];
+
+		if (!out_roomy(c))
+			return;
+		n = uapi_get_next(c->get, piece);
+		out_add(c, piece, n);
+		explicit_bzero(piece, n);
 	}
-	if (!c->unheard && !out_roomy(c))
-		return;
+	out_errno(c, 0);
 	uapi_get_free(c->get);
 	c->get = NULL;
 	c->phase = OPERATION;

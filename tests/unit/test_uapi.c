@@ -535,6 +535,64 @@ static void test_large(void **state)
 	free(reply);
 }
 
+/* An allowed IP whose line has `len` bytes (22 to 30); different for each n below 10. */
+static void add_line_of(struct strbuf *s, unsigned len, unsigned n)
+{
+	static const unsigned octets[] = {0, 1, 10, 100};
+	unsigned digits = len - 18, size[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned rest = 3 - i; /* octets to come, of one digit at least */
+
+		size[i] = digits - rest < 3 ? digits - rest : 3;
+		digits -= size[i];
+	}
+	strbuf_add(s, "allowed_ip=%u.%u.%u.%u/32\n", octets[size[0]], octets[size[1]], octets[size[2]],
+		   octets[size[3]] + n % 10);
+}
+
+/* A reply that just fills the buffer is ended once, wherever its end falls. */
+static void test_reply_sizes(void **state)
+{
+	struct test *t = *state;
+	char *first;
+	size_t body;
+
+	for (unsigned want = 64480; want < 64540; want++) {
+		struct strbuf s = {0};
+		char *reply;
+		unsigned left;
+
+		strbuf_add(&s, "set=1\npublic_key=%s\nreplace_allowed_ips=true\n", rig_hex(1));
+		for (unsigned i = 0; i < 64060 / 29; i++)
+			strbuf_add(&s, "allowed_ip=10.%u.%u.%u/32\n", 100 + i / 100 % 100, 100 + i % 100,
+				   100 + i / 10000);
+		strbuf_add(&s, "\n");
+		free(ask(t, s.text, 1));
+		first = ask(t, "get=1\n\n", 1);
+		body = strlen(first) - strlen(OK);
+		free(first);
+		assert_true(body + 30 * 9 > want && body + 22 * 2 < want);
+		strbuf_clear(&s);
+		strbuf_add(&s, "set=1\npublic_key=%s\n", rig_hex(1));
+		left = want - (unsigned)body;
+		for (unsigned n = 0, lines = (left + 29) / 30; lines; n++, lines--) {
+			unsigned len = left / lines;
+
+			add_line_of(&s, len, n);
+			left -= len;
+		}
+		strbuf_add(&s, "\n");
+		free(ask(t, s.text, 1));
+		strbuf_clear(&s);
+		/* A second request on the same connection would meet a second end of the first. */
+		reply = ask(t, "get=1\n\nset=1\n\nset=1\nbad\n\n", 3);
+		assert_int_equal(strlen(reply), want + 9 + 9 + 11);
+		assert_string_equal(reply + want, "errno=0\n\nerrno=0\n\nerrno=-71\n\n");
+		free(reply);
+	}
+}
+
 /* One client sends a large request, another does not read a large reply: a third is served all the same. */
 static void test_slow_clients(void **state)
 {
@@ -694,6 +752,7 @@ int main(void)
 		TEST(test_client_leaves_at_once),
 		TEST(test_overlong_line),
 		TEST(test_large),
+		TEST(test_reply_sizes),
 		TEST(test_slow_clients),
 		TEST(test_requests_without_reading),
 		TEST(test_file),
