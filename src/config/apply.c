@@ -207,6 +207,8 @@ static void drop_prefixes(struct change *d, const struct conf *old, const struct
 		const struct conf_peer *o = &old->peers[i], *n = map_get(d->new_peers, &o->public_key);
 		struct engine_peer *p = n ? engine_find_peer(d->g, &o->public_key) : NULL;
 
+		if (p && d->fresh[n - new->peers])
+			continue;
 		for (size_t j = 0; p && j < o->allowed_count; j++) {
 			struct prefix_id id = id_of(&o->allowed[j]);
 
