@@ -111,7 +111,7 @@ struct layout layout_make(int width, int height, int overlay, int alerts)
 		return l;
 	fit_columns(&l);
 	fit_peers(&l, alerts);
-	l.log_detail_row = height >= 20 ? height - 1 - (height >= 30 ? 4 : 2) : -1;
+	l.log_detail_row = height >= 20 ? height - 1 - (height >= 30 ? 4 : 3) : -1;
 	l.log_rows = (l.log_detail_row > 0 ? l.log_detail_row : height - 1) - 2;
 	if (overlay && height - overlay - 2 < l.log_rows)
 		l.log_rows = height - overlay - 2;

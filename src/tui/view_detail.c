@@ -80,17 +80,15 @@ static void draw_data(struct detail *t)
 			  p->shown_loss * 100);
 }
 
-static void draw_why(struct detail *t, int rows)
+static void draw_why(struct detail *t)
 {
 	struct pen pen = line(t, "why");
 	char text[TEXT_ROOM];
 
 	if (!*t->p->reason)
 		pen_text(&pen, STYLE_DIM, "nothing is wrong that can be seen from here");
-	else if (rows == 1)
-		pen_text(&pen, part_style(t->p), part_text(text, t->s, t->p->reason));
 	else
-		t->row += draw_wrapped(t->grid, pen.row, rows, pen.col, t->limit, part_style(t->p),
+		t->row += draw_wrapped(t->grid, pen.row, 2, pen.col, t->limit, part_style(t->p),
 				       part_text(text, t->s, t->p->reason)) -
 			  1;
 }
@@ -196,6 +194,6 @@ void view_detail(struct grid *g, const struct scene *s)
 		draw_keypairs(&t);
 	draw_handshake(&t);
 	draw_data(&t);
-	draw_why(&t, tall ? 2 : 1);
+	draw_why(&t);
 	draw_last_events(&t);
 }

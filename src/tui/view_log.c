@@ -96,20 +96,21 @@ static void draw_detail(struct grid *g, const struct scene *s)
 {
 	int row = s->l.log_detail_row, rows = g->height - 1 - row;
 	const struct log_line *line = &s->d->log[s->m->lines.index[s->m->line]];
-	struct pen rule = pen_at(g, row - 1 + 1, 0, g->width), p;
+	struct pen rule = pen_at(g, row, 0, g->width), p;
 	char text[TEXT_ROOM], title[32], clock[FORMAT_ROOM], peer[LABEL_ROOM];
 
 	snprintf(title, sizeof(title), "line %llu", (unsigned long long)line->seq);
 	draw_rule(&rule, title, rows >= 4 ? "Enter: its peer" : "");
-	p = pen_at(g, row + 1, 1, g->width - 1);
 	if (rows >= 4) {
+		p = pen_at(g, row + 1, 1, g->width - 1);
 		pen_print(&p, STYLE_PLAIN, "%sZ  ", format_clock(clock, line->at, true));
 		pen_print(&p, level_styles[line->level], "%s", level_name(line->level));
 		pen_print(&p, STYLE_PLAIN, "  %s  %s", line->room, line_peer(peer, s->m, s->d, line->peer));
 		draw_wrapped(g, row + 2, rows - 2, 1, g->width - 1, STYLE_PLAIN,
 			     part_text(text, s, line->text));
 	} else {
-		pen_text(&p, STYLE_PLAIN, part_text(text, s, line->text));
+		draw_wrapped(g, row + 1, rows - 1, 1, g->width - 1, STYLE_PLAIN,
+			     part_text(text, s, line->text));
 	}
 }
 

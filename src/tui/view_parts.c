@@ -228,6 +228,8 @@ const char *part_handshake(char out[TEXT_ROOM], const struct scene *s, const str
 			format_span(next, ceil(retry->due_at - s->now));
 		if (*p->handshake_reason && strcmp(p->handshake_reason, "none") != 0)
 			snprintf(why, sizeof(why), " (%s)", p->handshake_reason);
+		for (char *c = why; *c; c++)
+			*c = *c == '_' ? ' ' : *c;
 		snprintf(out, TEXT_ROOM, "try %u of %u%s%s%s; %llu sent, %llu unanswered", p->attempt,
 			 p->attempts, why, *next ? ", next in " : "", next,
 			 (unsigned long long)p->initiations, (unsigned long long)p->unanswered);

@@ -6,8 +6,7 @@
 #include "tui/text.h"
 #include "tui/view.h"
 
-#define HEAD_ROWS 5
-#define NARROW	  72 /* below, the packet counts of a session have no room */
+#define NARROW 72 /* below, the packet counts of a session have no room */
 
 static void draw_head(struct grid *g, const struct scene *s, const struct peer *p)
 {
@@ -55,7 +54,8 @@ static void draw_head(struct grid *g, const struct scene *s, const struct peer *
 		pen_print(&pen, STYLE_DIM, "   we use %s", hide ? "(hidden)" : p->source);
 }
 
-static void draw_tunnel(struct grid *g, const struct scene *s, const struct peer *p)
+/* Tunnel, and why it is as it is: that may take a second row. The first row below. */
+static int draw_tunnel(struct grid *g, const struct scene *s, const struct peer *p)
 {
 	struct pen pen = pen_at(g, 3, 1, g->width - 1);
 	char text[TEXT_ROOM], a[FORMAT_ROOM];
@@ -75,9 +75,10 @@ static void draw_tunnel(struct grid *g, const struct scene *s, const struct peer
 	pen = pen_at(g, 4, 1, g->width - 1);
 	pen_field(&pen, STYLE_DIM, 7, "why");
 	if (*p->reason)
-		pen_text(&pen, part_style(p), part_text(text, s, p->reason));
-	else
-		pen_text(&pen, STYLE_DIM, "nothing is wrong that can be seen from here");
+		return 4 + draw_wrapped(g, 4, g->height >= 24 ? 2 : 1, pen.col, pen.limit, part_style(p),
+					part_text(text, s, p->reason));
+	pen_text(&pen, STYLE_DIM, "nothing is wrong that can be seen from here");
+	return 5;
 }
 
 /* ---- wireguard sessions ---- */
@@ -121,9 +122,12 @@ static void draw_slot(struct grid *g, const struct scene *s, const struct keypai
 static int draw_sessions(struct grid *g, const struct scene *s, const struct peer *p, int row, int limit)
 {
 	struct pen pen = pen_at(g, row++, 0, limit);
-	char text[TEXT_ROOM];
+	char text[TEXT_ROOM], note[64];
 
-	draw_rule(&pen, "wireguard sessions", "local/remote index");
+	snprintf(note, sizeof(note), "local/remote index");
+	if (p->staged)
+		snprintf(note, sizeof(note), "%u staged   local/remote index", p->staged);
+	draw_rule(&pen, "wireguard sessions", note);
 	pen = pen_at(g, row++, 1, limit);
 	pen_text(&pen, STYLE_HEAD, "slot  index              age     as   ");
 	pen_text(&pen, STYLE_HEAD, limit >= NARROW ? "tx      rx      lost  state" : "lost  state");
@@ -135,8 +139,6 @@ static int draw_sessions(struct grid *g, const struct scene *s, const struct pee
 	pen_text(&pen, p->unanswered ? STYLE_WARN : STYLE_PLAIN, part_handshake(text, s, p));
 	if (p->given_up)
 		pen_print(&pen, STYLE_WARN, ", %llu given up", (unsigned long long)p->given_up);
-	if (p->staged)
-		pen_print(&pen, STYLE_WARN, ", %u staged", p->staged);
 	return 6;
 }
 
@@ -334,24 +336,24 @@ static void draw_traffic(struct grid *g, const struct scene *s, const struct pee
 }
 
 /* Side by side on a wide screen; the timeline on the right. */
-static void draw_wide(struct grid *g, const struct scene *s, const struct peer *p)
+static void draw_wide(struct grid *g, const struct scene *s, const struct peer *p, int top)
 {
-	int split = g->width - 45 > 76 ? g->width - 45 : 76, end = g->height - 1, row = HEAD_ROWS;
+	int split = g->width - 45 > 76 ? g->width - 45 : 76, end = g->height - 1, row = top;
 
-	for (int r = HEAD_ROWS; r < end; r++)
+	for (int r = top; r < end; r++)
 		grid_put(g, r, split, g->width, 0x2502, STYLE_DIM);
 	row += draw_sessions(g, s, p, row, split);
 	row += draw_timers(g, s, p, row, end - row >= COUNTDOWNS + 4 ? COUNTDOWNS + 1 : 5, split);
 	draw_counters(g, s, p, row, end - row, split);
-	draw_timeline(g, s, p, HEAD_ROWS, end - HEAD_ROWS - 3, split + 1, g->width);
+	draw_timeline(g, s, p, top, end - top - 3, split + 1, g->width);
 	draw_traffic(g, s, p, end - 3, split + 1, g->width);
-	grid_put(g, HEAD_ROWS, split, g->width, 0x252c, STYLE_DIM);
+	grid_put(g, top, split, g->width, 0x252c, STYLE_DIM);
 }
 
 /* One below the other; where rows are few, only the pane that has the focus. */
-static void draw_stacked(struct grid *g, const struct scene *s, const struct peer *p)
+static void draw_stacked(struct grid *g, const struct scene *s, const struct peer *p, int row)
 {
-	int end = g->height - 1, row = HEAD_ROWS, left;
+	int end = g->height - 1, left;
 
 	row += draw_sessions(g, s, p, row, g->width);
 	left = end - row;
@@ -374,15 +376,16 @@ static void draw_stacked(struct grid *g, const struct scene *s, const struct pee
 void view_peer(struct grid *g, const struct scene *s)
 {
 	const struct peer *p = model_selected(s->m, s->d);
+	int row;
 
 	if (!p)
 		return;
 	draw_head(g, s, p);
-	draw_tunnel(g, s, p);
+	row = draw_tunnel(g, s, p);
 	if (g->width >= 120)
-		draw_wide(g, s, p);
+		draw_wide(g, s, p, row);
 	else
-		draw_stacked(g, s, p);
+		draw_stacked(g, s, p, row);
 	g->cursor_row = 0;
 	g->cursor_col = 1;
 }
