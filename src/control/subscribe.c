@@ -144,6 +144,17 @@ static void on_tick(void *arg)
 
 /* ---- timeline ---- */
 
+/* Events of the interface after which any peer may look different. */
+static bool concerns_everybody(const char *kind)
+{
+	static const char *const kinds[] = {"up", "down", "drain", "drained", "reload"};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (!strcmp(kind, kinds[i]))
+			return true;
+	return false;
+}
+
 static void on_event(void *arg, struct engine_peer *p, const struct timeline_event *ev)
 {
 	struct control *control = arg;
@@ -158,6 +169,8 @@ static void on_event(void *arg, struct engine_peer *p, const struct timeline_eve
 		wg_peer_public_key(engine_peer_wg(p), &key);
 		key_to_base64(base64, &key);
 		changes_peer_touched(control->changes, p);
+	} else if (concerns_everybody(ev->kind)) {
+		changes_all_touched(control->changes);
 	}
 	writer_open(&w, '{');
 	member_text(&w, "event", "timeline");

@@ -53,6 +53,35 @@ static void test_full_then_changes(void **state)
 	talk_close(&k);
 }
 
+/* What happens to the interface is seen on all peers at once. */
+static void test_interface_goes_up(void **state)
+{
+	struct test *t = *state;
+	struct key own = rig_key(9);
+	struct error e = {0};
+	unsigned left = 0;
+	struct talk k;
+	json_t *s, *peer;
+	size_t i;
+
+	engine_set_private_key(t->rig.engine, &own);
+	add_peer(t, 1, "one");
+	add_peer(t, 2, "two");
+	talk_open(&k, t);
+	subscribe(&k, "{\"interval\":3600}");
+	s = hear_event(&k, "snapshot");
+	json_array_foreach(peers_of(s), i, peer) assert_string_equal(text_of(peer, "word"), "DOWN");
+	json_decref(s);
+	if (engine_up(t->rig.engine, &e))
+		fail_msg("%s", e.text);
+	while (left < 2) {
+		s = hear_event(&k, "snapshot");
+		json_array_foreach(peers_of(s), i, peer) left += strcmp(text_of(peer, "word"), "DOWN") != 0;
+		json_decref(s);
+	}
+	talk_close(&k);
+}
+
 /* Peers to which nothing happens are not sent again. */
 static void test_idle_is_quiet(void **state)
 {
@@ -356,9 +385,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, talk_set_up, talk_tear_down)
-		TEST(test_full_then_changes),	   TEST(test_idle_is_quiet),	    TEST(test_changes_add_up),
-		TEST(test_timeline_and_log),	   TEST(test_log_from_threads),	    TEST(test_stalled_reader),
-		TEST(test_change_during_snapshot), TEST(test_asks_without_reading),
+		TEST(test_full_then_changes),	 TEST(test_interface_goes_up),
+		TEST(test_idle_is_quiet),	 TEST(test_changes_add_up),
+		TEST(test_timeline_and_log),	 TEST(test_log_from_threads),
+		TEST(test_stalled_reader),	 TEST(test_change_during_snapshot),
+		TEST(test_asks_without_reading),
 	};
 
 	if (!rig_possible())
