@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/xalloc.h"
 #include "config/conf.h"
 #include "config/words.h"
@@ -634,6 +635,84 @@ static void encode_decodes(void **state)
 	conf_free(c);
 }
 
+/* ---- what we tell users to write ---- */
+
+static char *source_text(const char *name)
+{
+	char *path = xasprintf("%s/%s", SOURCE_FOLDER, name), *text = NULL;
+	struct error e = {0};
+	size_t len;
+
+	if (file_read(path, &text, &len, 1 << 20, &e))
+		fail_msg("%s", e.text);
+	free(path);
+	return text;
+}
+
+/* Without an error, without a warning, and clean to lint. */
+static void must_be_clean(const char *text, const char *what)
+{
+	struct conf_messages m;
+	struct conf *c = parse(text, &m);
+
+	if (c)
+		conf_lint(c, &m);
+	if (!c || m.count) {
+		conf_messages_print(&m, what, stderr);
+		fail_msg("an example is not clean: %s", what);
+	}
+	conf_messages_clear(&m);
+	conf_free(c);
+}
+
+static void manual_examples_are_good(void **state)
+{
+	char *man = source_text("man/weir.conf.5"), *at = man;
+	int count = 0;
+
+	(void)state;
+	while ((at = strstr(at, ".Bd -literal -offset indent\n[Interface]\n"))) {
+		char *end = strstr(at, "\n.Ed\n");
+
+		assert_non_null(end);
+		end[1] = '\0';
+		must_be_clean(strchr(at, '\n') + 1, "weir.conf(5)");
+		at = end + 2;
+		count++;
+	}
+	assert_int_equal(count, 3);
+	free(man);
+}
+
+static void shipped_examples_are_good(void **state)
+{
+	static const char *const names[] = {"server", "client", "site"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		char *name = xasprintf("contrib/examples/%s.conf", names[i]), *text = source_text(name);
+
+		must_be_clean(text, name);
+		free(text);
+		free(name);
+	}
+}
+
+static void manual_has_every_keyword(void **state)
+{
+	char *man = source_text("man/weir.conf.5");
+
+	(void)state;
+	for (int i = 0; i < KEYWORDS; i++) {
+		char *item = xasprintf("\n.It Cm %s ", keyword_table[i].name);
+
+		if (!strstr(man, item))
+			fail_msg("weir.conf(5) does not have %s", keyword_table[i].name);
+		free(item);
+	}
+	free(man);
+}
+
 static void distances(void **state)
 {
 	(void)state;
@@ -665,6 +744,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(locates, make_folder, remove_folder),
 		cmocka_unit_test(strip_reads_back),
 		cmocka_unit_test(encode_decodes),
+		cmocka_unit_test(manual_examples_are_good),
+		cmocka_unit_test(shipped_examples_are_good),
+		cmocka_unit_test(manual_has_every_keyword),
 		cmocka_unit_test(distances),
 	};
 
