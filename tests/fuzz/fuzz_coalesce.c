@@ -64,12 +64,12 @@ static void make_packet(struct packet *p, const uint8_t *step)
 	now.payload_len = (size_t)(step[1] | step[2] << 8) % 1401;
 	now.flags |= step[3];
 	now.tos = step[4];
+	memset(p, 0, sizeof(*p));
 	p->len = packet_build(p->data, &now);
 	f->seq += (uint32_t)now.payload_len;
 	if (step[7])
 		p->data[step[7] % p->len] ^= 0x20;
 	memcpy(p->before, p->data, p->len);
-	p->out = false;
 }
 
 static bool one_flow(const uint8_t *a, const uint8_t *b)
@@ -112,6 +112,7 @@ static void read_back(int fd, bool vnet_hdr, unsigned count)
 		size_t n;
 
 		require(!segmenter_init(&s, &h, whole, (size_t)got - iov[0].iov_len) && s.full_len <= ROOM);
+		memset(piece, 0, sizeof(piece)); /* one_flow looks behind a short one */
 		while ((n = segmenter_next(&s, piece)) > 0)
 			take_out(count, piece, n, s.count > 1);
 	}
