@@ -388,11 +388,11 @@ static int other_network(struct netlink **n)
 	return away;
 }
 
-static void change_link(struct netlink *where, const char *name, uint16_t attribute, const void *value,
-			size_t len)
+/* Sets what netlink.h cannot, on a link of the network where this thread is. */
+static void change_link(const char *name, uint16_t attribute, const void *value, size_t len)
 {
 	char buf[256];
-	struct mnl_socket *s = *(struct mnl_socket **)where; /* its first member */
+	struct mnl_socket *s = mnl_socket_open(NETLINK_ROUTE);
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct ifinfomsg *body;
 
