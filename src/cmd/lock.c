@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,55 +14,57 @@
 #include "base/xalloc.h"
 #include "cmd/paths.h"
 
-#define UNDO_TIME (10 * NS_PER_SEC)
-#define PAUSE_US  20000
+#define UNDO_TIME  (10 * NS_PER_SEC)
+#define DEATH_TIME (300 * NS_PER_MS) /* a kill -9 takes effect a moment later */
+#define PAUSE_US   20000
 
 static char *lock_path(const char *run_dir, const char *ifname)
 {
 	return xasprintf("%s/%s.lock", run_dir ? run_dir : PATH_RUN, ifname);
 }
 
-/* The pid in the file, 0 when there is none. */
-static pid_t holder(int fd)
+/*
+ * Two locks on one file: flock(2) is shared with the steward, which inherits the descriptor; a record lock
+ * belongs to the engine's process alone and ends with it, even while it is a zombie. Pid of the holder of the
+ * second, 0: none.
+ */
+static pid_t living_engine(int fd)
 {
-	char text[24];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	text[n > 0 ? n : 0] = '\0';
-	return (pid_t)strtol(text, NULL, 10);
-}
-
-static bool alive(pid_t pid)
-{
-	return pid > 0 && (!kill(pid, 0) || errno == EPERM);
+	if (fcntl(fd, F_GETLK, &lock) || lock.l_type == F_UNLCK)
+		return 0;
+	return lock.l_pid;
 }
 
 static int wait_for_undoing(int fd, const char *ifname, struct error *e)
 {
-	uint64_t end = clock_boot_ns() + UNDO_TIME;
+	uint64_t start = clock_boot_ns();
 	bool told = false;
 
 	while (flock(fd, LOCK_EX | LOCK_NB)) {
-		pid_t pid = holder(fd);
+		uint64_t waited = clock_boot_ns() - start;
+		pid_t pid = living_engine(fd);
 
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return error_set(e, errno, "cannot lock %s: %s", ifname, strerror(errno));
-		if (alive(pid))
+		if (pid && waited > DEATH_TIME)
 			return error_set(
 				e, EBUSY,
 				"%s is already run by the engine with pid %ld: `weir attach %s` shows it, "
 				"`weir down %s` ends it",
 				ifname, (long)pid, ifname, ifname);
-		if (clock_boot_ns() > end)
+		if (waited > UNDO_TIME)
 			return error_set(
 				e, EBUSY,
 				"%s is still held after its engine died: its hooks may hang (see the process "
 				"weir-steward)",
 				ifname);
-		if (!told)
+		if (!pid && !told) {
 			fprintf(stderr, "weir: waiting until what a killed engine left on %s is undone\n",
 				ifname);
-		told = true;
+			told = true;
+		}
 		usleep(PAUSE_US);
 	}
 	return 0;
@@ -72,6 +73,7 @@ static int wait_for_undoing(int fd, const char *ifname, struct error *e)
 int lock_take(const char *run_dir, const char *ifname, struct error *e)
 {
 	char *path = lock_path(run_dir, ifname);
+	struct flock own = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	char text[24];
 	int fd, n, r;
 
@@ -93,7 +95,7 @@ int lock_take(const char *run_dir, const char *ifname, struct error *e)
 		return r;
 	}
 	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n) {
+	if (fcntl(fd, F_SETLK, &own) || ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n) {
 		r = error_set(e, errno, "cannot write the lock of %s: %s", ifname, strerror(errno));
 		close(fd);
 		return r;

@@ -47,19 +47,47 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
+/* Runs until the gate is closed; what it took goes with it. */
+static pid_t start_engine(const int gate[2])
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct error e;
+		char byte;
+		int ready = lock_take(folder, "wg0", &e);
+
+		close(gate[1]);
+		_exit(ready < 0 || read(gate[0], &byte, 1));
+	}
+	return pid;
+}
+
 static void test_lock(void **state)
 {
 	struct error e = {0};
-	char pid[32];
-	int fd = lock_take(folder, "wg0", &e);
+	char words[32];
+	int gate[2], fd;
+	pid_t engine;
 
 	(void)state;
-	assert_true(fd >= 0);
+	assert_int_equal(pipe(gate), 0);
+	assert_int_equal(lock_wait(folder, "wg0", 0, &e), 0);
+	engine = start_engine(gate);
+	while (!lock_wait(folder, "wg0", 0, &e))
+		usleep(1000);
 	assert_int_equal(lock_take(folder, "wg0", &e), -EBUSY);
-	snprintf(pid, sizeof(pid), "pid %ld:", (long)getpid());
-	assert_non_null(strstr(e.text, pid));
+	snprintf(words, sizeof(words), "pid %ld:", (long)engine);
+	assert_non_null(strstr(e.text, words));
 	assert_int_equal(lock_wait(folder, "wg0", 0, &e), -ETIMEDOUT);
+	/* dead, but not waited for by its parent: it holds nothing */
+	kill(engine, SIGKILL);
+	fd = lock_take(folder, "wg0", &e);
+	assert_true(fd >= 0);
+	assert_int_equal(wait_for(engine), 1000 + SIGKILL);
 	close(fd);
+	close(gate[0]);
+	close(gate[1]);
 	assert_int_equal(lock_wait(folder, "wg0", 0, &e), 0);
 	assert_int_equal(lock_wait(folder, "never", 0, &e), 0);
 }
@@ -209,10 +237,8 @@ static void test_view_sandbox(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lock),
-		cmocka_unit_test(test_lock_is_waited_for),
-		cmocka_unit_test(test_detach),
-		cmocka_unit_test(test_engine_sandbox),
+		cmocka_unit_test(test_lock),	     cmocka_unit_test(test_lock_is_waited_for),
+		cmocka_unit_test(test_detach),	     cmocka_unit_test(test_engine_sandbox),
 		cmocka_unit_test(test_view_sandbox),
 	};
 
