@@ -197,6 +197,9 @@ void model_reply(struct model *m, const struct reply *r, double now)
 
 	if (!p || p->id != r->id)
 		return;
+	/* One of several that failed is told, whatever the others say after it. */
+	if (r->ok && *m->message && m->message_bad && now < m->message_until)
+		return;
 	verb = action_method(p->command);
 	if (!r->ok)
 		model_say(m, now, true, "%s%s%s: %s", verb ? verb : "request", *p->label ? " " : "", p->label,

@@ -265,12 +265,9 @@ void data_add_event(struct data *d, const struct event *ev)
 
 void data_add_log(struct data *d, const struct log_line *line)
 {
-	size_t before = d->log_count;
 	struct log_line *slot = ring_place(d->log, &d->log_count, LOG_KEPT, sizeof(*slot),
 					   offsetof(struct log_line, seq), line->seq);
 
-	if (slot) {
+	if (slot)
 		*slot = *line;
-		d->log_first += before + 1 - d->log_count;
-	}
 }

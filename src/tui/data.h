@@ -95,13 +95,13 @@ struct log_line {
 struct map;
 
 struct data {
-	bool greeted, full; /* hello, and the first full snapshot, have come */
+	bool full; /* the first snapshot has come */
 	bool gone;
 	char gone_reason[160];
 
-	char interface[20], hostname[72], version[24], public_key[KEY_BASE64_LEN + 1], aead[32];
+	char interface[20], hostname[72], version[24], aead[32];
 	long pid;
-	unsigned listen_port, fwmark, mtu, workers;
+	unsigned listen_port, mtu, workers;
 	bool readonly, up, under_load;
 	bool tun_vnet, tun_tso, tun_uso, udp_gso, udp_gro;
 	double started_at, at; /* Unix seconds */
@@ -128,7 +128,6 @@ struct data {
 	size_t events_count;
 	struct log_line *log; /* ascending by seq */
 	size_t log_count;
-	uint64_t log_first; /* seq numbers make gaps; this one counts lines that left the ring */
 };
 
 struct data *data_new(void);

@@ -269,14 +269,12 @@ static void get_device(struct data *d, const json_t *o)
 	TEXT(o, "interface", d->interface);
 	TEXT(o, "hostname", d->hostname);
 	TEXT(o, "version", d->version);
-	TEXT(o, "publicKey", d->public_key);
 	TEXT(o, "aead", d->aead);
 	d->pid = (long)get_number(o, "pid");
 	d->started_at = get_number(o, "startedAt");
 	d->at = get_number(o, "at");
 	d->up = get_bool(o, "up");
 	d->listen_port = get_unsigned(o, "listenPort");
-	d->fwmark = get_unsigned(o, "fwmark");
 	d->mtu = get_unsigned(o, "mtu");
 	d->workers = get_unsigned(o, "workers");
 	d->under_load = get_bool(o, "underLoad");
@@ -400,7 +398,6 @@ enum news data_line(struct data *d, const char *line, size_t len, double interva
 		get_reply(d, o, reply);
 		news = NEWS_REPLY;
 	} else if (strcmp(event, "hello") == 0) {
-		d->greeted = true;
 		d->readonly = get_bool(o, "readonly");
 		TEXT(o, "interface", d->interface);
 	} else if (strcmp(event, "snapshot") == 0) {

@@ -1,6 +1,5 @@
 #include "tui/model.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +12,6 @@
 const double model_intervals[INTERVALS] = {0.5, 1, 2, 5, 10};
 
 #define EVENTS_ASKED 60 /* what the engine keeps of a peer */
-
-static void show_screen(struct model *m, const struct data *d, enum screen screen);
 
 struct effect *effect_add(struct effects *fx, enum effect_kind kind)
 {
@@ -166,6 +163,9 @@ static void follow_line(struct model *m, const struct data *d)
 
 		while (i + 1 < m->lines.count && d->log[m->lines.index[i]].seq > m->line_selected)
 			i++;
+		/* It stays where it is on the screen while newer ones come in above. */
+		if (i > m->line)
+			m->line_top += i - m->line;
 		m->line = i;
 	}
 	if (m->lines.count)
@@ -244,12 +244,11 @@ static size_t moved(size_t at, long by, size_t count)
 	return to < 0 || !count ? 0 : (size_t)to >= count ? count - 1 : (size_t)to;
 }
 
-/* Movement on the screen that is up: by rows, or to an end (by = LONG_MIN / LONG_MAX would overflow: 1 <<
- * 30). */
+#define FAR (1l << 30) /* more rows than there can be: to the end */
+
+/* Movement on the screen that is up, in rows. */
 static void move(struct model *m, const struct data *d, long by)
 {
-	struct layout l = model_layout(m, d);
-
 	if (m->screen == SCREEN_PEERS) {
 		select_row(m, d, moved(m->row, by, m->rows.count));
 	} else if (m->screen == SCREEN_LOG) {
@@ -258,12 +257,9 @@ static void move(struct model *m, const struct data *d, long by)
 		if (m->lines.count)
 			m->line_selected = d->log[m->lines.index[m->line]].seq;
 	} else {
-		long top = m->pane_top[m->pane] + by;
-
 		/* The view stops at the last page; this only keeps the number small. */
-		m->pane_top[m->pane] = (int)fmax(0, fmin((double)top, EVENTS_KEPT));
+		m->pane_top[m->pane] = (int)moved((size_t)m->pane_top[m->pane], by, EVENTS_KEPT);
 	}
-	(void)l;
 }
 
 static long page(const struct model *m, const struct data *d)
@@ -275,8 +271,6 @@ static long page(const struct model *m, const struct data *d)
 
 	return rows > 1 ? rows - 1 : 1;
 }
-
-#define FAR (1l << 30)
 
 static void step_peer(struct model *m, const struct data *d, long by)
 {
@@ -379,6 +373,15 @@ static void freeze(struct model *m, double now, struct effects *fx)
 	effect_add(fx, m->frozen ? EFFECT_FREEZE : EFFECT_THAW);
 }
 
+static void show_screen(struct model *m, const struct data *d, enum screen screen)
+{
+	if (screen == SCREEN_PEER && !model_selected(m, d))
+		return;
+	if (m->screen != screen)
+		m->came_from = m->screen;
+	m->screen = screen;
+}
+
 static void open_line(struct model *m, const struct data *d, double now)
 {
 	const char *peer = m->lines.count ? d->log[m->lines.index[m->line]].peer : "";
@@ -396,15 +399,6 @@ static void open_line(struct model *m, const struct data *d, double now)
 		}
 	}
 	model_say(m, now, false, *peer ? "that peer is gone" : "this line is about no peer");
-}
-
-static void show_screen(struct model *m, const struct data *d, enum screen screen)
-{
-	if (screen == SCREEN_PEER && !model_selected(m, d))
-		return;
-	if (m->screen != screen)
-		m->came_from = m->screen;
-	m->screen = screen;
 }
 
 static void back(struct model *m, const struct data *d, struct effects *fx)

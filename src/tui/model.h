@@ -81,8 +81,8 @@ struct model {
 	bool message_bad;
 	double message_until;
 
-	char ssh_client[64]; /* address that this session comes from, "" if none */
-	struct pending pending[16];
+	char ssh_client[64];	    /* address that this session comes from, "" if none */
+	struct pending pending[64]; /* by id */
 	long last_id;
 	char fetched[KEY_BASE64_LEN + 1]; /* peer whose older events were asked for */
 };

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "base/xalloc.h"
 
 static const char *const sort_names[COLUMNS] = {"peer", "state", "path", "key", "handshake",
 						"rtt",	"loss",	 "rx",	 "tx",	"traffic"};
@@ -49,6 +50,24 @@ void settings_load(struct model *m, const char *path)
 	free(text);
 }
 
+/* ~/.config and ~/.config/weir may not be there yet; if they cannot be made, writing says why. */
+static void make_folders(const char *path)
+{
+	char *folder = xstrdup(path), *slash = strrchr(folder, '/'), *above;
+
+	if (slash && slash != folder) {
+		*slash = '\0';
+		above = strrchr(folder, '/');
+		if (above && above != folder) {
+			*above = '\0';
+			file_make_folder(folder, 0700, NULL);
+			*above = '/';
+		}
+		file_make_folder(folder, 0700, NULL);
+	}
+	free(folder);
+}
+
 int settings_save(const struct model *m, const char *path, struct error *e)
 {
 	struct strbuf text = {0};
@@ -68,6 +87,7 @@ int settings_save(const struct model *m, const char *path, struct error *e)
 		strbuf_add(&text, "bits yes\n");
 	if (m->private)
 		strbuf_add(&text, "hide-keys yes\n");
+	make_folders(path);
 	r = file_replace(path, text.text, text.len, 0600, e);
 	strbuf_clear(&text);
 	return r;

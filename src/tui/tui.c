@@ -259,6 +259,18 @@ static void resize(struct tui *t)
 	t->dirty = t->urgent = true;
 }
 
+/* Rows point into the data: they are made anew before anything looks at them again. */
+static void catch_up(struct tui *t)
+{
+	struct effects fx = {0};
+
+	if (!t->changed)
+		return;
+	t->changed = false;
+	model_sync(&t->model, shown(t), &fx);
+	perform(t, &fx);
+}
+
 static void take_keys(struct tui *t, bool late)
 {
 	struct effects fx = {0};
@@ -266,6 +278,7 @@ static void take_keys(struct tui *t, bool late)
 	uint32_t code;
 
 	while (!t->quit && (code = term_key(t->term, late, &wait)) != 0) {
+		catch_up(t);
 		model_key(&t->model, shown(t), code, engine_now(t), &fx);
 		perform(t, &fx);
 		t->dirty = t->urgent = true;
@@ -294,13 +307,8 @@ static void take_signals(struct tui *t)
 static void compose(struct tui *t)
 {
 	struct scene scene = {.d = shown(t), .m = &t->model, .now = engine_now(t)};
-	struct effects fx = {0};
 
-	if (t->changed) {
-		model_sync(&t->model, shown(t), &fx);
-		perform(t, &fx);
-		t->changed = false;
-	}
+	catch_up(t);
 	view_draw(&t->grid, &scene);
 }
 
@@ -317,7 +325,9 @@ static int wait_time(const struct tui *t, uint64_t now)
 {
 	uint64_t tick = t->drawn_ns + (uint64_t)(model_intervals[t->model.interval] * 1e9) + FRAME_NS;
 
-	if (t->dirty && !term_busy(t->term))
+	if (term_busy(t->term))
+		tick = now + NS_PER_SEC; /* nothing can be drawn: poll says when the terminal reads again */
+	else if (t->dirty)
 		tick = t->urgent ? now : t->drawn_ns + FRAME_NS;
 	if (t->escape_ns && t->escape_ns < tick)
 		tick = t->escape_ns;

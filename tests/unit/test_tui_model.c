@@ -319,9 +319,14 @@ static void matches_are_stepped_through(void **state)
 	close_stage(&t);
 }
 
+#define LATER                                                                                                \
+	"{\"event\":\"log\",\"entry\":{\"at\":1,\"seq\":9999,\"level\":\"info\",\"room\":\"wg\",\"peer\":"   \
+	"\"edge-sfo\"}}"
+
 static void log_keys_filter_lines(void **state)
 {
 	struct stage t;
+	struct reply reply;
 	size_t all;
 
 	(void)state;
@@ -344,6 +349,9 @@ static void log_keys_filter_lines(void **state)
 	assert_true(t.m.follow);
 	type(&t, "j");
 	assert_false(t.m.follow);
+	data_line(t.d, LATER, strlen(LATER), 1, &reply);
+	model_sync(&t.m, t.d, &t.fx);
+	assert_int_equal(t.m.line, 2); /* the same line */
 	type(&t, "F");
 	assert_true(t.m.follow);
 	close_stage(&t);
@@ -434,13 +442,14 @@ static void the_manual_has_every_key(void **state)
 
 static void settings_hold_only_what_changed(void **state)
 {
-	char path[] = "/tmp/weir-test-view-XXXXXX", text[512] = "";
+	char folder[] = "/tmp/weir-test-view-XXXXXX", path[64], text[512] = "";
 	struct stage t, back;
 	struct error e = {0};
 	FILE *f;
 
 	(void)state;
-	close(mkstemp(path));
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/config/weir/view.conf", folder);
 	open_stage(&t, "twelve", 0);
 	assert_int_equal(settings_save(&t.m, path, &e), 0);
 	f = fopen(path, "r");
@@ -467,6 +476,11 @@ static void settings_hold_only_what_changed(void **state)
 	assert_true(back.m.private);
 	close_stage(&back);
 	unlink(path);
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
+	assert_int_equal(rmdir(folder), 0); /* nothing else was left there */
 }
 
 int main(void)

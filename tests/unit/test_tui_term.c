@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -117,8 +118,10 @@ static void start(struct run *r, const char *term, bool is_tty)
 
 static void finish(struct run *r)
 {
-	kill(r->leader, SIGKILL);
-	waitpid(r->leader, NULL, 0);
+	if (waitpid(r->leader, NULL, WNOHANG) == 0) {
+		kill(r->leader, SIGKILL);
+		waitpid(r->leader, NULL, 0);
+	}
 	close(r->slave);
 	close(r->engine);
 	close(r->shell);
@@ -248,6 +251,22 @@ static void it_draws_and_leaves_the_terminal_as_it_was(void **state)
 	finish(&r);
 }
 
+static void the_last_screen_can_stay(void **state)
+{
+	struct run r;
+	size_t at;
+
+	(void)state;
+	start(&r, "xterm", true);
+	send_snapshot(&r, "first-host", 2, 1);
+	expect(&r, 0, "first-host");
+	type(&r, "Q");
+	assert_string_equal(report(&r, true), "E0 ");
+	at = expect(&r, 0, "\033[?1049l");
+	expect(&r, at, "first-host");
+	finish(&r);
+}
+
 static void a_key_sends_a_request(void **state)
 {
 	struct run r;
@@ -319,6 +338,29 @@ static void a_terminal_that_does_not_read_stops_nothing(void **state)
 	type(&r, "q");
 	assert_string_equal(report(&r, false), "E0 ");
 	assert_true(cooked(&r));
+	finish(&r);
+}
+
+static void waiting_for_a_terminal_costs_no_time(void **state)
+{
+	struct run r;
+	struct rusage used;
+	int status;
+
+	(void)state;
+	start(&r, "xterm", true);
+	send_snapshot(&r, "1st", 5, 1);
+	expect(&r, 0, "1st");
+	tcflow(r.slave, TCOOFF);
+	send_snapshot(&r, "2nd", 5, 2);
+	type(&r, "?j?");
+	sleep(3);
+	type(&r, "q");
+	assert_string_equal(report(&r, false), "E0 ");
+	/* The view was waited for by its shell, so this is the time of both: three seconds if it went round.
+	 */
+	assert_int_equal(wait4(r.leader, &status, 0, &used), r.leader);
+	assert_true(used.ru_utime.tv_sec + used.ru_stime.tv_sec < 2);
 	finish(&r);
 }
 
@@ -440,9 +482,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_draws_and_leaves_the_terminal_as_it_was),
+		cmocka_unit_test(the_last_screen_can_stay),
 		cmocka_unit_test(a_key_sends_a_request),
 		cmocka_unit_test(it_says_when_the_engine_ends),
 		cmocka_unit_test(a_terminal_that_does_not_read_stops_nothing),
+		cmocka_unit_test(waiting_for_a_terminal_costs_no_time),
 		cmocka_unit_test(the_engine_may_end_while_the_terminal_does_not_read),
 		cmocka_unit_test(it_stops_alone_and_comes_back),
 		cmocka_unit_test(it_follows_the_size),
