@@ -219,11 +219,12 @@ void model_sync(struct model *m, const struct data *d, struct effects *fx)
 {
 	rows_peers(m, d);
 	rows_log(m, d);
+	/* The page of a peer that is gone does not turn into that of another. */
+	if (m->screen == SCREEN_PEER && !model_selected(m, d))
+		m->screen = SCREEN_PEERS;
 	follow_selected(m, d);
 	follow_line(m, d);
 	forget_tags_of_removed(m, d);
-	if (m->screen == SCREEN_PEER && !model_selected(m, d))
-		m->screen = SCREEN_PEERS;
 	fit(m, d);
 	fetch_events(m, d, fx);
 }
@@ -244,6 +245,21 @@ static size_t moved(size_t at, long by, size_t count)
 	return to < 0 || !count ? 0 : (size_t)to >= count ? count - 1 : (size_t)to;
 }
 
+/* Lines of the pane that the movement keys scroll. */
+static size_t pane_length(const struct model *m, const struct data *d)
+{
+	const struct peer *p = model_selected(m, d);
+	size_t length = 0;
+
+	if (p && m->pane == PANE_COUNTERS)
+		for (int i = 0; i < counter_slots(); i++)
+			length += p->counters[i] > 0;
+	if (p && m->pane == PANE_TIMELINE)
+		for (size_t i = 0; i < d->events_count; i++)
+			length += strcmp(d->events[i].key, p->key) == 0;
+	return length;
+}
+
 #define FAR (1l << 30) /* more rows than there can be: to the end */
 
 /* Movement on the screen that is up, in rows. */
@@ -257,8 +273,8 @@ static void move(struct model *m, const struct data *d, long by)
 		if (m->lines.count)
 			m->line_selected = d->log[m->lines.index[m->line]].seq;
 	} else {
-		/* The view stops at the last page; this only keeps the number small. */
-		m->pane_top[m->pane] = (int)moved((size_t)m->pane_top[m->pane], by, EVENTS_KEPT);
+		/* The view, which knows how many rows it has, stops at the last page. */
+		m->pane_top[m->pane] = (int)moved((size_t)m->pane_top[m->pane], by, pane_length(m, d));
 	}
 }
 
@@ -689,8 +705,8 @@ static void help_key(struct model *m, uint32_t code)
 	}
 	if (m->help_top < 0)
 		m->help_top = 0;
-	if (m->help_top > 200)
-		m->help_top = 200;
+	if (m->help_top > (int)key_table_size)
+		m->help_top = (int)key_table_size;
 }
 
 void model_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx)

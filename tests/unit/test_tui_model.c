@@ -264,6 +264,41 @@ static void the_prompt_keeps_its_peer_when_it_goes(void **state)
 	close_stage(&t);
 }
 
+static void a_page_does_not_turn_into_another_peers(void **state)
+{
+	struct stage t;
+	struct reply reply;
+	char key[45], line[256];
+
+	(void)state;
+	open_stage(&t, NULL, 5);
+	type(&t, "2");
+	assert_int_equal(t.m.screen, SCREEN_PEER);
+	strcpy(key, t.m.selected);
+	snprintf(line, sizeof(line), "{\"event\":\"snapshot\",\"at\":7,\"removed\":[\"%s\"]}", key);
+	data_line(t.d, line, strlen(line), 1, &reply);
+	model_sync(&t.m, t.d, &t.fx);
+	assert_int_equal(t.d->peers_count, 4);
+	assert_int_equal(t.m.screen, SCREEN_PEERS);
+	assert_string_not_equal(t.m.selected, key);
+	close_stage(&t);
+}
+
+static void panes_scroll_no_further_than_they_are_long(void **state)
+{
+	struct stage t;
+
+	(void)state;
+	open_stage(&t, "twelve", 0);
+	type(&t, "2");
+	for (int i = 0; i < 100; i++)
+		type(&t, "j");
+	assert_int_equal(t.m.pane_top[PANE_TIMELINE], 7); /* eight events of edge-sfo */
+	type(&t, "gl");
+	assert_int_equal(t.m.pane_top[PANE_TIMELINE], 0);
+	close_stage(&t);
+}
+
 static void sorting_goes_round_and_comes_back(void **state)
 {
 	struct stage t;
@@ -492,6 +527,8 @@ int main(void)
 		cmocka_unit_test(a_cut_list_of_allowed_ips_is_not_trusted),
 		cmocka_unit_test(the_selected_peer_is_held_while_rows_move),
 		cmocka_unit_test(the_prompt_keeps_its_peer_when_it_goes),
+		cmocka_unit_test(a_page_does_not_turn_into_another_peers),
+		cmocka_unit_test(panes_scroll_no_further_than_they_are_long),
 		cmocka_unit_test(sorting_goes_round_and_comes_back),
 		cmocka_unit_test(filters_take_words),
 		cmocka_unit_test(matches_are_stepped_through),
