@@ -54,12 +54,29 @@ static struct map *owners_of(const struct conf *c)
 
 /* ---- the device ---- */
 
+/* A default route by policy routing: its mark is the business of who sets up the host (system.h). */
+static bool has_policy_routing(const struct conf *c)
+{
+	for (size_t i = 0; c->table == TABLE_AUTO && i < c->peer_count; i++)
+		for (size_t j = 0; j < c->peers[i].allowed_count; j++)
+			if (!c->peers[i].allowed[j].len)
+				return true;
+	return false;
+}
+
+static bool mark_differs(const struct conf *old, const struct conf *new)
+{
+	if (new->has_fwmark)
+		return !old || old->fwmark != new->fwmark;
+	return old && old->has_fwmark && !has_policy_routing(new);
+}
+
 /* What may fail comes first, and goes back when the next fails: nothing is half applied. */
 static int apply_device(struct engine *g, const struct conf *old, const struct conf *new,
 			struct conf_changes *changes, struct error *e)
 {
 	bool port = old ? old->listen_port != new->listen_port : new->listen_port != 0;
-	bool mark = old ? old->fwmark != new->fwmark : new->has_fwmark;
+	bool mark = mark_differs(old, new);
 	bool key = new->has_private_key &&
 		   (!old || !old->has_private_key || !key_equal(&old->private_key, &new->private_key));
 	uint16_t before = engine_listen_port(g);

@@ -313,6 +313,14 @@ static void mark_goes(void **state)
 	expect(HEAD "FwMark = 9\n", HEAD, "mark 0;");
 }
 
+/* With a default route it is in use still: who set up the host says what becomes of it. */
+static void mark_stays_for_policy_routing(void **state)
+{
+	(void)state;
+	expect(HEAD "FwMark = 9\n" PEER(KEY_A) "AllowedIPs = 0.0.0.0/0\n",
+	       HEAD PEER(KEY_A) "AllowedIPs = 0.0.0.0/0\n", "");
+}
+
 static void peer_comes_and_goes(void **state)
 {
 	struct conf_changes c =
@@ -437,6 +445,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(same_file_touches_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(device_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(mark_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(mark_stays_for_policy_routing, setup, teardown),
 		cmocka_unit_test_setup_teardown(peer_comes_and_goes, setup, teardown),
 		cmocka_unit_test_setup_teardown(single_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(prefix_moves, setup, teardown),
