@@ -196,6 +196,33 @@ int conf_locate(const char *argument, char **path, char ifname[IFNAMSIZ], struct
 
 /* ---- reading ---- */
 
+/* As wg-quick(8) has it: what lies in a closed folder is closed. */
+bool open_to_all(const char *path, const struct stat *st)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? xasprintf("%.*s/", (int)(slash - path), path) : xstrdup(".");
+	struct stat above;
+	bool open = st->st_mode & S_IRWXO && !stat(folder, &above) && above.st_mode & S_IXOTH;
+
+	free(folder);
+	return open;
+}
+
+/* A key in the file itself, not in one that it names. */
+static bool holds_secret(const char *text)
+{
+	static const char *const words[] = {"PrivateKey", "PresharedKey"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		for (const char *at = text; (at = strcasestr(at, words[i]));) {
+			at += strlen(words[i]);
+			if (at[strspn(at, " \t")] == '=')
+				return true;
+		}
+	}
+	return false;
+}
+
 struct conf *conf_read(const char *path, const char *ifname, struct conf_messages *m)
 {
 	struct conf *c = NULL;
@@ -220,7 +247,7 @@ struct conf *conf_read(const char *path, const char *ifname, struct conf_message
 		return NULL;
 	}
 	c = conf_parse(text, len, path, ifname, m);
-	if (st.st_mode & S_IRWXO && memmem(text, len, "Key", 3))
+	if (open_to_all(path, &st) && holds_secret(text))
 		conf_complain(m, CONF_WARNING, 0, 0, "chmod o= takes that from them",
 			      "holds keys and every user may read it (mode %04o)",
 			      (unsigned)(st.st_mode & 07777));

@@ -3,6 +3,8 @@
 #ifndef WEIR_CONFIG_PARSE_H
 #define WEIR_CONFIG_PARSE_H
 
+#include <sys/stat.h>
+
 #include "base/map.h"
 #include "config/conf.h"
 #include "config/words.h"
@@ -34,6 +36,9 @@ bool value_key_file(struct parser *p, const char *what, const char *path, struct
 
 /* Takes all blanks out, as wg(8) reads a line; in place. */
 void text_compact(char *text);
+
+/* May others than owner and group read it, folder included? st is of path. */
+bool open_to_all(const char *path, const struct stat *st);
 
 /* Text of an error: control bytes visible, cut, and nothing that might be a key. */
 #define QUOTE_MAX 72

@@ -203,7 +203,7 @@ bool value_key_file(struct parser *p, const char *what, const char *path, struct
 		bad(p, NULL, "%s", e.text);
 		return false;
 	}
-	if (st.st_mode & S_IRWXO)
+	if (open_to_all(path, &st))
 		doubtful(p, "chmod o= takes that from them", "every user may read the key in %s", path);
 	for (begin = text; isspace((unsigned char)*begin); begin++)
 		;

@@ -14,11 +14,25 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/key.h"
 #include "base/log.h"
 
 #define LINE_MAX_LOGGED 200
 
 /* ---- output ---- */
+
+void run_mask_keys(char *text)
+{
+	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	while (*text) {
+		size_t run = strspn(text, base64);
+
+		if (run >= KEY_BASE64_LEN - 1 && text[run] == '=')
+			memset(text + run - (KEY_BASE64_LEN - 1), '*', KEY_BASE64_LEN);
+		text += run ? run : 1;
+	}
+}
 
 static void log_lines(struct run_output *o, bool all)
 {
@@ -33,6 +47,7 @@ static void log_lines(struct run_output *o, bool all)
 		if (!end && !all && len < LINE_MAX_LOGGED)
 			return;
 		log_visible(shown, sizeof(shown), o->line.text, len);
+		run_mask_keys(shown);
 		if (len)
 			log_info("system", "%s: %s", o->tag, shown);
 		strbuf_consume(&o->line, end ? len + 1 : len);

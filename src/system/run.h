@@ -36,6 +36,9 @@ int run_program(const char *const argv[], const char *input, const char *ifname,
 /* A command line of the configuration, by bash (by sh where there is none). The same results. */
 int run_command(const char *command, const char *ifname, const char *tag, struct run_outputs *o);
 
+/* Puts stars over what has the form of a key, in place: commands and their output go to the log. */
+void run_mask_keys(char *text);
+
 /* Is there such a program in PATH? path (may be NULL) gets where. */
 bool run_find(const char *program, char *path, size_t size);
 

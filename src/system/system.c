@@ -109,19 +109,23 @@ int system_clean_leftovers(const char *journal, struct error *e)
 static int run_hooks(struct system *s, const char *phase, const struct conf_list *hooks, bool strict,
 		     struct error *e)
 {
-	for (size_t i = 0; i < hooks->count; i++) {
+	int r = 0;
+
+	for (size_t i = 0; !r && i < hooks->count; i++) {
+		char *shown = xstrdup(hooks->items[i]);
 		int status;
 
-		log_info("system", "%s: %s", phase, hooks->items[i]);
+		run_mask_keys(shown);
+		log_info("system", "%s: %s", phase, shown);
 		status = run_command(hooks->items[i], s->ifname, phase, &s->outputs);
-		if (!status)
-			continue;
-		if (strict)
-			return error_set(e, status < 0 ? -status : ECANCELED, "%s failed (status %d): %s",
-					 phase, status, hooks->items[i]);
-		log_warn("system", "%s failed (status %d): %s", phase, status, hooks->items[i]);
+		if (status && strict)
+			r = error_set(e, status < 0 ? -status : ECANCELED, "%s failed (status %d): %s", phase,
+				      status, shown);
+		else if (status)
+			log_warn("system", "%s failed (status %d): %s", phase, status, shown);
+		free(shown);
 	}
-	return 0;
+	return r;
 }
 
 /* ---- addresses ---- */

@@ -429,7 +429,7 @@ static int make_folder(void **state)
 {
 	(void)state;
 	strcpy(folder, "/tmp/weir-conf-XXXXXX");
-	return mkdtemp(folder) ? 0 : -1;
+	return mkdtemp(folder) ? chmod(folder, 0755) : -1;
 }
 
 static int remove_folder(void **state)
@@ -510,6 +510,17 @@ static void readable_by_all_warns(void **state)
 	assert_non_null(strstr(m.items[0].text, "mode 0644"));
 	conf_messages_clear(&m);
 	conf_free(c);
+	/* In a closed folder nobody gets to it. */
+	chmod(folder, 0750);
+	conf_free(conf_read(path, "wg0", &m));
+	assert_int_equal(m.count, 0);
+	chmod(folder, 0755);
+	free(path);
+	/* Nothing secret is in it. */
+	free(write_file("k", PRIVATE, 0600));
+	path = write_file("wg0.conf", "[Interface]\nPrivateKeyFile = k\n" PEER, 0644);
+	conf_free(conf_read(path, "wg0", &m));
+	assert_int_equal(m.count, 0);
 	free(path);
 	assert_null(conf_read(folder, "wg0", &m));
 	assert_null(conf_read("/nonexistent/wg0.conf", "wg0", &m));

@@ -503,6 +503,29 @@ static void background_output(void **state)
 	conf_free(c);
 }
 
+/* A command may name a key, and `wg showconf` prints one: neither is for the log. */
+static void keys_are_masked(void **state)
+{
+	static const char key[] = "oK56DE9Ue9zK76rAc8pBl6opph+1v36lm7cXXsQKrQM=";
+	struct conf *c = parse(
+		HEAD
+		"PostUp = echo key=%s. and /usr/share/doc/a/very/long/path/without/any/dots/in/it; exit 1\n",
+		key);
+	struct error e = {0};
+	uint32_t mark;
+
+	(void)state;
+	heard[0] = '\0';
+	log_set_sink(hear, NULL);
+	assert_true(system_up(sys, c, &mark, &e) < 0);
+	log_set_sink(NULL, NULL);
+	assert_null(strstr(heard, "oK56DE9U"));
+	assert_null(strstr(e.text, "oK56DE9U"));
+	assert_non_null(
+		strstr(heard, "PostUp: key=********************************************. and /usr/share"));
+	conf_free(c);
+}
+
 /* ---- DNS ---- */
 
 static void put_program(const char *name, const char *text)
@@ -657,6 +680,7 @@ int main(void)
 		TEST(hooks_in_order),
 		TEST(failing_hook_unwinds),
 		TEST(background_output),
+		TEST(keys_are_masked),
 		TEST(dns_by_tools),
 		TEST(crash_is_cleaned_up),
 		TEST(undoing_what_never_was),
