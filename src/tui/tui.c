@@ -82,8 +82,8 @@ static void send_request(struct tui *t, long id, const char *method, json_t *par
 static void subscribe(struct tui *t)
 {
 	send_request(t, model_expect(&t->model, COMMAND_NONE, ""), "subscribe",
-		     json_pack("{s:f, s:b, s:s, s:b}", "interval", model_intervals[t->model.interval], "log",
-			       1, "logLevel", "debug", "view", 1, "readonly", t->options->readonly));
+		     json_pack("{s:f, s:b, s:s, s:b, s:b}", "interval", model_intervals[t->model.interval],
+			       "log", 1, "logLevel", "debug", "view", 1, "readonly", t->options->readonly));
 }
 
 static void request(struct tui *t, const struct effect *fx)

@@ -290,7 +290,10 @@ static void a_key_sends_a_request(void **state)
 		len += (size_t)n;
 		bytes[len] = '\0';
 	} while (!strstr(bytes, "\"method\":\"drain\",\"params\":{\"peer\":\""));
-	assert_ptr_equal(strstr(bytes, "{\"id\":1,\"method\":\"subscribe\""), bytes);
+	assert_ptr_equal(
+		strstr(bytes, "{\"id\":1,\"method\":\"subscribe\",\"params\":{\"interval\":1.0,\"log\":true,"
+			      "\"logLevel\":\"debug\",\"view\":true,\"readonly\":false}}\n"),
+		bytes);
 	finish(&r);
 }
 
