@@ -1,6 +1,8 @@
 /* Addresses, links, routes and rules in a network of our own, and what the monitor says of them. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <string.h>
 
@@ -167,9 +169,34 @@ static unsigned changes(struct netlink_monitor *m)
 	return all;
 }
 
+/* What a router advertisement does every few minutes: an address that is there gets another lifetime. */
+static void renew(int ifindex, const struct ip_prefix *p, uint32_t lifetime)
+{
+	char buf[256];
+	struct mnl_socket *s = mnl_socket_open(NETLINK_ROUTE);
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifa_cacheinfo times = {.ifa_valid = lifetime, .ifa_prefered = lifetime};
+	struct ifaddrmsg *body;
+
+	nlh->nlmsg_type = RTM_NEWADDR;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+	body = mnl_nlmsg_put_extra_header(nlh, sizeof(*body));
+	body->ifa_family = (uint8_t)p->family;
+	body->ifa_prefixlen = p->len;
+	body->ifa_index = (uint32_t)ifindex;
+	body->ifa_flags = IFA_F_NODAD;
+	mnl_attr_put(nlh, IFA_LOCAL, 16, p->addr);
+	mnl_attr_put(nlh, IFA_CACHEINFO, sizeof(times), &times);
+	assert_true(mnl_socket_sendto(s, nlh, nlh->nlmsg_len) > 0);
+	assert_true(mnl_socket_recvfrom(s, buf, sizeof(buf)) > 0);
+	assert_int_equal(((struct nlmsgerr *)mnl_nlmsg_get_payload((struct nlmsghdr *)buf))->error, 0);
+	mnl_socket_close(s);
+}
+
 static void monitor(void **state)
 {
-	struct ip_prefix address = prefix("10.9.0.1/24"), route = prefix("192.0.2.0/24");
+	struct ip_prefix address = prefix("10.9.0.1/24"), route = prefix("192.0.2.0/24"),
+			 v6 = prefix("fd09::1/64");
 	struct error e;
 	struct netlink_monitor *m = netlink_monitor_open(&e);
 	struct tun other;
@@ -188,6 +215,13 @@ static void monitor(void **state)
 	assert_int_equal(changes(m), NETLINK_CHANGE_NONE);
 	netlink_address_del(nl, lo, &address);
 	assert_int_equal(changes(m), NETLINK_CHANGE_ADDRESS);
+
+	renew(lo, &v6, 3000);
+	assert_true(changes(m) & NETLINK_CHANGE_ADDRESS);
+	renew(lo, &v6, 4000);
+	assert_false(changes(m) & NETLINK_CHANGE_ADDRESS);
+	netlink_address_del(nl, lo, &v6);
+	assert_true(changes(m) & NETLINK_CHANGE_ADDRESS);
 
 	netlink_route_add(nl, lo, &route, 0);
 	assert_int_equal(changes(m), NETLINK_CHANGE_ROUTE);

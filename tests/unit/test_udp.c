@@ -412,6 +412,39 @@ static void icmp_errors_stop_nothing(void **state)
 	udp_close(&b);
 }
 
+/* The kernel shortens the control buffer's length to what it used: the next message in that place needs all
+ * of it. */
+static void a_receiver_is_used_again(void **state)
+{
+	struct udp_receiver *r = udp_receiver_new(2);
+	struct udp_message *m;
+	struct udp a, b;
+	struct endpoint e;
+	bool lost;
+
+	(void)state;
+	open_socket(&a, 1, false);
+	open_socket(&b, 1, false);
+	e = towards(&b, "::1");
+	source(&e, "fd00::9");
+	for (int i = 0; i < 4; i++) {
+		size_t len = i % 2 ? 5000 : 100;
+
+		assert_int_equal(udp_send(&a, 0, &e, 2, bytes, len, 1000, &lost), 0);
+		assert_int_equal(udp_receive(r, b.v6[0], &m), 1);
+		assert_int_equal(m->len, len);
+		assert_int_equal(m->segment, len < 1000 ? len : 1000);
+		assert_int_equal(m->ecn, 2);
+		assert_int_equal(m->from.remote.sa.sa_family, AF_INET6);
+		assert_memory_equal(&m->from.remote.in6.sin6_addr, &e.local.in6, 16);
+		assert_memory_equal(&m->from.local.in6, &e.remote.in6.sin6_addr, 16);
+	}
+	assert_int_equal(udp_receive(r, b.v6[0], &m), 0);
+	udp_receiver_free(r);
+	udp_close(&a);
+	udp_close(&b);
+}
+
 /* A remote address stays with one of the sockets that share a port. */
 static void a_peer_stays_on_one_worker(void **state)
 {
@@ -484,6 +517,7 @@ int main(void)
 		cmocka_unit_test(icmp_errors_stop_nothing),
 		cmocka_unit_test(a_peer_stays_on_one_worker),
 		cmocka_unit_test(marks),
+		cmocka_unit_test(a_receiver_is_used_again),
 	};
 	const char *addresses[] = {"fd00::5/128", "fd00::9/128"};
 	struct netlink *n;
