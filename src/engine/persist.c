@@ -17,7 +17,8 @@
 #include "base/xalloc.h"
 #include "engine/internal.h"
 
-#define STATE_MAX (64u << 20)
+#define STATE_MAX     (64u << 20)
+#define FIRST_RESERVE (10 * NS_PER_SEC)
 
 struct persist {
 	char *path;
@@ -28,6 +29,7 @@ struct persist {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t work;
+	uint64_t first_floor; /* as read: stamps go on from here */
 	uint64_t floor;
 	char *text; /* lines to write, NULL: only the floor changed */
 	size_t text_len;
@@ -55,6 +57,23 @@ static void read_line(struct persist *s, char *line)
 	map_put(s->endpoints, key.bytes, &s->addresses[s->address_count++]);
 }
 
+static void keep_peer_lines(struct persist *s, const char *text)
+{
+	struct strbuf lines = {0};
+
+	for (const char *at = text; *at;) {
+		size_t len = strcspn(at, "\n");
+
+		if (!strncmp(at, "peer ", 5)) {
+			strbuf_append(&lines, at, len);
+			strbuf_append(&lines, "\n", 1);
+		}
+		at += len + (at[len] == '\n');
+	}
+	s->text = lines.text;
+	s->text_len = lines.len;
+}
+
 static void read_state(struct persist *s)
 {
 	char *text, *save = NULL;
@@ -70,6 +89,8 @@ static void read_state(struct persist *s)
 		lines += text[i] == '\n';
 	s->address_room = lines;
 	s->addresses = xcalloc(lines, sizeof(*s->addresses));
+	/* Until persist_save knows better, a write for the floor's sake repeats what was there. */
+	keep_peer_lines(s, text);
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		if (strlen(line) > 6)
 			read_line(s, line);
@@ -143,6 +164,19 @@ static void append_peer(struct strbuf *lines, const uint8_t *public_key, const u
 	strbuf_add(lines, "peer %s %s\n", base64, address_format(text, a));
 }
 
+/*
+ * The first stamps of this run lie just above the floor that was read. A new floor must be on disk before one of them
+ * is sent, or a crash right after it would make the next run repeat it; so this one write is waited for.
+ */
+static void reserve_first(struct persist *s)
+{
+	s->first_floor = s->floor;
+	if (!s->floor)
+		return;
+	s->floor += FIRST_RESERVE;
+	write_state(s->path, s->floor, s->text ? s->text : "", s->text_len);
+}
+
 struct persist *persist_open(const char *folder, const char *ifname)
 {
 	struct persist *s;
@@ -158,6 +192,7 @@ struct persist *persist_open(const char *folder, const char *ifname)
 	s->path = xasprintf("%s/%s.state", folder, ifname);
 	s->endpoints = map_new(KEY_LEN);
 	read_state(s);
+	reserve_first(s);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->work, NULL);
 	sigfillset(&all);
@@ -193,7 +228,7 @@ void persist_close(struct persist *s)
 
 uint64_t persist_floor(const struct persist *s)
 {
-	return s->floor;
+	return s->first_floor;
 }
 
 bool persist_endpoint(const struct persist *s, const struct key *public_key, union address *out)

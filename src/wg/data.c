@@ -51,8 +51,12 @@ static bool expired(const struct wg_keypair *k, uint64_t now)
 struct wg_keypair *wg_sending_keypair(struct wg_peer *p, unsigned packets, uint64_t now,
 				      uint64_t *first_counter)
 {
-	struct wg_keypair *k = slot(p, WG_CURRENT);
+	struct wg_keypair *k = slot(p, WG_NEXT);
 
+	/* Data came under it, so the initiator has it, and may have lost every older one: the reply to that data
+	 * must not wait for the control thread to move the key. */
+	if (!k || !atomic_load_explicit(&k->confirm_told, memory_order_acquire))
+		k = slot(p, WG_CURRENT);
 	if (!k || expired(k, now) || counter_get(&k->counter) >= REJECT_AFTER_MESSAGES - packets)
 		return NULL;
 	*first_counter = atomic_fetch_add_explicit(&k->counter, packets, memory_order_relaxed);

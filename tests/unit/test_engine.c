@@ -78,6 +78,8 @@ static pid_t hold_namespace(void)
 		close(ready[0]);
 		if (unshare(CLONE_NEWNET) || write(ready[1], "x", 1) != 1)
 			_exit(1);
+		/* Not the devices: they must go with their engines. */
+		close_range(3, ~0u, 0);
 		pause();
 		_exit(0);
 	}
