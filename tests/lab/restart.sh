@@ -66,8 +66,7 @@ say "killed and started again $runs times, no endpoint configured: back every ti
 # initiation that is not newer than the last one, so ours must be stamped above the floor.
 kill -KILL "$(cat $lab/ours/pid)"
 until_true 20 sh -c "! ip -n ours link show wg0" || fail "wg0 stays"
-mkdir -p $lab/ours/state
-echo "floor $(($(date +%s) + 86400))000000000" >$lab/ours/state/wg0.state
+sed -i "s/^floor .*/floor $(($(date +%s) + 86400))000000000/" $lab/ours/state/wg0.state
 weir_start ours $lab/ours/wg0.conf
 until_true 20 test -S $lab/ours/wg0.sock || fail "no start with a future floor"
 start=$(milliseconds)
