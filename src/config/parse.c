@@ -107,39 +107,42 @@ static void begin_section(struct parser *p, char *text)
 
 /* ---- keywords ---- */
 
-/* A keyword that nobody knows. A key that slipped here must not come out in the message, so only what looks
- * like a word is repeated. */
+/* A key that slipped to the left of the = must not come out in a message: only what looks like a word does.
+ */
+static bool is_word(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len && len <= 24 &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == len;
+}
+
 static void unknown_keyword(struct parser *p, const char *word)
 {
-	size_t len = strlen(word);
-	enum keyword elsewhere = keyword_find(SECTION_NONE, word);
-	enum keyword near = keyword_nearest(p->section, word);
-	char hint[80];
+	const char *here = section_name(p->section);
+	enum keyword elsewhere = keyword_find(SECTION_NONE, word), near;
+	char hint[80] = "weir.conf(5) lists them all";
 
 	if (elsewhere != KEYWORDS) {
 		snprintf(hint, sizeof(hint), "it belongs in %s",
 			 section_name(keyword_table[elsewhere].section));
-		bad(p, hint, "%s is not for %s", keyword_table[elsewhere].name, section_name(p->section));
+		bad(p, hint, "%s is not for %s", keyword_table[elsewhere].name, here);
 		return;
 	}
-	if (!len || len > 24 ||
-	    strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") < len) {
+	if (!is_word(word)) {
 		bad(p, "a line is \"Keyword = value\", \"[Section]\" or \"# comment\"",
 		    "this line has no keyword");
 		return;
 	}
+	near = keyword_nearest(p->section, word);
 	if (near == KEYWORDS)
 		near = keyword_nearest(SECTION_NONE, word);
-	if (near == KEYWORDS)
-		bad(p, "weir.conf(5) lists them all", "unknown keyword \"%s\" in %s", word,
-		    section_name(p->section));
-	else if (keyword_table[near].section == p->section)
+	if (near != KEYWORDS && keyword_table[near].section == p->section)
 		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", keyword_table[near].name);
-	else
+	else if (near != KEYWORDS)
 		snprintf(hint, sizeof(hint), "did you mean \"%s\" of %s?", keyword_table[near].name,
 			 section_name(keyword_table[near].section));
-	if (near != KEYWORDS)
-		bad(p, hint, "unknown keyword \"%s\" in %s", word, section_name(p->section));
+	bad(p, hint, "unknown keyword \"%s\" in %s", word, here);
 }
 
 /* "ListenPort 51820", "PrivateKey: ...": the keyword is told, the rest may be a secret. */

@@ -46,6 +46,14 @@ static void forget(struct service *v)
 	v->current = NULL;
 }
 
+/* The host's side needs no keys, so they do not stay here. */
+static void drop_keys(struct conf *c)
+{
+	key_wipe(&c->private_key);
+	for (size_t i = 0; i < c->peer_count; i++)
+		key_wipe(&c->peers[i].psk);
+}
+
 static int find_interface(struct service *v, struct error *e)
 {
 	struct netlink *n = netlink_open(e);
@@ -74,6 +82,7 @@ static int up(struct service *v, const struct wire_message *m, uint32_t *mark, s
 	if (r >= 0) {
 		v->system = system_new(v->ifname, r, v->journal);
 		v->current = c;
+		drop_keys(c);
 		free(v->path);
 		v->path = xstrdup(c->path);
 		r = system_up(v->system, c, mark, e);
@@ -132,8 +141,10 @@ static void read_config(struct service *v, const struct wire_message *m)
 			v->path = xstrdup(path);
 		v->read = conf_read(path, v->ifname, &messages);
 	}
-	if (v->read)
+	if (v->read) {
 		conf_encode(v->read, &bytes, &len);
+		drop_keys(v->read);
+	}
 	wire_put_messages(&messages, &told, &told_len);
 	head.number = (uint32_t)told_len;
 	(void)wire_send(v->fd, &head, told, told_len, bytes, len);
@@ -427,7 +438,8 @@ int steward_take(struct steward *s, struct steward_reply *reply, struct error *e
 			r = take_config(s, &m, reply, e);
 		else if (m.head.result)
 			r = error_set(e, -m.head.result, "%s", (const char *)m.body);
-		reply->fwmark = m.head.number;
+		else
+			reply->fwmark = m.head.number;
 		wire_free(&m);
 		return r;
 	}

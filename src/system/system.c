@@ -264,7 +264,10 @@ static int explain_route(struct system *s, const struct route *route, int r, str
 				 "there is a route to %s already, not through %s: narrow AllowedIPs, or set "
 				 "Table = off",
 				 text, s->ifname);
-	return error_set(e, -r, "cannot add a route to %s through %s: %s", text, s->ifname, strerror(-r));
+	return error_set(e, -r, "cannot add a route to %s through %s: %s%s", text, s->ifname, strerror(-r),
+			 route->to.family == AF_INET6 && r != -EINVAL
+				 ? ": IPv6 may be off here; take its prefixes out of AllowedIPs then"
+				 : "");
 }
 
 static void del_route(struct system *s, const struct route *route, bool tell)

@@ -591,6 +591,49 @@ static void dns_by_tools(void **state)
 	conf_free(other);
 }
 
+/* Without nft the same rules go through iptables-restore, and come out one by one. */
+static void firewall_by_iptables(void **state)
+{
+	struct conf *c = parse(HEAD "Address = 10.0.0.1/32\n" PEER "AllowedIPs = 0.0.0.0/0\n");
+	char *bin = xasprintf("%s/bin", folder), *before = xstrdup(getenv("PATH")),
+	     *log = xasprintf("cat %s/log", folder);
+	uint32_t mark;
+	char *text;
+
+	(void)state;
+	mkdir(bin, 0755);
+	setenv("PATH", bin, 1);
+	setenv("FOLDER", folder, 1);
+	put_program("iptables-restore", "#!/bin/sh\nwhile read x; do echo \"$x\"; done >> $FOLDER/log\n");
+	up(c, &mark);
+	down(c);
+	setenv("PATH", before, 1);
+	text = netspace_ask(log);
+	assert_non_null(strstr(
+		text, "*raw\n-I PREROUTING ! -i wt0 -d 10.0.0.1 -m addrtype ! --src-type LOCAL -j DROP"));
+	assert_non_null(strstr(text, "-I POSTROUTING -m mark --mark 51820 -p udp -j CONNMARK --save-mark"));
+	assert_non_null(strstr(
+		text, "*raw\n-D PREROUTING ! -i wt0 -d 10.0.0.1 -m addrtype ! --src-type LOCAL -j DROP"));
+	assert_non_null(strstr(text, "-D POSTROUTING -m mark --mark 51820 -p udp -j CONNMARK --save-mark"));
+	assert_non_null(strstr(text, "-D PREROUTING -p udp -j CONNMARK --restore-mark"));
+	assert_int_not_equal(access(journal, F_OK), 0);
+	/* With neither, it still comes up, and the log says what is missing. */
+	unlink(strcat(strcpy(text, bin), "/iptables-restore"));
+	setenv("PATH", bin, 1);
+	heard[0] = '\0';
+	log_set_sink(hear, NULL);
+	up(c, &mark);
+	down(c);
+	log_set_sink(NULL, NULL);
+	setenv("PATH", before, 1);
+	assert_non_null(strstr(heard, "install nftables"));
+	free(text);
+	free(log);
+	free(before);
+	free(bin);
+	conf_free(c);
+}
+
 /* ---- after a crash ---- */
 
 static void crash_is_cleaned_up(void **state)
@@ -682,6 +725,7 @@ int main(void)
 		TEST(background_output),
 		TEST(keys_are_masked),
 		TEST(dns_by_tools),
+		TEST(firewall_by_iptables),
 		TEST(crash_is_cleaned_up),
 		TEST(undoing_what_never_was),
 		TEST(interface_may_be_gone),
