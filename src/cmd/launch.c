@@ -61,7 +61,9 @@ static int run_engine(struct serve_options *engine, const struct pairs *p, struc
 	engine->ready_arg = d;
 	engine->detached = true;
 	code = serve(engine, &e);
-	if (code != EXIT_OK && e.text[0])
+	if (e.text[0] && d->pipe[1] >= 0)
+		fprintf(stderr, "weir: %s\n", e.text); /* not ready yet: the user still listens */
+	else if (e.text[0])
 		log_error("engine", "%s", e.text);
 	return code;
 }

@@ -112,6 +112,11 @@ static int keep_capabilities(const unsigned *keep, unsigned count, struct error 
 	return 0;
 }
 
+bool sandbox_may_run_engine(void)
+{
+	return !capng_get_caps_process() && capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN);
+}
+
 static void forbid_traces(void)
 {
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -2,6 +2,8 @@
 #ifndef WEIR_CMD_SANDBOX_H
 #define WEIR_CMD_SANDBOX_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 /*
@@ -11,6 +13,9 @@
  * Built with a sanitizer, it does nothing: those need what is forbidden here.
  */
 int sandbox_engine(struct error *e);
+
+/* True with CAP_NET_ADMIN, without which there is no interface. */
+bool sandbox_may_run_engine(void);
 
 /* For a view: becomes the user behind sudo, or else nobody, without any capability. */
 int sandbox_view(struct error *e);

@@ -1,5 +1,6 @@
 #include "cmd/serve.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -165,6 +166,10 @@ static int set_up(struct serve *s, struct error *e)
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
+	if (s->o->tun_fd < 0 && !sandbox_may_run_engine())
+		return error_exit(e, EXIT_NOT_PERMITTED, EPERM,
+				  "no permission to make %s: become root, or get CAP_NET_ADMIN",
+				  s->o->ifname);
 	s->lock_fd = lock_take(s->run_dir, s->o->ifname, e);
 	if (s->lock_fd < 0)
 		return s->lock_fd;

@@ -35,31 +35,32 @@ static void tell_status(struct serve *s)
 		engine_look_peer(p, &view);
 		words[view.state.word]++;
 	}
-	notify_status("%s %s, %zu peers: %u up, %u waiting, %u stuck", engine_ifname(s->engine),
-		      engine_is_up(s->engine) ? "up" : "down", count, words[WORD_DIRECT] + words[WORD_RELAY],
-		      words[WORD_WAIT] + words[WORD_DRAIN], words[WORD_STUCK]);
+	notify_status("%s %s, %zu %s: %u up, %u waiting, %u stuck", engine_ifname(s->engine),
+		      engine_is_up(s->engine) ? "up" : "down", count, count == 1 ? "peer" : "peers",
+		      words[WORD_DIRECT] + words[WORD_RELAY], words[WORD_WAIT] + words[WORD_DRAIN],
+		      words[WORD_STUCK]);
 }
 
 static void on_beat(void *arg)
 {
 	struct serve *s = arg;
-	uint64_t now = clock_boot_ns(), turns = loop_turns(s->loop), next = 0;
+	uint64_t now = clock_boot_ns(), turns = loop_turns(s->loop),
+		 next = s->had_views ? now + VIEW_INTERVAL : 0;
 
 	/* This runs in the loop, but a loop that only ever served this timer would be no progress. */
-	if (s->alive_interval && turns != s->turns) {
-		notify_alive();
-		next = now + s->alive_interval;
+	if (s->alive_interval && now >= s->alive_due) {
+		if (turns != s->turns)
+			notify_alive();
+		s->turns = turns;
+		s->alive_due = now + s->alive_interval;
 	}
-	s->turns = turns;
 	look_at_views(s);
-	if (notify_wanted() && s->phase == PHASE_RUNNING) {
+	if (notify_wanted() && s->phase == PHASE_RUNNING && now >= s->status_due) {
 		tell_status(s);
-		next = earlier(next, now + STATUS_INTERVAL);
+		s->status_due = now + STATUS_INTERVAL;
 	}
-	if (s->had_views)
-		next = earlier(next, now + VIEW_INTERVAL);
-	if (s->alive_interval)
-		next = earlier(next, now + s->alive_interval);
+	next = earlier(next, s->alive_interval ? s->alive_due : 0);
+	next = earlier(next, notify_wanted() ? (s->status_due ? s->status_due : now + VIEW_INTERVAL) : 0);
 	loop_timer_set(s->beat, next);
 }
 

@@ -37,7 +37,7 @@ struct serve {
 	bool had_views;
 	uint32_t mark;	/* that the configuration wants the sockets to carry */
 	uint64_t turns; /* of the loop at the last beat */
-	uint64_t alive_interval;
+	uint64_t alive_interval, alive_due, status_due;
 
 	int code;	    /* exit code */
 	struct error error; /* words that go with it */

@@ -107,16 +107,18 @@ static void print_peer(const json_t *peer, double now, int name_width, int endpo
 static void print_device(const json_t *s, size_t peers)
 {
 	char age[TEXT_FIGURE], rx[TEXT_FIGURE], tx[TEXT_FIGURE];
+	const char *public_key = text_of(s, "publicKey");
 	json_t *up = json_object_get(s, "up");
 	double fwmark = number_of(s, "fwmark");
 
-	printf("%s: %s, running for %s, port %.0f, %zu %s, %s in, %s out\n", text_of(s, "interface"),
-	       json_is_true(up) ? "up" : "DOWN",
-	       text_age(age, number_of(s, "at") - number_of(s, "startedAt")), number_of(s, "listenPort"),
-	       peers, peers == 1 ? "peer" : "peers", text_bytes(rx, number_of(s, "transferRx")),
-	       text_bytes(tx, number_of(s, "transferTx")));
-	printf("    public key %s, MTU %.0f, pid %.0f", text_of(s, "publicKey"), number_of(s, "mtu"),
-	       number_of(s, "pid"));
+	printf("%s: %s, running for %s", text_of(s, "interface"), json_is_true(up) ? "up" : "DOWN",
+	       text_age(age, number_of(s, "at") - number_of(s, "startedAt")));
+	if (number_of(s, "listenPort") > 0)
+		printf(", port %.0f", number_of(s, "listenPort"));
+	printf(", %zu %s, %s in, %s out\n", peers, peers == 1 ? "peer" : "peers",
+	       text_bytes(rx, number_of(s, "transferRx")), text_bytes(tx, number_of(s, "transferTx")));
+	printf("    public key %s, MTU %.0f, pid %.0f", *public_key ? public_key : "(none)",
+	       number_of(s, "mtu"), number_of(s, "pid"));
 	if (fwmark > 0)
 		printf(", mark %.0f", fwmark);
 	printf("%s\n\n",

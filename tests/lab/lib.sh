@@ -33,8 +33,10 @@ fi
 lab_tests=0
 lab=/run/lab
 
-# The private /run of this test: network namespaces, sockets, logs and configurations.
+# The private /run of this test: network namespaces, sockets, logs and configurations. And what daemons remember over a
+# restart, in /var/lib/weir, ends with the test, too.
 mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/lib
 mkdir -p /run/netns /run/wireguard $lab
 ip link set lo up
 
