@@ -26,83 +26,71 @@ struct lint_case {
 	} expected[MESSAGES];
 };
 
-static const struct lint_case
-	cases[] =
-		{
-			{"nothing to say",
-			 HEAD "Address = 10.0.0.1/24, fd00::1/64\nMTU = 1280\nDNS = 10.0.0.53, a.b\n" PEER(
-				 KEY_A) "AllowedIPs = 10.0.0.2/32, fd00::2/128\nEndpoint = "
-					"192.0.2.1:51820\n" PEER(KEY_B) "AllowedIPs = 10.0.0.3/32\nName = "
-									"b\n",
-			 {{0, NULL}}},
-			{"stolen prefix",
-			 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/24\n" PEER(
-				 KEY_B) "AllowedIPs = 10.1.0.0/16, 10.0.0.0/24\n",
-			 {{9, "10.0.0.0/24 is stolen from the peer of line 4, which lists it on line 6"}}},
-			{"stolen although written with host bits",
-			 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/24\n" PEER(
-				 KEY_B) "AllowedIPs = 10.0.0.9/24\n",
-			 {{9, "is stolen from"},
-			  {9, "has bits set behind its prefix: it means 10.0.0.0/24"}}},
-			{"three thieves in a row",
-			 HEAD PEER(KEY_A) "AllowedIPs = fd00::/8\n" PEER(
-				 KEY_B) "AllowedIPs = fd00::/8\n" PEER(KEY_C) "AllowedIPs = fd00::/8\n",
-			 {{9, "line 6"}, {12, "line 9"}}},
-			{"twice in one peer",
-			 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/24\nAllowedIPs = 10.0.0.0/24\n",
-			 {{7, "stands on line 6 too, for the same peer"}}},
-			{"one inside the other",
-			 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\n" PEER(
-				 KEY_B) "AllowedIPs = 10.2.0.0/16\n",
-			 {{9, "10.2.0.0/16 lies inside 10.0.0.0/8 of the peer of line 4"}}},
-			{"inside its own, and inside a default route, is no news",
-			 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8, 10.2.0.0/16\n" PEER(
-				 KEY_B) "AllowedIPs = 0.0.0.0/0, ::/0\n",
-			 {{0, NULL}}},
-			{"families do not meet",
-			 HEAD PEER(KEY_A) "AllowedIPs = 0a00::/8\n" PEER(KEY_B) "AllowedIPs = 10.0.0.0/8\n",
-			 {{0, NULL}}},
-			{"endpoint inside the tunnel",
-			 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\nEndpoint = 10.9.9.9:1\n",
-			 {{7, "the endpoint 10.9.9.9 lies inside AllowedIPs 10.0.0.0/8 of line 6"}}},
-			{"endpoint inside another peer's wider prefix, past a nearer one",
-			 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8, 10.9.0.0/24\n" PEER(
-				 KEY_B) "Endpoint = 10.9.9.9:1\n"
-					"AllowedIPs = fd00::/8\n",
-			 {{9, "inside AllowedIPs 10.0.0.0/8 of line 6"}}},
-			{"endpoint inside a default route only",
-			 HEAD PEER(KEY_A) "AllowedIPs = 0.0.0.0/0\nEndpoint = 10.9.9.9:1\n",
-			 {{0, NULL}}},
-			{"endpoint inside, but routed by hand",
-			 HEAD "Table = off\n" PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\nEndpoint = 10.9.9.9:1\n",
-			 {{0, NULL}}},
-			{"endpoint inside, but marked",
-			 HEAD "FwMark = 1\n" PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\nEndpoint = 10.9.9.9:1\n",
-			 {{0, NULL}}},
-			{"no allowed IPs", HEAD PEER(KEY_A), {{4, "has no AllowedIPs"}}},
-			{"no keepalive behind a NAT",
-			 ROAMING PEER(KEY_A) "AllowedIPs = 10.0.0.2/32\nEndpoint = a.b:1\n" PEER(
-				 KEY_B) "AllowedIPs = 10.0.0.3/32\nEndpoint = c.d:1\nPersistentKeepalive = "
-					"25\n" PEER(KEY_C) "AllowedIPs = 10.0.0.4/32\n",
-			 {{4, "without a keepalive this peer cannot reach us"}}},
-			{"our own address given away",
-			 HEAD "Address = 10.0.0.1/24\n" PEER(KEY_A) "AllowedIPs = 10.0.0.1/32\n",
-			 {{7, "names our own Address of line 4"}}},
-			{"the same address twice",
-			 HEAD "Address = 10.0.0.1/24\nAddress = 10.0.0.1/32\n",
-			 {{5, "stands on line 4 too"}}},
-			{"small MTU and IPv6",
-			 HEAD "MTU = 1200\nAddress = fd00::1/64\n",
-			 {{4, "MTU 1200 is below 1280"}}},
-			{"small MTU without IPv6", HEAD "MTU = 1200\nAddress = 10.0.0.1/24\n", {{0, NULL}}},
-			{"search domains only",
-			 HEAD "DNS = example.net\n",
-			 {{4, "DNS has search domains only"}}},
-			{"twins",
-			 HEAD PEER(KEY_A) "Name = x\nAllowedIPs = 10.0.0.2/32\nEndpoint = a.b:1\n" PEER(
-				 KEY_B) "Name = x\nAllowedIPs = 10.0.0.3/32\nEndpoint = a.b:1\n",
-			 {{9, "the peer of line 4 is named \"x\" too"},
-			  {13, "line 8 has the same endpoint"}}},
+static const struct lint_case cases[] = {
+	{"nothing to say",
+	 HEAD "Address = 10.0.0.1/24, fd00::1/64\nMTU = 1280\nDNS = 10.0.0.53, a.b\n" PEER(
+		 KEY_A) "AllowedIPs = 10.0.0.2/32, fd00::2/128\nEndpoint = "
+			"192.0.2.1:51820\n" PEER(KEY_B) "AllowedIPs = 10.0.0.3/32\nName = "
+							"b\n",
+	 {{0, NULL}}},
+	{"stolen prefix",
+	 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/24\n" PEER(KEY_B) "AllowedIPs = 10.1.0.0/16, 10.0.0.0/24\n",
+	 {{9, "10.0.0.0/24 is stolen from the peer of line 4, which lists it on line 6"}}},
+	{"stolen although written with host bits",
+	 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/24\n" PEER(KEY_B) "AllowedIPs = 10.0.0.9/24\n",
+	 {{9, "is stolen from"}, {9, "has bits set behind its prefix: it means 10.0.0.0/24"}}},
+	{"three thieves in a row",
+	 HEAD PEER(KEY_A) "AllowedIPs = fd00::/8\n" PEER(KEY_B) "AllowedIPs = fd00::/8\n" PEER(
+		 KEY_C) "AllowedIPs = fd00::/8\n",
+	 {{9, "line 6"}, {12, "line 9"}}},
+	{"twice in one peer",
+	 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/24\nAllowedIPs = 10.0.0.0/24\n",
+	 {{7, "stands on line 6 too, for the same peer"}}},
+	{"one inside the other",
+	 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\n" PEER(KEY_B) "AllowedIPs = 10.2.0.0/16\n",
+	 {{9, "10.2.0.0/16 lies inside 10.0.0.0/8 of the peer of line 4"}}},
+	{"inside its own, and inside a default route, is no news",
+	 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8, 10.2.0.0/16\n" PEER(
+		 KEY_B) "AllowedIPs = 0.0.0.0/0, ::/0\n",
+	 {{0, NULL}}},
+	{"families do not meet",
+	 HEAD PEER(KEY_A) "AllowedIPs = 0a00::/8\n" PEER(KEY_B) "AllowedIPs = 10.0.0.0/8\n",
+	 {{0, NULL}}},
+	{"endpoint inside the tunnel",
+	 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\nEndpoint = 10.9.9.9:1\n",
+	 {{7, "the endpoint 10.9.9.9 lies inside AllowedIPs 10.0.0.0/8 of line 6"}}},
+	{"endpoint inside another peer's wider prefix, past a nearer one",
+	 HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8, 10.9.0.0/24\n" PEER(KEY_B) "Endpoint = 10.9.9.9:1\n"
+									       "AllowedIPs = fd00::/8\n",
+	 {{9, "inside AllowedIPs 10.0.0.0/8 of line 6"}}},
+	{"endpoint inside a default route only",
+	 HEAD PEER(KEY_A) "AllowedIPs = 0.0.0.0/0\nEndpoint = 10.9.9.9:1\n",
+	 {{0, NULL}}},
+	{"endpoint inside, but routed by hand",
+	 HEAD "Table = off\n" PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\nEndpoint = 10.9.9.9:1\n",
+	 {{0, NULL}}},
+	{"endpoint inside, but marked",
+	 HEAD "FwMark = 1\n" PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\nEndpoint = 10.9.9.9:1\n",
+	 {{0, NULL}}},
+	{"no allowed IPs", HEAD PEER(KEY_A), {{4, "has no AllowedIPs"}}},
+	{"no keepalive behind a NAT",
+	 ROAMING PEER(KEY_A) "AllowedIPs = 10.0.0.2/32\nEndpoint = a.b:1\n" PEER(
+		 KEY_B) "AllowedIPs = 10.0.0.3/32\nEndpoint = c.d:1\nPersistentKeepalive = "
+			"25\n" PEER(KEY_C) "AllowedIPs = 10.0.0.4/32\n",
+	 {{4, "without a keepalive this peer cannot reach us"}}},
+	{"our own address given away",
+	 HEAD "Address = 10.0.0.1/24\n" PEER(KEY_A) "AllowedIPs = 10.0.0.1/32\n",
+	 {{7, "names our own Address of line 4"}}},
+	{"the same address twice",
+	 HEAD "Address = 10.0.0.1/24\nAddress = 10.0.0.1/32\n",
+	 {{5, "stands on line 4 too"}}},
+	{"small MTU and IPv6", HEAD "MTU = 1200\nAddress = fd00::1/64\n", {{4, "MTU 1200 is below 1280"}}},
+	{"small MTU without IPv6", HEAD "MTU = 1200\nAddress = 10.0.0.1/24\n", {{0, NULL}}},
+	{"search domains only", HEAD "DNS = example.net\n", {{4, "DNS has search domains only"}}},
+	{"twins",
+	 HEAD PEER(KEY_A) "Name = x\nAllowedIPs = 10.0.0.2/32\nEndpoint = a.b:1\n" PEER(
+		 KEY_B) "Name = x\nAllowedIPs = 10.0.0.3/32\nEndpoint = a.b:1\n",
+	 {{9, "the peer of line 4 is named \"x\" too"}, {13, "line 8 has the same endpoint"}}},
 };
 
 static struct conf *parse(const char *text, struct conf_messages *m)

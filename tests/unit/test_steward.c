@@ -15,6 +15,7 @@
 #include "config/conf.h"
 #include "crypto/primitives.h"
 #include "net/tun.h"
+#include "system/run.h"
 #include "system/steward.h"
 #include "tests/unit/netspace.h"
 #include "tests/unit/test.h"
@@ -318,7 +319,7 @@ int main(void)
 
 	crypto_init();
 	log_to_stderr(false, false);
-	if (!netspace_enter())
+	if (!run_find("ip", NULL, 0) || !netspace_enter())
 		return 77;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

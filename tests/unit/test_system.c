@@ -733,7 +733,7 @@ int main(void)
 
 	crypto_init();
 	log_to_stderr(false, false);
-	if (!netspace_enter())
+	if (!run_find("ip", NULL, 0) || !netspace_enter())
 		return 77;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
