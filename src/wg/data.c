@@ -38,6 +38,8 @@ struct wg_peer *wg_route(struct wg_device *d, const uint8_t *packet, size_t len)
 		p = allowedips_lookup(d->allowed, AF_INET, packet + 16);
 	else if (len >= 40 && packet[0] >> 4 == 6)
 		p = allowedips_lookup(d->allowed, AF_INET6, packet + 24);
+	else
+		return NULL;
 	if (!p)
 		counter_add(&d->counters[WG_COUNT_no_route], 1);
 	return p;
@@ -45,7 +47,7 @@ struct wg_peer *wg_route(struct wg_device *d, const uint8_t *packet, size_t len)
 
 static bool expired(const struct wg_keypair *k, uint64_t now)
 {
-	return now > k->created && now - k->created >= span(k->peer->device, REJECT_AFTER_TIME);
+	return keypair_age(k, now) >= k->peer->device->t.reject_after;
 }
 
 struct wg_keypair *wg_sending_keypair(struct wg_peer *p, unsigned packets, uint64_t now,
@@ -120,18 +122,20 @@ static void ask_rekey(struct wg_peer *p)
 
 void wg_sent(struct wg_peer *p, struct wg_keypair *k, unsigned packets, size_t bytes, bool data, uint64_t now)
 {
-	struct wg_device *d = p->device;
+	const struct durations *t = &p->device->t;
 
 	counter_add(&p->tx_bytes, bytes);
+	count(p, data ? WG_COUNT_data_sent : WG_COUNT_keepalive_sent, packets);
 	counter_set(&p->last_sent, now);
 	if (counter_get(&p->unreplied_since))
 		counter_set(&p->unreplied_since, 0);
 	if (data) {
-		count(p, WG_COUNT_data_sent, packets);
-		since(p, &p->unanswered_since, now, span(d, KEEPALIVE_TIMEOUT + REKEY_TIMEOUT));
+		if (!counter_get(&p->unanswered_since))
+			counter_set(&p->unanswered_since, now);
+		since(p, &p->silence_from, now, t->keepalive + t->rekey_timeout);
 	}
 	if (counter_get(&k->counter) > REKEY_AFTER_MESSAGES ||
-	    (k->initiator && now > k->created && now - k->created >= span(d, REKEY_AFTER_TIME)))
+	    (k->initiator && keypair_age(k, now) >= t->rekey_after))
 		ask_rekey(p);
 }
 
@@ -214,26 +218,25 @@ static bool trim(struct wg_incoming *in)
 	return true;
 }
 
-static void judge_inner(struct wg_device *d, struct wg_incoming *in)
+static void judge_inner(struct wg_device *d, struct wg_incoming *in, uint64_t now)
 {
 	struct wg_peer *p = in->peer, *owner;
 
 	in->verdict = WG_DROP;
 	if (!in->inner_len) {
 		in->verdict = WG_KEEPALIVE;
-		count(p, WG_COUNT_keepalive_received, 1);
 		return;
 	}
 	if (!trim(in)) {
-		count(p, WG_COUNT_reject_inner_malformed, 1);
+		reject_counted(p, WG_COUNT_reject_inner_malformed, 1, now);
 		return;
 	}
 	owner = in->inner[0] >> 4 == 4 ? allowedips_lookup(d->allowed, AF_INET, in->inner + 12)
 				       : allowedips_lookup(d->allowed, AF_INET6, in->inner + 8);
 	if (owner != p)
-		count(p, WG_COUNT_reject_inner_source, 1);
-	else if (!apply_ecn(in->inner, in->ecn))
-		count(p, WG_COUNT_reject_ecn, 1);
+		reject_counted(p, WG_COUNT_reject_inner_source, 1, now);
+	else if (!apply_ecn(in->inner, in->ecn & 3))
+		reject_counted(p, WG_COUNT_reject_ecn, 1, now);
 	else
 		in->verdict = WG_PACKET;
 }
@@ -243,32 +246,34 @@ static void judge_inner(struct wg_device *d, struct wg_incoming *in)
 static void report_run(struct wg_peer *p, struct wg_keypair *k, size_t bytes, unsigned data, unsigned packets,
 		       const struct endpoint *from, uint64_t now)
 {
-	struct wg_device *d = p->device;
+	const struct durations *t = &p->device->t;
 	const struct endpoint *e = atomic_load_explicit(&p->endpoint, memory_order_acquire);
+	const struct wg_keypair *current = slot(p, WG_CURRENT);
 
 	counter_add(&p->rx_bytes, bytes);
 	counter_set(&p->last_received, now);
+	if (counter_get(&p->silence_from))
+		counter_set(&p->silence_from, 0);
 	if (counter_get(&p->unanswered_since))
 		counter_set(&p->unanswered_since, 0);
 	if (data) {
 		count(p, WG_COUNT_data_received, data);
-		since(p, &p->unreplied_since, now, span(d, KEEPALIVE_TIMEOUT));
+		since(p, &p->unreplied_since, now, t->keepalive);
 	}
-	(void)packets;
+	if (packets > data)
+		count(p, WG_COUNT_keepalive_received, packets - data);
 	if (!e || !endpoint_equal(e, from)) {
 		spin_lock(&p->roam_lock);
 		p->roam = *from;
 		spin_unlock(&p->roam_lock);
 		peer_wake(p, FACT_ROAMED);
 	}
-	if (k == slot(p, WG_NEXT)) {
-		if (!atomic_exchange(&k->confirm_told, true))
-			peer_wake(p, FACT_CONFIRMED);
-	} else if (k->initiator && k == slot(p, WG_CURRENT) && now > k->created &&
-		   now - k->created >= span(d, REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT)) {
-		/* Nothing may be sent any more that would renew it in time: receiving does. */
+	if (k == slot(p, WG_NEXT) && !atomic_load_explicit(&k->confirm_told, memory_order_relaxed) &&
+	    !atomic_exchange(&k->confirm_told, true))
+		peer_wake(p, FACT_CONFIRMED);
+	/* Perhaps nothing will be sent any more that would renew the key in time: receiving does. */
+	if (current && current->initiator && keypair_age(current, now) >= t->renew_receive)
 		ask_rekey(p);
-	}
 }
 
 /* Packets in[0..count) opened under k: replay window, facts, then each packet by itself. */
@@ -297,7 +302,7 @@ static void finish_run(struct wg_device *d, struct wg_keypair *k, struct wg_inco
 	lost = replay_lost(&k->replay) - lost;
 	spin_unlock(&k->lock);
 	if (replayed)
-		count(p, WG_COUNT_reject_replayed_counter, replayed);
+		reject_counted(p, WG_COUNT_reject_replayed_counter, replayed, now);
 	if (lost)
 		count(p, WG_COUNT_packet_lost, lost);
 	if (!accepted)
@@ -305,27 +310,7 @@ static void finish_run(struct wg_device *d, struct wg_keypair *k, struct wg_inco
 	report_run(p, k, bytes, data, accepted, from, now);
 	for (unsigned i = 0; i < n; i++)
 		if (in[i].peer)
-			judge_inner(d, &in[i]);
-}
-
-/* The peer may be using keys that we lost: control will look whose address this is (DESIGN 4.3). */
-static void report_unknown(struct wg_device *d, uint32_t index, const struct endpoint *from)
-{
-	unsigned n;
-
-	counter_add(&d->counters[WG_COUNT_reject_unknown_index], 1);
-	if (atomic_load_explicit(&d->unknown_count, memory_order_relaxed) >= UNKNOWN_INDEX_BOX)
-		return;
-	spin_lock(&d->unknown_lock);
-	n = atomic_load_explicit(&d->unknown_count, memory_order_relaxed);
-	if (n < UNKNOWN_INDEX_BOX) {
-		d->unknown[n].index = index;
-		d->unknown[n].from = *from;
-		atomic_store_explicit(&d->unknown_count, n + 1, memory_order_relaxed);
-	}
-	spin_unlock(&d->unknown_lock);
-	if (n < UNKNOWN_INDEX_BOX)
-		d->ops->wake(d->ctx);
+			judge_inner(d, &in[i], now);
 }
 
 /* Decrypts one; in->peer is set on success. */
@@ -335,13 +320,13 @@ static void open_one(struct wg_keypair *k, struct aead *a, struct wg_incoming *i
 	uint64_t counter = get64le(in->datagram + 8);
 
 	if (expired(k, now) || counter >= REJECT_AFTER_MESSAGES) {
-		count(p, WG_COUNT_reject_expired, 1);
+		reject_counted(p, WG_COUNT_reject_expired, 1, now);
 		return;
 	}
 	in->inner = in->datagram + DATA_HEADER_LEN;
 	in->inner_len = in->len - DATA_OVERHEAD;
 	if (!aead_open(a, &k->receive, counter, in->inner, in->inner_len)) {
-		count(p, WG_COUNT_reject_undecryptable_data, 1);
+		reject_counted(p, WG_COUNT_reject_undecryptable_data, 1, now);
 		return;
 	}
 	in->peer = p;
@@ -360,7 +345,7 @@ void wg_open(struct wg_device *d, struct aead *a, struct wg_incoming *in, unsign
 		in[i].peer = NULL;
 		in[i].verdict = WG_DROP;
 		if (in[i].len < DATA_OVERHEAD || get32le(in[i].datagram) != MESSAGE_DATA) {
-			counter_add(&d->counters[WG_COUNT_reject_malformed], 1);
+			reject_anonymous(d, WG_COUNT_reject_malformed, 1, now);
 			continue;
 		}
 		index = get32le(in[i].datagram + 4);
@@ -371,10 +356,12 @@ void wg_open(struct wg_device *d, struct aead *a, struct wg_incoming *in, unsign
 			k_index = index;
 			k = index_lookup(d->indices, index, INDEX_KEYPAIR);
 		}
-		if (k)
+		if (k) {
 			open_one(k, a, &in[i], now);
-		else
-			report_unknown(d, index, from);
+			continue;
+		}
+		reject_anonymous(d, WG_COUNT_reject_unknown_index, 1, now);
+		unknown_index_report(d, index, from, now);
 	}
 	if (k)
 		finish_run(d, k, in + start, n - start, from, now);

@@ -6,10 +6,9 @@
 #include "base/xalloc.h"
 #include "wg/internal.h"
 
-#define REJECTION_INTERVAL (10 * NS_PER_SEC)
-#define UP_AT_ONCE	   8		    /* peers that are called within the first moment */
-#define UP_SPREAD	   (NS_PER_MS)	    /* per peer: 10,000 take ten seconds */
-#define UP_JITTER	   (50 * NS_PER_MS) /* so that two ends that start together do not collide */
+#define UP_AT_ONCE 8		    /* peers that are called within the first moment */
+#define UP_SPREAD  (NS_PER_MS / 2)  /* per peer: 10,000 take five seconds */
+#define UP_JITTER  (50 * NS_PER_MS) /* so that two ends that start together do not collide */
 
 struct wg_device *wg_device_new(const struct wg_ops *ops, void *ctx)
 {
@@ -24,9 +23,9 @@ struct wg_device *wg_device_new(const struct wg_ops *ops, void *ctx)
 	d->limiter = ratelimiter_new();
 	d->by_key = map_new(KEY_LEN);
 	d->by_address = map_new(ADDRESS_KEY_LEN);
-	d->scratch = xmalloc(DATA_OVERHEAD + UINT16_MAX + PADDING_MULTIPLE);
-	d->divisor = 1;
+	wg_set_time_divisor(d, 1);
 	list_init(&d->peers);
+	list_init(&d->homeless);
 	atomic_flag_clear(&d->unknown_lock.held);
 	cookie_checker_init(&d->checker, &d->identity.public_key);
 	return d;
@@ -36,7 +35,6 @@ void wg_device_free(struct wg_device *d)
 {
 	if (!d)
 		return;
-	d->dying = true;
 	list_for_each_safe (pos, &d->peers)
 		wg_remove_peer(container_of(pos, struct wg_peer, link));
 	allowedips_free(d->allowed);
@@ -48,7 +46,6 @@ void wg_device_free(struct wg_device *d)
 	map_free(d->by_address);
 	heap_clear(&d->timers);
 	cookie_checker_clear(&d->checker);
-	free(d->scratch);
 	secret_free(d);
 }
 
@@ -57,56 +54,45 @@ struct epoch *wg_epoch(struct wg_device *d)
 	return d->epoch;
 }
 
-void device_emit(struct wg_device *d, struct wg_peer *p, struct wg_event ev, struct instant now)
+/* At most once per turn, as promised to the owner. */
+void device_wake(struct wg_device *d)
 {
-	ev.at_boot = now.boot;
-	ev.at_wall = now.wall;
-	if (d->ops->event)
-		d->ops->event(d->ctx, p, &ev);
+	if (!atomic_exchange(&d->wake_told, true))
+		d->ops->wake(d->ctx);
 }
 
-/* Counts, and tells now and then: a flood of bad messages must not become a flood of events. */
-void device_reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, const struct endpoint *from,
-	    struct wg_event details, struct instant now)
+/* A session is between two keys: it goes with one of them. Who is there hears of the new one at once. */
+static void change_identity(struct wg_peer *p)
 {
-	struct rejection *r = p ? &p->rejection : &d->rejection;
+	struct wg_device *d = p->device;
 
-	if (p)
-		counter_add(&p->counters[why], 1);
-	counter_add(&d->counters[why], 1);
-	r->count++;
-	if (r->reason == why && r->told && now.boot - r->told < REJECTION_INTERVAL)
-		return;
-	details.type = WG_EVENT_REJECTED;
-	details.a = why;
-	details.b = r->reason == why ? r->count : 1;
-	details.from = from;
-	r->reason = why;
-	r->told = now.boot;
-	r->count = 0;
-	device_emit(d, p, details, now);
+	p->own = d->identity.present && key_equal(&p->public_key, &d->identity.public_key);
+	handshake_forget(p);
+	handshake_stop(p);
+	session_drop_all(p);
+	noise_change_identity(&p->handshake, &d->identity);
+	p->zero_at = p->last_handshake_sent = 0;
+	if (p->own)
+		stage_drop(p);
+	handshake_plan(p, 1, WG_REASON_key_changed, false);
+	peer_schedule(p);
 }
 
 void wg_set_private_key(struct wg_device *d, const struct key *private_key)
 {
-	noise_set_identity(&d->identity, private_key);
-	cookie_checker_set_key(&d->checker, &d->identity.public_key);
-	list_for_each (pos, &d->peers) {
-		struct wg_peer *p = container_of(pos, struct wg_peer, link);
-		bool connected = session_usable(p, p->last_handshake_boot) || p->attempt;
+	struct noise_identity fresh;
+	bool same;
 
-		handshake_forget(p);
-		session_drop_all(p);
-		noise_change_identity(&p->handshake, &d->identity);
-		handshake_stop(p);
-		/* Those who know us under the old key hear of the new one at once, if they know it. */
-		if (connected && d->up) {
-			p->up_at = 1;
-			p->attempt_reason = WG_REASON_key_changed;
-			heap_set(&d->timers, &p->timer, 1);
-		}
-	}
-	d->ops->wake(d->ctx);
+	noise_set_identity(&fresh, private_key);
+	same = key_equal(&fresh.private_key, &d->identity.private_key);
+	d->identity = fresh;
+	crypto_wipe(&fresh, sizeof(fresh));
+	if (same)
+		return;
+	cookie_checker_set_key(&d->checker, &d->identity.public_key);
+	list_for_each (pos, &d->peers)
+		change_identity(container_of(pos, struct wg_peer, link));
+	device_wake(d);
 }
 
 bool wg_has_private_key(const struct wg_device *d)
@@ -126,10 +112,10 @@ void wg_get_public_key(const struct wg_device *d, struct key *out)
 
 void wg_set_timestamp_floor(struct wg_device *d, uint64_t wall_ns)
 {
-	if (wall_ns > d->last_stamp)
-		d->last_stamp = wall_ns;
 	if (wall_ns > d->floor)
 		d->floor = wall_ns;
+	if (d->floor > d->reserved)
+		d->reserved = d->floor;
 }
 
 void wg_set_mtu(struct wg_device *d, unsigned mtu)
@@ -139,33 +125,55 @@ void wg_set_mtu(struct wg_device *d, unsigned mtu)
 
 void wg_set_time_divisor(struct wg_device *d, unsigned divisor)
 {
-	d->divisor = divisor ? divisor : 1;
+	if (!divisor)
+		divisor = 1;
+	d->t = (struct durations){
+		.rekey_after = REKEY_AFTER_TIME / divisor,
+		.renew_receive = (REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT) / divisor,
+		.reject_after = REJECT_AFTER_TIME / divisor,
+		.rekey_timeout = REKEY_TIMEOUT / divisor,
+		.rekey_jitter = REKEY_TIMEOUT_JITTER / divisor,
+		.keepalive = KEEPALIVE_TIMEOUT / divisor,
+		.zero = 3 * REJECT_AFTER_TIME / divisor,
+		.attempt = REKEY_ATTEMPT_TIME / divisor,
+		.divisor = divisor,
+	};
 }
 
 /* Every peer whose endpoint is known is called, not only those with a keepalive (DESIGN 4.1). */
 void wg_up(struct wg_device *d, struct instant now)
 {
-	unsigned rank = 0;
+	uint64_t rank = 0;
 
 	if (d->up)
 		return;
 	d->up = true;
-	d->up_since = now.boot;
 	list_for_each (pos, &d->peers) {
 		struct wg_peer *p = container_of(pos, struct wg_peer, link);
-		uint64_t random, range;
+		uint64_t random, range = rank < UP_AT_ONCE ? UP_JITTER : UP_JITTER + rank * UP_SPREAD;
 
 		p->keepalive_from = now.boot;
-		if (!atomic_load_explicit(&p->endpoint, memory_order_relaxed)) {
-			peer_schedule(p);
-			continue;
+		if (handshake_possible(p)) {
+			crypto_random(&random, sizeof(random));
+			handshake_plan(p, now.boot + random % range, WG_REASON_device_up, false);
+			rank++;
 		}
-		range = rank < UP_AT_ONCE ? UP_JITTER : UP_JITTER + rank * UP_SPREAD;
-		crypto_random(&random, sizeof(random));
-		p->up_at = now.boot + random % range;
-		rank++;
 		peer_schedule(p);
 	}
+}
+
+static void stop_peer(struct wg_peer *p)
+{
+	handshake_forget(p);
+	handshake_stop(p);
+	session_drop_all(p);
+	stage_drop(p);
+	p->zero_at = p->purge_at = p->reject_at = p->last_handshake_sent = 0;
+	p->draining = false;
+	counter_set(&p->silence_from, 0);
+	counter_set(&p->unanswered_since, 0);
+	counter_set(&p->unreplied_since, 0);
+	peer_schedule(p);
 }
 
 void wg_down(struct wg_device *d)
@@ -173,19 +181,8 @@ void wg_down(struct wg_device *d)
 	if (!d->up)
 		return;
 	d->up = false;
-	list_for_each (pos, &d->peers) {
-		struct wg_peer *p = container_of(pos, struct wg_peer, link);
-
-		handshake_forget(p);
-		handshake_stop(p);
-		session_drop_all(p);
-		stage_drop(p);
-		p->up_at = p->zero_at = 0;
-		counter_set(&p->unanswered_since, 0);
-		counter_set(&p->unreplied_since, 0);
-		heap_remove(&d->timers, &p->timer);
-		counter_set(&p->next_look, 0);
-	}
+	list_for_each (pos, &d->peers)
+		stop_peer(container_of(pos, struct wg_peer, link));
 }
 
 bool wg_is_up(const struct wg_device *d)
@@ -203,11 +200,6 @@ void wg_announce(struct wg_device *d, struct instant now)
 	}
 }
 
-bool wg_under_load(const struct wg_device *d, uint64_t now)
-{
-	return now < d->load_until;
-}
-
 const counter_t *wg_device_counters(const struct wg_device *d)
 {
 	return d->counters;
@@ -215,15 +207,12 @@ const counter_t *wg_device_counters(const struct wg_device *d)
 
 void wg_drain(struct wg_device *d, struct instant now, enum wg_reason why)
 {
-	list_for_each (pos, &d->peers)
-		wg_peer_drain(container_of(pos, struct wg_peer, link), now, why);
-}
+	list_for_each (pos, &d->peers) {
+		struct wg_peer *p = container_of(pos, struct wg_peer, link);
 
-uint64_t wg_deadline(const struct wg_device *d)
-{
-	const struct heap_node *first = heap_first(&d->timers);
-
-	return first ? first->key : 0;
+		if (session_any(p))
+			wg_peer_drain(p, now, why);
+	}
 }
 
 struct wg_peer *wg_find_peer(struct wg_device *d, const struct key *public_key)

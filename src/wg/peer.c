@@ -6,7 +6,7 @@
 #include "base/xalloc.h"
 #include "wg/internal.h"
 
-/* Address and port in a fixed form, so that they can be found in a map. */
+/* Address, port and scope in a fixed form, so that they can be found in a map. */
 static bool address_key(uint8_t key[ADDRESS_KEY_LEN], const union address *a)
 {
 	memset(key, 0, ADDRESS_KEY_LEN);
@@ -21,6 +21,7 @@ static bool address_key(uint8_t key[ADDRESS_KEY_LEN], const union address *a)
 	memcpy(key, &a->in6.sin6_addr, 16);
 	memcpy(key + 16, &a->in6.sin6_port, 2);
 	key[18] = 6;
+	memcpy(key + 19, &a->in6.sin6_scope_id, 4);
 	return true;
 }
 
@@ -31,23 +32,68 @@ struct wg_peer *peer_at_address(struct wg_device *d, const union address *a)
 	return address_key(key, a) ? map_get(d->by_address, key) : NULL;
 }
 
-void peer_use_endpoint(struct wg_peer *p, const struct endpoint *e)
+/* The map has one of the peers at an address; the ring has them all. */
+static void move_in(struct wg_peer *p, const union address *a)
+{
+	struct wg_peer *other = peer_at_address(p->device, a);
+	uint8_t key[ADDRESS_KEY_LEN];
+
+	if (!address_key(key, a))
+		return;
+	list_remove(&p->homeless);
+	if (other)
+		list_append(&other->same_endpoint, &p->same_endpoint);
+	else
+		map_put(p->device->by_address, key, p);
+}
+
+static void move_out(struct wg_peer *p, const union address *a)
 {
 	struct wg_device *d = p->device;
-	struct endpoint *old = atomic_load_explicit(&p->endpoint, memory_order_relaxed), *fresh = NULL;
 	uint8_t key[ADDRESS_KEY_LEN];
+
+	if (!address_key(key, a))
+		return;
+	list_append(&d->homeless, &p->homeless);
+	if (list_empty(&p->same_endpoint)) {
+		map_remove(d->by_address, key);
+		return;
+	}
+	map_put(d->by_address, key, container_of(p->same_endpoint.next, struct wg_peer, same_endpoint));
+	list_remove(&p->same_endpoint);
+}
+
+void peer_use_endpoint(struct wg_peer *p, const struct endpoint *e)
+{
+	struct endpoint *old = atomic_load_explicit(&p->endpoint, memory_order_relaxed), *fresh = NULL;
 
 	if (e && endpoint_known(e)) {
 		fresh = xmalloc(sizeof(*fresh));
 		*fresh = *e;
 	}
-	if (old && address_key(key, &old->remote) && map_get(d->by_address, key) == p)
-		map_remove(d->by_address, key);
-	if (fresh && address_key(key, &fresh->remote))
-		map_put(d->by_address, key, p);
+	if (!old || !fresh || !address_equal(&old->remote, &fresh->remote)) {
+		if (old)
+			move_out(p, &old->remote);
+		if (fresh)
+			move_in(p, &fresh->remote);
+	}
 	atomic_store_explicit(&p->endpoint, fresh, memory_order_release);
 	if (old)
-		epoch_retire(d->epoch, old, free);
+		epoch_retire(p->device->epoch, old, free);
+}
+
+/* The source of an authentic message: the peer is there now (paper 2.1). */
+void peer_learn_endpoint(struct wg_peer *p, const struct endpoint *from, struct instant now)
+{
+	struct endpoint was = wg_peer_endpoint(p);
+
+	if (endpoint_equal(&was, from))
+		return;
+	peer_use_endpoint(p, from);
+	if (address_equal(&was.remote, &from->remote))
+		return;
+	count(p, WG_COUNT_roamed, 1);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = from}, now);
 }
 
 struct endpoint wg_peer_endpoint(const struct wg_peer *p)
@@ -68,22 +114,44 @@ void peer_forget_source(struct wg_peer *p)
 		peer_use_endpoint(p, &e);
 }
 
-/* One push per turn of the control thread: the flag is cleared when the stack is taken. */
+/* One push per turn of the control thread. It takes the mark off before it takes the facts: one that is still
+ * there will be seen. */
 void peer_wake(struct wg_peer *p, enum fact fact)
 {
 	struct wg_device *d = p->device;
 	struct wg_peer *top;
 
-	if (atomic_fetch_or(&p->facts, fact) & fact && atomic_load(&p->woken))
+	if (atomic_fetch_or(&p->facts, fact) & fact)
 		return;
 	if (atomic_exchange(&p->woken, true))
 		return;
 	top = atomic_load_explicit(&d->woken, memory_order_relaxed);
 	do
 		p->next_woken = top;
-	while (!atomic_compare_exchange_weak_explicit(&d->woken, &top, p, memory_order_acq_rel,
+	while (!atomic_compare_exchange_weak_explicit(&d->woken, &top, p, memory_order_release,
 						      memory_order_relaxed));
-	d->ops->wake(d->ctx);
+	device_wake(d);
+}
+
+/* Those who were woken are due at once. */
+void peer_collect_woken(struct wg_device *d)
+{
+	struct wg_peer *p = atomic_exchange_explicit(&d->woken, NULL, memory_order_acquire), *next;
+
+	for (; p; p = next) {
+		next = p->next_woken;
+		if (p->removed)
+			continue;
+		/* From here on a worker may push it again. */
+		atomic_store(&p->woken, false);
+		heap_set(&d->timers, &p->timer, 1);
+	}
+}
+
+static void tell_later(struct wg_peer *p, unsigned what)
+{
+	p->tell |= what;
+	heap_set(&p->device->timers, &p->timer, 1);
 }
 
 struct wg_peer *wg_add_peer(struct wg_device *d, const struct key *public_key)
@@ -97,28 +165,32 @@ struct wg_peer *wg_add_peer(struct wg_device *d, const struct key *public_key)
 	p = secret_alloc(sizeof(*p));
 	p->device = d;
 	p->public_key = *public_key;
-	p->stage.last = &p->stage.first;
+	atomic_flag_clear(&p->roam_lock.held);
+	stage_init(p);
 	list_init(&p->allowed);
+	list_init(&p->homeless);
+	list_init(&p->same_endpoint);
 	noise_init(&p->handshake, &d->identity, public_key);
 	cookie_maker_init(&p->cookie, public_key);
+	p->silence_jitter = rekey_jitter(d);
+	/* It may have been here before, under a clock that has gone back since. */
+	p->last_stamp = d->last_stamp;
 	list_append(&d->peers, &p->link);
+	list_append(&d->homeless, &p->homeless);
 	map_put(d->by_key, p->public_key.bytes, p);
 	d->peer_count++;
 	return p;
 }
 
+/* No worker can hold it any more, but one may have left it on the stack. */
 static void free_peer(void *ptr)
 {
 	struct wg_peer *p = ptr;
 
-	/* A worker woke it for the last time and control has not taken the stack yet: wait for that. */
-	if (!p->device->dying && atomic_load(&p->woken)) {
-		epoch_retire(p->device->epoch, p, free_peer);
-		return;
-	}
-	stage_drop(p);
+	peer_collect_woken(p->device);
 	noise_wipe(&p->handshake);
 	cookie_maker_clear(&p->cookie);
+	free(p->rejects);
 	secret_free(p);
 }
 
@@ -131,13 +203,17 @@ void wg_remove_peer(struct wg_peer *p)
 	p->removed = true;
 	allowedips_remove_all(d->allowed, &p->allowed);
 	handshake_forget(p);
+	handshake_stop(p);
 	session_drop_all(p);
-	stage_drop(p);
+	stage_close(p);
 	peer_use_endpoint(p, NULL);
 	heap_remove(&d->timers, &p->timer);
+	list_remove(&p->homeless);
 	list_remove(&p->link);
 	map_remove(d->by_key, p->public_key.bytes);
 	d->peer_count--;
+	/* Workers that still hold it push it no more. */
+	atomic_store(&p->woken, true);
 	epoch_retire(d->epoch, p, free_peer);
 }
 
@@ -176,7 +252,24 @@ bool wg_peer_has_psk(const struct wg_peer *p)
 
 void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e)
 {
+	struct endpoint was = wg_peer_endpoint(p);
+
 	peer_use_endpoint(p, e);
+	spin_lock(&p->roam_lock);
+	memset(&p->roam, 0, sizeof(p->roam)); /* what came before does not undo this */
+	spin_unlock(&p->roam_lock);
+	if (!address_equal(&was.remote, &e->remote)) {
+		p->tell |= TELL_ENDPOINT;
+		/* Nobody at the new address has had an initiation: what waits for one need not wait longer.
+		 */
+		p->last_handshake_sent = 0;
+		if (!endpoint_known(e))
+			handshake_stop(p);
+		else if (p->attempt)
+			p->retry_at = 1;
+		else if (stage_count(p))
+			handshake_plan(p, 1, WG_REASON_data, false);
+	}
 	peer_schedule(p);
 }
 
@@ -187,10 +280,10 @@ void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds, struct instant n
 
 	p->keepalive = seconds;
 	p->keepalive_from = now.boot;
-	if (starts && p->device->up && atomic_load_explicit(&p->endpoint, memory_order_relaxed))
+	if (starts && handshake_possible(p))
 		send_keepalive(p, now);
 	peer_schedule(p);
-	p->device->ops->wake(p->device->ctx); /* whoever waits for wg_deadline has to look again */
+	device_wake(p->device); /* whoever waits for wg_deadline has to look again */
 }
 
 uint16_t wg_peer_keepalive(const struct wg_peer *p)
@@ -200,23 +293,33 @@ uint16_t wg_peer_keepalive(const struct wg_peer *p)
 
 int wg_peer_handshake(struct wg_peer *p, struct instant now, enum wg_reason why, bool force)
 {
-	int r = handshake_start(p, now, why, force);
+	struct wg_device *d = p->device;
 
-	peer_schedule(p);
-	return r;
+	if (!d->up)
+		return -ENETDOWN;
+	if (!d->identity.present)
+		return -ENOKEY;
+	if (!handshake_possible(p))
+		return -EDESTADDRREQ;
+	if (force || !p->last_handshake_sent || now.boot - p->last_handshake_sent >= d->t.rekey_timeout)
+		handshake_plan(p, now.boot, why, force);
+	return 0;
 }
 
-/* Nothing of the sessions stays, and nothing keeps the next packet from starting one (DESIGN 4.2). */
+/*
+ * Nothing of the sessions stays, and nothing keeps the next packet from starting one (DESIGN 4.2): not the
+ * pause between handshakes either. Timers of the old session start none, and an attempt that runs goes on.
+ */
 void wg_peer_drain(struct wg_peer *p, struct instant now, enum wg_reason why)
 {
-	handshake_forget(p);
-	handshake_stop(p);
+	p->draining = session_any(p);
 	session_drop_all(p);
-	p->last_initiation = 0;
+	p->last_handshake_sent = 0;
+	p->unknown_until = 0;
 	p->zero_at = 0;
+	counter_set(&p->silence_from, 0);
 	counter_set(&p->unanswered_since, 0);
 	counter_set(&p->unreplied_since, 0);
-	p->draining = true;
 	count(p, WG_COUNT_drained, 1);
 	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_DRAINED, .reason = why}, now);
 	peer_schedule(p);
@@ -226,16 +329,12 @@ void wg_peer_reset(struct wg_peer *p, const struct endpoint *e, struct instant n
 {
 	handshake_forget(p);
 	handshake_stop(p);
-	p->last_initiation = 0;
-	counter_set(&p->unanswered_since, 0);
 	if (e && endpoint_known(e))
-		peer_use_endpoint(p, e);
+		wg_peer_set_endpoint(p, e);
 	peer_forget_source(p);
-	device_emit(p->device, p,
-	     (struct wg_event){.type = WG_EVENT_ENDPOINT_SET,
-			       .reason = WG_REASON_user,
-			       .from = atomic_load_explicit(&p->endpoint, memory_order_relaxed)},
-	     now);
+	p->last_handshake_sent = 0;
+	counter_set(&p->silence_from, 0);
+	handshake_plan(p, now.boot, WG_REASON_user, true);
 	peer_schedule(p);
 }
 
@@ -243,7 +342,14 @@ void wg_peer_reset(struct wg_peer *p, const struct endpoint *e, struct instant n
 
 int wg_allow(struct wg_peer *p, int family, const void *addr, unsigned prefix, struct wg_peer **stolen_from)
 {
-	return allowedips_insert(p->device->allowed, family, addr, prefix, p, &p->allowed, stolen_from);
+	struct wg_peer *previous = NULL;
+	int r = allowedips_insert(p->device->allowed, family, addr, prefix, p, &p->allowed, &previous);
+
+	if (stolen_from)
+		*stolen_from = previous;
+	if (previous)
+		tell_later(previous, TELL_STOLEN);
+	return r;
 }
 
 int wg_disallow(struct wg_peer *p, int family, const void *addr, unsigned prefix)
@@ -308,10 +414,8 @@ void wg_peer_look(struct wg_peer *p, struct wg_peer_view *out, uint64_t now)
 	out->unanswered_since = counter_get(&p->unanswered_since);
 	wg_peer_bytes(p, &out->rx_bytes, &out->tx_bytes);
 	out->attempt = p->attempt;
-	out->attempt_reason = p->attempt_reason;
+	out->attempt_reason = p->attempt ? p->attempt_reason : WG_REASON_none;
 	out->draining = p->draining;
-	spin_lock(&p->stage.lock);
-	out->staged = p->stage.count;
-	spin_unlock(&p->stage.lock);
+	out->staged = stage_count(p);
 	out->counters = p->counters;
 }

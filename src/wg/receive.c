@@ -5,10 +5,8 @@
 
 #include "wg/internal.h"
 
-#define LOAD_THRESHOLD	 64		   /* messages that wait behind this one */
-#define LOAD_KEPT	 (1 * NS_PER_SEC)  /* load is felt this long after it was seen, as in the kernel */
-#define UNKNOWN_INTERVAL (100 * NS_PER_MS) /* and in each of these at most so many handshakes */
-#define UNKNOWN_MAX	 32
+#define LOAD_THRESHOLD 64		/* messages that wait behind this one */
+#define LOAD_KEPT      (1 * NS_PER_SEC) /* load is felt this long after it was seen, as in the kernel */
 
 static const struct wg_event no_details;
 
@@ -20,7 +18,7 @@ static bool admit(struct wg_device *d, const void *m, size_t len, uint32_t sende
 
 	if (queued >= LOAD_THRESHOLD)
 		d->load_until = now.boot + LOAD_KEPT;
-	load = now.boot < d->load_until;
+	load = wg_under_load(d, now.boot);
 	switch (cookie_check(&d->checker, m, len, &from->remote, load, now.boot)) {
 	case COOKIE_BAD_MAC1:
 		device_reject(d, NULL, WG_COUNT_reject_mac1, from, no_details, now);
@@ -47,19 +45,12 @@ static bool admit(struct wg_device *d, const void *m, size_t len, uint32_t sende
 }
 
 /* An authenticated handshake message moves the endpoint, as data does. */
-static void learn_endpoint(struct wg_peer *p, const struct endpoint *from, struct instant now)
+static void learn(struct wg_peer *p, const struct endpoint *from, struct instant now)
 {
-	struct endpoint was = wg_peer_endpoint(p);
-
 	counter_set(&p->last_received, now.boot);
 	counter_set(&p->unanswered_since, 0);
-	if (endpoint_equal(&was, from))
-		return;
-	peer_use_endpoint(p, from);
-	if (address_equal(&was.remote, &from->remote))
-		return;
-	count(p, WG_COUNT_roamed, 1);
-	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = from}, now);
+	counter_set(&p->silence_from, 0);
+	peer_learn_endpoint(p, from, now);
 }
 
 static void refuse_initiation(struct wg_peer *p, enum noise_result r, const struct noise_incoming *in,
@@ -80,7 +71,8 @@ static void refuse_initiation(struct wg_peer *p, enum noise_result r, const stru
 		device_reject(p->device, p, WG_COUNT_reject_flood, from, details, now);
 		break;
 	default:
-		device_reject(p->device, p, WG_COUNT_reject_undecryptable, from, details, now);
+		/* Whoever knows the peer's public key gets this far. */
+		device_reject(p->device, NULL, WG_COUNT_reject_undecryptable, from, details, now);
 		break;
 	}
 }
@@ -94,25 +86,27 @@ static void answer(struct wg_peer *p, struct handshake *h, const struct endpoint
 {
 	struct wg_device *d = p->device;
 	struct message_response m;
-	struct noise_session session;
+	struct wg_keypair *k;
 	uint32_t index = index_add(d->indices, INDEX_HANDSHAKE, p);
 
-	if (noise_create_response(h, &m, index) != NOISE_OK || !noise_begin_session(h, &session)) {
+	if (noise_create_response(h, &m, index) != NOISE_OK) {
 		index_remove(d->indices, index);
 		return;
 	}
 	cookie_add_macs(&p->cookie, &m, sizeof(m), now.boot);
-	session_install(p, keypair_new(p, &session, now.boot));
-	p->zero_at = now.boot + span(d, 3 * REJECT_AFTER_TIME);
+	k = session_begin(p, h, now.boot);
+	session_install(p, k, now);
+	p->last_handshake_sent = now.boot;
 	counter_set(&p->last_sent, now.boot);
 	counter_set(&p->unreplied_since, 0);
 	count(p, WG_COUNT_response_sent, 1);
-	device_emit(d, p,
-	     (struct wg_event){
-		     .type = WG_EVENT_RESPONSE_SENT, .a = session.local_index, .b = session.remote_index},
-	     now);
-	crypto_wipe(&session, sizeof(session));
 	d->ops->send(d->ctx, p, from, 0, &m, sizeof(m));
+	device_emit(d, p,
+		    (struct wg_event){.type = WG_EVENT_RESPONSE_SENT,
+				      .a = k->local_index,
+				      .b = k->remote_index,
+				      .from = from},
+		    now);
 }
 
 static void take_initiation(struct wg_device *d, const uint8_t *datagram, const struct endpoint *from,
@@ -134,9 +128,9 @@ static void take_initiation(struct wg_device *d, const uint8_t *datagram, const 
 		return;
 	}
 	p = wg_find_peer(d, &in.remote_static);
-	if (!p) {
+	if (!p || p->own) {
 		device_reject(d, NULL, WG_COUNT_reject_unknown_peer, from,
-		       (struct wg_event){.key = in.remote_static.bytes}, now);
+			      (struct wg_event){.key = in.remote_static.bytes}, now);
 		noise_incoming_wipe(&in);
 		return;
 	}
@@ -147,7 +141,7 @@ static void take_initiation(struct wg_device *d, const uint8_t *datagram, const 
 		p->handshake.last_initiation = h.last_initiation;
 		count(p, WG_COUNT_initiation_received, 1);
 		device_emit(d, p, (struct wg_event){.type = WG_EVENT_INITIATION_RECEIVED, .from = from}, now);
-		learn_endpoint(p, from, now);
+		learn(p, from, now);
 		answer(p, &h, from, now);
 		peer_schedule(p);
 	} else {
@@ -161,7 +155,6 @@ static void take_response(struct wg_device *d, const uint8_t *datagram, const st
 			  unsigned queued, struct instant now)
 {
 	struct message_response m;
-	struct noise_session session;
 	struct wg_keypair *k;
 	struct wg_peer *p;
 	enum noise_result r;
@@ -177,18 +170,15 @@ static void take_response(struct wg_device *d, const uint8_t *datagram, const st
 	r = noise_consume_response(&p->handshake, &d->identity, &m);
 	if (r != NOISE_OK) {
 		device_reject(d, p,
-		       r == NOISE_WRONG_STATE ? WG_COUNT_reject_unexpected_response
-					      : WG_COUNT_reject_response,
-		       from, no_details, now);
+			      r == NOISE_WRONG_STATE ? WG_COUNT_reject_unexpected_response
+						     : WG_COUNT_reject_response,
+			      from, no_details, now);
 		return;
 	}
-	if (!noise_begin_session(&p->handshake, &session))
-		return;
-	k = keypair_new(p, &session, now.boot);
-	crypto_wipe(&session, sizeof(session));
-	session_install(p, k);
 	count(p, WG_COUNT_response_received, 1);
-	learn_endpoint(p, from, now);
+	learn(p, from, now);
+	k = session_begin(p, &p->handshake, now.boot);
+	session_install(p, k, now);
 	session_done(p, k, now.boot > p->last_initiation ? now.boot - p->last_initiation : 1, now);
 	peer_schedule(p);
 }
@@ -212,7 +202,12 @@ static void take_cookie(struct wg_device *d, const uint8_t *datagram, const stru
 		return;
 	}
 	count(p, WG_COUNT_cookie_received, 1);
-	device_emit(d, p, (struct wg_event){.type = WG_EVENT_COOKIE_RECEIVED}, now);
+	device_emit(d, p, (struct wg_event){.type = WG_EVENT_COOKIE_RECEIVED, .from = from}, now);
+}
+
+bool wg_under_load(const struct wg_device *d, uint64_t now)
+{
+	return now < d->load_until;
 }
 
 void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len,
@@ -234,53 +229,4 @@ void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t l
 		take_cookie(d, datagram, from, now);
 	else
 		device_reject(d, NULL, WG_COUNT_reject_malformed, from, no_details, now);
-}
-
-/*
- * Data under an index that we do not know, from where a configured peer is, and no key of ours stands for it:
- * then we are the ones who lost the keys, and a handshake of ours is what helps. A forger of such packets
- * gains one initiation to the peer's own address in five seconds, and no more than UNKNOWN_MAX for all peers
- * in a tenth of a second.
- */
-static void serve_unknown(struct wg_device *d, const struct unknown_index *u, struct instant now,
-			  unsigned *budget)
-{
-	struct wg_peer *p = peer_at_address(d, &u->from.remote);
-
-	if (!p || session_usable(p, now.boot) || p->attempt || !*budget)
-		return;
-	if (atomic_load_explicit(&p->slots[WG_NEXT], memory_order_relaxed))
-		return;
-	if (p->last_initiation && now.boot - p->last_initiation < span(d, REKEY_TIMEOUT))
-		return;
-	if (now.boot - d->unknown_window > UNKNOWN_INTERVAL) {
-		d->unknown_window = now.boot;
-		d->unknown_used = 0;
-	}
-	if (d->unknown_used++ >= UNKNOWN_MAX)
-		return;
-	if (handshake_start(p, now, WG_REASON_unknown_index, false))
-		return;
-	(*budget)--;
-	count(p, WG_COUNT_unknown_index_rehandshake, 1);
-	device_emit(d, p, (struct wg_event){.type = WG_EVENT_UNKNOWN_INDEX, .a = u->index, .from = &u->from}, now);
-	peer_schedule(p);
-}
-
-void unknown_indices_serve(struct wg_device *d, struct instant now, unsigned *budget)
-{
-	struct unknown_index box[UNKNOWN_INDEX_BOX];
-	unsigned n;
-
-	if (!atomic_load_explicit(&d->unknown_count, memory_order_relaxed))
-		return;
-	spin_lock(&d->unknown_lock);
-	n = atomic_load_explicit(&d->unknown_count, memory_order_relaxed);
-	memcpy(box, d->unknown, n * sizeof(*box));
-	atomic_store_explicit(&d->unknown_count, 0, memory_order_relaxed);
-	spin_unlock(&d->unknown_lock);
-	if (!d->up)
-		return;
-	for (unsigned i = 0; i < n; i++)
-		serve_unknown(d, &box[i], now, budget);
 }

@@ -11,6 +11,15 @@
 #include "wg/internal.h"
 
 #define STAGED_BYTES_MAX (32u << 20) /* of all peers together */
+#define TELL_AGAIN	 NS_PER_SEC  /* more packets for a key that does not come */
+
+/* Room for the header before the packet, and for padding and tag after it: it is sealed where it lies. */
+struct staged {
+	struct staged *next;
+	uint32_t len;
+	uint8_t ecn;
+	uint8_t datagram[];
+};
 
 static struct wg_keypair *slot(const struct wg_peer *p, enum wg_slot s)
 {
@@ -31,45 +40,90 @@ static void drop(struct wg_peer *p, struct wg_keypair *k)
 	epoch_retire(p->device->epoch, k, secret_free);
 }
 
-struct wg_keypair *keypair_new(struct wg_peer *p, const struct noise_session *s, uint64_t now)
+/* The keypair of a handshake that is through, NULL if it is not. It opens what comes in from here on. */
+struct wg_keypair *session_begin(struct wg_peer *p, struct handshake *h, uint64_t now)
 {
-	struct wg_keypair *k = secret_alloc(sizeof(*k));
+	struct noise_session s;
+	struct wg_keypair *k;
 
-	k->send = s->send;
-	k->receive = s->receive;
+	if (!noise_begin_session(h, &s))
+		return NULL;
+	k = secret_alloc(sizeof(*k));
+	k->send = s.send;
+	k->receive = s.receive;
 	k->peer = p;
-	k->local_index = s->local_index;
-	k->remote_index = s->remote_index;
-	k->initiator = s->initiator;
+	k->local_index = s.local_index;
+	k->remote_index = s.remote_index;
+	k->initiator = s.initiator;
 	k->created = now;
 	atomic_flag_clear(&k->lock.held);
 	replay_reset(&k->replay);
+	crypto_wipe(&s, sizeof(s));
+	index_replace(p->device->indices, k->local_index, INDEX_KEYPAIR, k);
 	return k;
 }
 
-void session_install(struct wg_peer *p, struct wg_keypair *k)
+/* False: lost, for want of an endpoint or of counters. */
+static bool send_sealed(struct wg_peer *p, struct wg_keypair *k, uint8_t *at, size_t len, uint8_t ecn,
+			uint64_t now)
+{
+	struct wg_device *d = p->device;
+	struct endpoint to = wg_peer_endpoint(p);
+	uint64_t counter;
+	size_t sealed;
+
+	if (!endpoint_known(&to)) {
+		wg_no_endpoint(p);
+		return false;
+	}
+	counter = atomic_fetch_add_explicit(&k->counter, 1, memory_order_relaxed);
+	if (counter >= REJECT_AFTER_MESSAGES)
+		return false;
+	sealed = wg_seal(d, d->aead, k, counter, at, len);
+	d->ops->send(d->ctx, p, &to, ecn, at, sealed);
+	wg_sent(p, k, 1, sealed, len > 0, now);
+	return true;
+}
+
+static void send_empty(struct wg_peer *p, struct wg_keypair *k, uint64_t now)
+{
+	uint8_t keepalive[DATA_OVERHEAD];
+
+	send_sealed(p, k, keepalive, 0, 0, now);
+}
+
+/* What waits goes out before workers may use the key, so that it keeps its order; then what came meanwhile.
+ */
+static unsigned make_current(struct wg_peer *p, struct wg_keypair *k, uint64_t now)
+{
+	unsigned sent = stage_flush(p, k, now);
+
+	p->purge_at = 0;
+	put(p, WG_CURRENT, k);
+	return sent + stage_flush(p, k, now);
+}
+
+void session_install(struct wg_peer *p, struct wg_keypair *k, struct instant now)
 {
 	struct wg_keypair *next = slot(p, WG_NEXT), *current = slot(p, WG_CURRENT),
 			  *previous = slot(p, WG_PREVIOUS);
 
+	p->zero_at = now.boot + p->device->t.zero;
+	drop(p, previous);
 	if (!k->initiator) {
 		put(p, WG_NEXT, k);
 		put(p, WG_PREVIOUS, NULL);
 		drop(p, next);
-		drop(p, previous);
-	} else if (next) {
-		/* Both began: theirs is unconfirmed, but they may send under it. */
-		put(p, WG_PREVIOUS, next);
-		put(p, WG_NEXT, NULL);
-		put(p, WG_CURRENT, k);
-		drop(p, current);
-		drop(p, previous);
-	} else {
-		put(p, WG_PREVIOUS, current);
-		put(p, WG_CURRENT, k);
-		drop(p, previous);
+		return;
 	}
-	index_replace(p->device->indices, k->local_index, INDEX_KEYPAIR, k);
+	/* When both began, theirs is unconfirmed, but they may send under it. */
+	put(p, WG_PREVIOUS, next ? next : current);
+	put(p, WG_NEXT, NULL);
+	/* The responder needs a packet to know that we have the key. */
+	if (!make_current(p, k, now.boot))
+		send_empty(p, k, now.boot);
+	if (next)
+		drop(p, current);
 }
 
 /* The first packet under next came. */
@@ -81,9 +135,10 @@ void session_confirm(struct wg_peer *p, struct instant now)
 		return;
 	drop(p, slot(p, WG_PREVIOUS));
 	put(p, WG_PREVIOUS, slot(p, WG_CURRENT));
-	put(p, WG_CURRENT, next);
+	make_current(p, next, now.boot);
 	put(p, WG_NEXT, NULL);
-	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEY_CONFIRMED, .a = next->local_index}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEY_CONFIRMED, .a = next->local_index},
+		    now);
 	session_done(p, next, 0, now);
 }
 
@@ -97,11 +152,16 @@ void session_drop_all(struct wg_peer *p)
 	}
 }
 
+bool session_any(const struct wg_peer *p)
+{
+	return slot(p, WG_NEXT) || slot(p, WG_CURRENT) || slot(p, WG_PREVIOUS);
+}
+
 bool session_usable(const struct wg_peer *p, uint64_t now)
 {
 	const struct wg_keypair *k = slot(p, WG_CURRENT);
 
-	return k && (now < k->created || now - k->created < span(p->device, REJECT_AFTER_TIME));
+	return k && keypair_age(k, now) < p->device->t.reject_after;
 }
 
 /* Our initiation that runs, if any, is no longer answered. */
@@ -119,79 +179,124 @@ void session_done(struct wg_peer *p, struct wg_keypair *k, uint64_t rtt, struct 
 	p->draining = false;
 	p->last_handshake_boot = now.boot;
 	p->last_handshake_wall = now.wall;
-	p->zero_at = now.boot + span(p->device, 3 * REJECT_AFTER_TIME);
 	if (rtt)
 		p->handshake_rtt = rtt;
 	count(p, WG_COUNT_handshake_done, 1);
 	device_emit(p->device, p,
-	     (struct wg_event){.type = WG_EVENT_HANDSHAKE_DONE,
-			       .a = k->local_index,
-			       .b = k->remote_index,
-			       .ns = rtt,
-			       .initiator = k->initiator},
-	     now);
-	stage_flush(p, now);
+		    (struct wg_event){.type = WG_EVENT_HANDSHAKE_DONE,
+				      .a = k->local_index,
+				      .b = k->remote_index,
+				      .ns = rtt,
+				      .initiator = k->initiator},
+		    now);
+}
+
+/* Without a key it asks for one: a persistent keepalive is what keeps a handshake going. */
+void send_keepalive(struct wg_peer *p, struct instant now)
+{
+	struct wg_keypair *k = slot(p, WG_CURRENT);
+
+	if (session_usable(p, now.boot) && counter_get(&k->counter) < REJECT_AFTER_MESSAGES)
+		send_empty(p, k, now.boot);
+	else
+		handshake_plan(p, now.boot, WG_REASON_keepalive, false);
 }
 
 /* ---- packets that wait ---- */
 
-static void free_staged(struct wg_device *d, struct staged *s)
+void stage_init(struct wg_peer *p)
 {
-	atomic_fetch_sub_explicit(&d->staged_bytes, s->len, memory_order_relaxed);
-	free(s);
+	atomic_flag_clear(&p->stage.lock.held);
+	p->stage.last = &p->stage.first;
 }
 
-static struct staged *unlink_first(struct stage *stage)
+static size_t staged_size(size_t len)
 {
-	struct staged *s = stage->first;
+	return sizeof(struct staged) + DATA_OVERHEAD + len + PADDING_MULTIPLE;
+}
 
-	stage->first = s->next;
-	if (!stage->first)
-		stage->last = &stage->first;
-	stage->count--;
-	return s;
+/* Frees a list of packets; their number. */
+static unsigned free_staged(struct wg_device *d, struct staged *s)
+{
+	unsigned n = 0;
+
+	while (s) {
+		struct staged *next = s->next;
+
+		atomic_fetch_sub_explicit(&d->staged_bytes, staged_size(s->len), memory_order_relaxed);
+		free(s);
+		s = next;
+		n++;
+	}
+	return n;
+}
+
+/* Under the lock: takes off what is too much, oldest first; the newcomer only when it is the last one left.
+ */
+static struct staged *trim_stage(struct stage *stage, uint64_t bytes)
+{
+	struct staged *dropped = NULL;
+
+	while (stage->first && (stage->count > STAGED_MAX || bytes > STAGED_BYTES_MAX)) {
+		struct staged *s = stage->first;
+
+		stage->first = s->next;
+		if (!stage->first)
+			stage->last = &stage->first;
+		stage->count--;
+		bytes -= staged_size(s->len);
+		s->next = dropped;
+		dropped = s;
+	}
+	return dropped;
+}
+
+/* What is dropped for it. *tell: control must know. */
+static struct staged *add_staged(struct wg_peer *p, struct staged *s, uint64_t now, bool *tell)
+{
+	struct stage *stage = &p->stage;
+	struct staged *dropped = s;
+
+	spin_lock(&stage->lock);
+	if (!stage->closed) {
+		*tell = !stage->first || now - stage->told >= TELL_AGAIN;
+		if (*tell)
+			stage->told = now;
+		*stage->last = s;
+		stage->last = &s->next;
+		stage->count++;
+		dropped = trim_stage(stage, counter_get(&p->device->staged_bytes));
+	}
+	spin_unlock(&stage->lock);
+	return dropped;
 }
 
 void wg_stage(struct wg_peer *p, const uint8_t *packet, size_t len, uint8_t ecn, uint64_t now)
 {
-	struct wg_device *d = p->device;
-	struct staged *s, *old = NULL;
-	bool full;
+	struct staged *s, *dropped;
+	bool tell = false;
 
-	(void)now;
-	if (counter_get(&d->staged_bytes) + len > STAGED_BYTES_MAX) {
-		count(p, WG_COUNT_staged_dropped, 1);
+	if (len > MESSAGE_LEN_MAX - DATA_OVERHEAD)
 		return;
-	}
-	s = xmalloc(sizeof(*s) + len);
+	s = xmalloc(staged_size(len));
 	s->next = NULL;
-	s->len = len;
+	s->len = (uint32_t)len;
 	s->ecn = ecn;
-	memcpy(s->packet, packet, len);
-	counter_add(&d->staged_bytes, len);
-	spin_lock(&p->stage.lock);
-	full = p->stage.count == STAGED_MAX;
-	if (full)
-		old = unlink_first(&p->stage);
-	*p->stage.last = s;
-	p->stage.last = &s->next;
-	p->stage.count++;
-	spin_unlock(&p->stage.lock);
-	if (old) {
-		free_staged(d, old);
-		count(p, WG_COUNT_staged_dropped, 1);
-	}
-	atomic_store_explicit(&p->fresh_data, true, memory_order_relaxed);
-	peer_wake(p, FACT_STAGED);
+	memcpy(s->datagram + DATA_HEADER_LEN, packet, len);
+	counter_add(&p->device->staged_bytes, staged_size(len));
+	dropped = add_staged(p, s, now, &tell);
+	if (dropped)
+		count(p, WG_COUNT_staged_dropped, free_staged(p->device, dropped));
+	if (tell)
+		peer_wake(p, FACT_STAGED);
 }
 
-static struct staged *take_stage(struct wg_peer *p, unsigned *count_out)
+static struct staged *take_stage(struct wg_peer *p)
 {
 	struct staged *first;
 
 	spin_lock(&p->stage.lock);
 	first = p->stage.first;
-	*count_out = p->stage.count;
 	p->stage.first = NULL;
 	p->stage.last = &p->stage.first;
 	p->stage.count = 0;
@@ -199,74 +304,43 @@ static struct staged *take_stage(struct wg_peer *p, unsigned *count_out)
 	return first;
 }
 
+unsigned stage_flush(struct wg_peer *p, struct wg_keypair *k, uint64_t now)
+{
+	struct staged *first = take_stage(p);
+	unsigned lost = 0, sent;
+
+	for (struct staged *s = first; s; s = s->next)
+		lost += !send_sealed(p, k, s->datagram, s->len, s->ecn, now);
+	sent = free_staged(p->device, first) - lost;
+	if (lost)
+		count(p, WG_COUNT_staged_dropped, lost);
+	return sent;
+}
+
 unsigned stage_drop(struct wg_peer *p)
 {
-	unsigned n;
-	struct staged *s = take_stage(p, &n);
+	unsigned n = free_staged(p->device, take_stage(p));
 
-	while (s) {
-		struct staged *next = s->next;
-
-		free_staged(p->device, s);
-		s = next;
-	}
+	if (n)
+		count(p, WG_COUNT_staged_dropped, n);
 	return n;
 }
 
-static void send_sealed(struct wg_peer *p, struct wg_keypair *k, uint64_t counter, const void *packet,
-			size_t len, uint8_t ecn, uint64_t now)
+/* The peer goes: workers that still hold it add nothing more. */
+void stage_close(struct wg_peer *p)
 {
-	struct wg_device *d = p->device;
-	struct endpoint to = wg_peer_endpoint(p);
-	size_t sealed;
-
-	if (!endpoint_known(&to)) {
-		wg_no_endpoint(p);
-		return;
-	}
-	if (len)
-		memcpy(d->scratch + DATA_HEADER_LEN, packet, len);
-	sealed = wg_seal(d, d->aead, k, counter, d->scratch, len);
-	wg_sent(p, k, 1, sealed, len > 0, now);
-	d->ops->send(d->ctx, p, &to, ecn, d->scratch, sealed);
+	spin_lock(&p->stage.lock);
+	p->stage.closed = true;
+	spin_unlock(&p->stage.lock);
+	stage_drop(p);
 }
 
-void stage_flush(struct wg_peer *p, struct instant now)
+unsigned stage_count(struct wg_peer *p)
 {
-	unsigned waiting;
-	uint64_t counter;
-	struct wg_keypair *k = slot(p, WG_CURRENT);
-	struct staged *s;
+	unsigned n;
 
-	if (!session_usable(p, now.boot))
-		return;
-	s = take_stage(p, &waiting);
-	if (!s) {
-		/* The responder needs a packet to know that we have the key. */
-		if (k->initiator && !counter_get(&k->counter))
-			send_keepalive(p, now);
-		return;
-	}
-	while (s) {
-		struct staged *next = s->next;
-
-		k = wg_sending_keypair(p, 1, now.boot, &counter);
-		if (k)
-			send_sealed(p, k, counter, s->packet, s->len, s->ecn, now.boot);
-		free_staged(p->device, s);
-		s = next;
-	}
-}
-
-/* Without a key it asks for one: a persistent keepalive is what keeps a handshake going. */
-int send_keepalive(struct wg_peer *p, struct instant now)
-{
-	uint64_t counter;
-	struct wg_keypair *k = wg_sending_keypair(p, 1, now.boot, &counter);
-
-	if (!k)
-		return handshake_start(p, now, WG_REASON_keepalive, false);
-	send_sealed(p, k, counter, NULL, 0, 0, now.boot);
-	count(p, WG_COUNT_keepalive_sent, 1);
-	return 0;
+	spin_lock(&p->stage.lock);
+	n = p->stage.count;
+	spin_unlock(&p->stage.lock);
+	return n;
 }

@@ -3,101 +3,148 @@
  * deadlines, and deadlines into actions. A peer is looked at when it was woken or when its earliest deadline
  * is due; a peer about which nothing is pending costs nothing.
  */
-#include <errno.h>
-#include <string.h>
-
 #include "wg/internal.h"
 
-#define FLOOR_AHEAD (10 * NS_PER_SEC) /* timestamps are reserved this far ahead: one write for many */
-#define UP_FRESH    (5 * NS_PER_SEC)  /* a session this young needs no handshake at device up */
+#define STAMP_GRAIN	 (1ull << 24) /* 17 ms: stamps tell no more of our clock than they must */
+#define RESERVE_AHEAD	 (60 * NS_PER_SEC)
+#define RESERVE_AT_LEAST (15 * NS_PER_SEC)
 
-static uint64_t jitter(const struct wg_device *d, uint64_t range)
+uint64_t rekey_jitter(const struct wg_device *d)
 {
 	uint64_t random;
 
 	crypto_random(&random, sizeof(random));
-	return random % (span(d, range) + 1);
+	return d->t.rekey_jitter ? random % d->t.rekey_jitter : 0;
 }
 
 /* ---- handshakes that we begin ---- */
 
-/* Later than every stamp that was sent before, by this run or an earlier one, whatever the clock says
- * (DESIGN 4.4). */
-static uint64_t next_stamp(struct wg_device *d, uint64_t wall)
+bool handshake_possible(const struct wg_peer *p)
 {
-	uint64_t stamp = wall > d->last_stamp ? wall : d->last_stamp + 1;
+	return p->device->up && p->device->identity.present && !p->own &&
+	       atomic_load_explicit(&p->endpoint, memory_order_relaxed);
+}
 
-	d->last_stamp = stamp;
-	if (stamp + FLOOR_AHEAD / 2 > d->floor) {
-		d->floor = stamp + FLOOR_AHEAD;
-		if (d->ops->persist_floor)
-			d->ops->persist_floor(d->ctx, d->floor);
-	}
+/*
+ * Later than every stamp that this peer got before, from this run or an earlier one, whatever the clock says
+ * (DESIGN 4.4). A clock far behind stands still in effect, so little is reserved then; and restarts in quick
+ * succession must not push the floor ever further ahead of the clock.
+ */
+static uint64_t next_stamp(struct wg_peer *p, uint64_t wall)
+{
+	struct wg_device *d = p->device;
+	uint64_t stamp = wall & ~(STAMP_GRAIN - 1);
+
+	if (stamp < d->floor)
+		stamp = d->floor;
+	if (stamp < d->last_stamp)
+		stamp = d->last_stamp;
+	if (stamp <= p->last_stamp)
+		stamp = p->last_stamp + 1;
+	p->last_stamp = d->last_stamp = stamp;
+	if (stamp < d->reserved)
+		return stamp;
+	d->reserved = stamp + RESERVE_AT_LEAST;
+	if (d->reserved < wall + RESERVE_AHEAD)
+		d->reserved = wall + RESERVE_AHEAD;
+	if (d->ops->persist_floor)
+		d->ops->persist_floor(d->ctx, d->reserved);
 	return stamp;
 }
 
-static int send_initiation(struct wg_peer *p, struct instant now, enum wg_reason why)
+static bool send_initiation(struct wg_peer *p, const struct endpoint *to, struct instant now)
 {
 	struct wg_device *d = p->device;
-	struct endpoint to = wg_peer_endpoint(p);
 	struct message_initiation m;
 	uint8_t stamp[TAI64N_LEN];
 	uint32_t index;
 
 	handshake_forget(p);
-	tai64n_encode(stamp, next_stamp(d, now.wall));
+	tai64n_encode(stamp, next_stamp(p, now.wall));
 	index = index_add(d->indices, INDEX_HANDSHAKE, p);
 	if (noise_create_initiation(&p->handshake, &d->identity, &m, index, stamp) != NOISE_OK) {
 		index_remove(d->indices, index);
-		return -ENOKEY;
+		return false;
 	}
 	cookie_add_macs(&p->cookie, &m, sizeof(m), now.boot);
-	p->last_initiation = now.boot;
-	p->retry_at = now.boot + span(d, REKEY_TIMEOUT) + jitter(d, REKEY_TIMEOUT_JITTER);
-	p->attempt++;
-	p->tries++;
-	p->attempt_reason = why;
-	atomic_store(&p->handshaking, true);
-	atomic_store_explicit(&p->fresh_data, false, memory_order_relaxed);
+	p->last_initiation = p->last_handshake_sent = now.boot;
 	/* A handshake message counts as authenticated traffic out (kernel, timers.c). */
 	counter_set(&p->last_sent, now.boot);
 	counter_set(&p->unreplied_since, 0);
 	count(p, WG_COUNT_initiation_sent, 1);
-	device_emit(d, p, (struct wg_event){.type = WG_EVENT_INITIATION_SENT, .reason = why, .a = p->attempt}, now);
-	d->ops->send(d->ctx, p, &to, 0, &m, sizeof(m));
-	return 0;
+	d->ops->send(d->ctx, p, to, 0, &m, sizeof(m));
+	return true;
 }
 
-int handshake_start(struct wg_peer *p, struct instant now, enum wg_reason why, bool force)
+static void begin(struct wg_peer *p, struct instant now)
 {
-	struct wg_device *d = p->device;
-	uint64_t earliest = p->last_initiation + span(d, REKEY_TIMEOUT);
+	struct endpoint to = wg_peer_endpoint(p);
 
-	if (!d->up)
-		return -ENETDOWN;
-	if (!d->identity.present)
-		return -ENOKEY;
-	if (!atomic_load_explicit(&p->endpoint, memory_order_relaxed))
-		return -EDESTADDRREQ;
-	if (!force && p->last_initiation && now.boot < earliest) {
-		/* Too soon after the last one; but what was asked for is not forgotten. */
-		if (!p->retry_at) {
-			p->retry_at = earliest;
-			p->attempt_reason = why;
-			atomic_store(&p->handshaking, true);
-		}
-		return 0;
+	p->start_at = 0;
+	p->start_forced = false;
+	if (!handshake_possible(p) || !send_initiation(p, &to, now)) {
+		handshake_stop(p);
+		return;
 	}
-	if (force || !p->attempt) {
-		p->attempt = 0;
+	if (!p->attempt++) {
+		p->attempt_reason = p->start_reason;
 		p->tries = 0;
 	}
-	return send_initiation(p, now, why);
+	p->tries++;
+	p->retry_at = now.boot + p->device->t.rekey_timeout + rekey_jitter(p->device);
+	device_emit(p->device, p,
+		    (struct wg_event){.type = WG_EVENT_INITIATION_SENT,
+				      .reason = p->start_reason,
+				      .a = p->attempt,
+				      .from = &to},
+		    now);
+}
+
+/* To where the peer may be; its answer would teach us the endpoint. Nothing repeats it (unknown.c). */
+void handshake_guess(struct wg_peer *p, const struct endpoint *to, struct instant now)
+{
+	if (!send_initiation(p, to, now))
+		return;
+	if (!p->zero_at)
+		p->zero_at = now.boot + p->device->t.zero;
+	device_emit(p->device, p,
+		    (struct wg_event){.type = WG_EVENT_INITIATION_SENT,
+				      .reason = WG_REASON_unknown_index,
+				      .a = 1,
+				      .from = to},
+		    now);
+	peer_schedule(p);
+}
+
+/*
+ * The next turn after `at` sends it, within its budget. An attempt that runs goes on instead, unless forced:
+ * its retries count anew because somebody still wants it (paper 6.4).
+ */
+void handshake_plan(struct wg_peer *p, uint64_t at, enum wg_reason why, bool force)
+{
+	if (!handshake_possible(p))
+		return;
+	if (p->attempt && !force) {
+		p->tries = 1;
+		return;
+	}
+	if (p->start_at && p->start_at <= at && (p->start_forced || !force))
+		return;
+	if (force) {
+		p->attempt = 0;
+		p->retry_at = 0;
+	}
+	p->start_at = at;
+	p->start_forced = force;
+	p->start_reason = why;
+	atomic_store(&p->handshaking, true);
+	peer_schedule(p);
 }
 
 void handshake_stop(struct wg_peer *p)
 {
-	p->retry_at = 0;
+	p->retry_at = p->start_at = 0;
+	p->start_forced = false;
 	p->attempt = p->tries = 0;
 	atomic_store(&p->handshaking, false);
 }
@@ -106,40 +153,44 @@ static void give_up(struct wg_peer *p, struct instant now)
 {
 	unsigned attempts = p->attempt, dropped = stage_drop(p);
 
-	handshake_forget(p);
 	handshake_stop(p);
+	counter_set(&p->unreplied_since, 0);
 	if (!p->zero_at)
-		p->zero_at = now.boot + span(p->device, 3 * REJECT_AFTER_TIME);
+		p->zero_at = now.boot + p->device->t.zero;
 	count(p, WG_COUNT_handshake_given_up, 1);
-	count(p, WG_COUNT_staged_dropped, dropped);
-	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_GAVE_UP, .a = attempts, .b = dropped}, now);
+	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_GAVE_UP, .a = attempts, .b = dropped},
+		    now);
 }
 
 static void retry(struct wg_peer *p, struct instant now)
 {
 	p->retry_at = 0;
-	/* Data keeps coming: that is a new reason to go on, as in the kernel. */
-	if (atomic_exchange(&p->fresh_data, false))
-		p->tries = 0;
 	if (p->tries > HANDSHAKE_ATTEMPTS) {
 		give_up(p, now);
 		return;
 	}
-	if (p->attempt)
-		peer_forget_source(p);
-	if (!atomic_load_explicit(&p->endpoint, memory_order_relaxed) ||
-	    send_initiation(p, now, p->attempt ? WG_REASON_retry : p->attempt_reason))
-		handshake_stop(p);
+	peer_forget_source(p);
+	p->start_at = now.boot;
+	p->start_reason = WG_REASON_retry;
+}
+
+/* What is planned, if it is time and the budget allows. Not within REKEY_TIMEOUT of the last handshake
+ * message, ours or an answer of ours, unless forced. */
+static void serve_plan(struct wg_peer *p, struct instant now, unsigned *budget)
+{
+	uint64_t earliest = p->last_handshake_sent + p->device->t.rekey_timeout;
+
+	if (!is_due(p->start_at, now.boot))
+		return;
+	if (!p->start_forced && p->last_handshake_sent && now.boot < earliest) {
+		p->start_at = earliest;
+		return;
+	}
+	begin(p, now);
+	--*budget;
 }
 
 /* ---- deadlines ---- */
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	if (!a || !b)
-		return a ? a : b;
-	return a < b ? a : b;
-}
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -148,54 +199,64 @@ static uint64_t later(uint64_t a, uint64_t b)
 
 void peer_deadlines(struct wg_peer *p, uint64_t due[WG_TIMERS])
 {
-	struct wg_device *d = p->device;
-	uint64_t unanswered = counter_get(&p->unanswered_since), unreplied = counter_get(&p->unreplied_since);
+	const struct durations *t = &p->device->t;
+	uint64_t silence = counter_get(&p->silence_from), unreplied = counter_get(&p->unreplied_since);
 	uint64_t traffic = later(counter_get(&p->last_sent), counter_get(&p->last_received));
 	bool endpoint = atomic_load_explicit(&p->endpoint, memory_order_relaxed) != NULL;
 
-	memset(due, 0, WG_TIMERS * sizeof(*due));
-	if (!d->up)
+	for (int i = 0; i < WG_TIMERS; i++)
+		due[i] = 0;
+	if (!p->device->up)
 		return;
-	due[WG_TIMER_RETRY] = p->retry_at;
+	due[WG_TIMER_RETRY] = earlier(p->retry_at, p->start_at);
 	due[WG_TIMER_ZERO] = p->zero_at;
 	if (unreplied)
-		due[WG_TIMER_KEEPALIVE] = unreplied + span(d, KEEPALIVE_TIMEOUT);
-	if (unanswered)
-		due[WG_TIMER_SILENCE] =
-			unanswered + span(d, KEEPALIVE_TIMEOUT + REKEY_TIMEOUT) + p->silence_jitter;
-	if (p->keepalive && endpoint)
+		due[WG_TIMER_KEEPALIVE] = unreplied + t->keepalive;
+	if (silence)
+		due[WG_TIMER_SILENCE] = silence + t->keepalive + t->rekey_timeout + p->silence_jitter;
+	if (p->keepalive && endpoint && !p->own)
 		due[WG_TIMER_PERSISTENT] =
-			later(traffic, p->keepalive_from) + span(d, p->keepalive * NS_PER_SEC);
+			later(traffic, p->keepalive_from) + p->keepalive * NS_PER_SEC / t->divisor;
 }
 
 static uint64_t key_expiry(const struct wg_peer *p)
 {
 	const struct wg_keypair *k = atomic_load_explicit(&p->slots[WG_CURRENT], memory_order_relaxed);
 
-	return k && !k->expiry_told ? k->created + span(p->device, REJECT_AFTER_TIME) : 0;
+	return k && !k->expiry_told ? k->created + p->device->t.reject_after : 0;
+}
+
+static uint64_t next_deadline(struct wg_peer *p)
+{
+	uint64_t due[WG_TIMERS], next;
+
+	if (!p->device->up)
+		return 0;
+	peer_deadlines(p, due);
+	next = earlier(earlier(key_expiry(p), p->purge_at), p->reject_at);
+	for (int t = 0; t < WG_TIMERS; t++)
+		next = earlier(next, due[t]);
+	return next;
 }
 
 void peer_schedule(struct wg_peer *p)
 {
 	struct wg_device *d = p->device;
-	uint64_t unanswered, unreplied, next;
+	uint64_t silence, unreplied, next;
 
 	if (p->removed)
 		return;
 	do {
-		uint64_t due[WG_TIMERS];
-
-		unanswered = counter_get(&p->unanswered_since);
+		silence = counter_get(&p->silence_from);
 		unreplied = counter_get(&p->unreplied_since);
-		peer_deadlines(p, due);
-		next = d->up ? earlier(p->up_at, key_expiry(p)) : 0;
-		for (int t = 0; t < WG_TIMERS; t++)
-			next = earlier(next, due[t]);
+		next = next_deadline(p);
 		/* Published before the facts are read once more: a worker that set one meanwhile either sees
 		 * the new time and wakes us, or we see its fact here. */
 		atomic_store_explicit(&p->next_look, next, memory_order_seq_cst);
-	} while ((!unanswered && atomic_load(&p->unanswered_since)) ||
+	} while ((!silence && atomic_load(&p->silence_from)) ||
 		 (!unreplied && atomic_load(&p->unreplied_since)));
+	if (p->tell)
+		next = 1;
 	if (next)
 		heap_set(&d->timers, &p->timer, next);
 	else
@@ -206,18 +267,38 @@ void peer_schedule(struct wg_peer *p)
 
 static void take_roam(struct wg_peer *p, struct instant now)
 {
-	struct endpoint e, was = wg_peer_endpoint(p);
+	struct endpoint e;
 
 	spin_lock(&p->roam_lock);
 	e = p->roam;
 	spin_unlock(&p->roam_lock);
-	if (!endpoint_known(&e) || endpoint_equal(&e, &was))
+	/* Empty when the endpoint was set by hand after the packet. */
+	if (endpoint_known(&e))
+		peer_learn_endpoint(p, &e, now);
+}
+
+static void serve_renewal(struct wg_peer *p, struct instant now)
+{
+	const struct wg_keypair *k = atomic_load_explicit(&p->slots[WG_CURRENT], memory_order_relaxed);
+	bool old, used_up;
+
+	if (!k || p->attempt)
 		return;
-	peer_use_endpoint(p, &e);
-	if (address_equal(&e.remote, &was.remote))
-		return;
-	count(p, WG_COUNT_roamed, 1);
-	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = &e}, now);
+	old = k->initiator && keypair_age(k, now.boot) >= p->device->t.rekey_after;
+	used_up = counter_get(&k->counter) > REKEY_AFTER_MESSAGES;
+	/* Else it was the key before this one that was due. */
+	if (old || used_up)
+		handshake_plan(p, now.boot, used_up ? WG_REASON_rekey_messages : WG_REASON_rekey_time, false);
+}
+
+static void serve_staged(struct wg_peer *p, struct instant now)
+{
+	if (session_usable(p, now.boot))
+		stage_flush(p, atomic_load_explicit(&p->slots[WG_CURRENT], memory_order_relaxed), now.boot);
+	else if (handshake_possible(p))
+		handshake_plan(p, now.boot, WG_REASON_data, false);
+	else if (!p->purge_at) /* nobody to call: they must not wait for ever */
+		p->purge_at = now.boot + p->device->t.attempt;
 }
 
 static void serve_facts(struct wg_peer *p, unsigned facts, struct instant now)
@@ -226,23 +307,42 @@ static void serve_facts(struct wg_peer *p, unsigned facts, struct instant now)
 		take_roam(p, now);
 	if (facts & FACT_CONFIRMED)
 		session_confirm(p, now);
-	if (facts & FACT_REKEY && !p->attempt)
-		handshake_start(p, now, WG_REASON_rekey_time, false);
-	if (facts & FACT_STAGED) {
-		if (session_usable(p, now.boot))
-			stage_flush(p, now);
-		else if (!atomic_load(&p->handshaking))
-			handshake_start(p, now, WG_REASON_data, false);
-	}
+	if (facts & FACT_REKEY)
+		serve_renewal(p, now);
+	if (facts & FACT_STAGED)
+		serve_staged(p, now);
+	if (facts & FACT_REJECTED)
+		peer_tell_rejects(p, now);
 }
 
-static void serve_silence(struct wg_peer *p, uint64_t since, struct instant now)
+static void serve_tell(struct wg_peer *p, struct instant now)
 {
-	counter_set(&p->unanswered_since, 0);
-	p->silence_jitter = jitter(p->device, REKEY_TIMEOUT_JITTER);
-	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_SILENCE, .ns = now.boot - since}, now);
+	struct endpoint e = wg_peer_endpoint(p);
+	unsigned what = p->tell;
+
+	p->tell = 0;
+	if (what & TELL_ENDPOINT)
+		device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_ENDPOINT_SET, .from = &e}, now);
+	if (what & TELL_STOLEN)
+		device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_ALLOWED_IP_STOLEN}, now);
+}
+
+/* The path from our address may be what is dead, or the peer has lost its keys. More data starts this anew.
+ */
+static void serve_silence(struct wg_peer *p, struct instant now)
+{
+	uint64_t since = counter_get(&p->unanswered_since);
+
+	counter_set(&p->silence_from, 0);
+	p->silence_jitter = rekey_jitter(p->device);
+	if (p->attempt)
+		return;
+	device_emit(p->device, p,
+		    (struct wg_event){.type = WG_EVENT_SILENCE,
+				      .ns = since && since < now.boot ? now.boot - since : 0},
+		    now);
 	peer_forget_source(p);
-	handshake_start(p, now, WG_REASON_silence, false);
+	handshake_plan(p, now.boot, WG_REASON_silence, false);
 }
 
 static void tell_expiry(struct wg_peer *p, struct instant now)
@@ -261,84 +361,68 @@ static void zero_keys(struct wg_peer *p, struct instant now)
 	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_KEYS_ZEROED}, now);
 }
 
-/* At device up, and after our key changed. */
-static void serve_up(struct wg_peer *p, struct instant now)
-{
-	enum wg_reason why =
-		p->attempt_reason == WG_REASON_key_changed ? WG_REASON_key_changed : WG_REASON_device_up;
-
-	p->up_at = 0;
-	if (p->attempt || (session_usable(p, now.boot) && now.boot - p->last_handshake_boot < UP_FRESH))
-		return;
-	handshake_start(p, now, why, false);
-}
-
 static void serve_timers(struct wg_peer *p, struct instant now)
 {
-	uint64_t due[WG_TIMERS], expiry = key_expiry(p);
+	uint64_t due[WG_TIMERS];
 
-	if (!p->device->up)
-		return;
-	if (p->up_at && now.boot >= p->up_at)
-		serve_up(p, now);
-	if (expiry && now.boot >= expiry)
+	if (is_due(key_expiry(p), now.boot))
 		tell_expiry(p, now);
+	if (is_due(p->reject_at, now.boot))
+		peer_tell_rejects(p, now);
+	if (is_due(p->purge_at, now.boot)) {
+		p->purge_at = 0;
+		if (!p->attempt)
+			stage_drop(p);
+	}
 	peer_deadlines(p, due);
-	if (due[WG_TIMER_ZERO] && now.boot >= due[WG_TIMER_ZERO])
+	if (is_due(due[WG_TIMER_ZERO], now.boot))
 		zero_keys(p, now);
-	if (due[WG_TIMER_RETRY] && now.boot >= due[WG_TIMER_RETRY])
+	if (is_due(p->retry_at, now.boot))
 		retry(p, now);
-	if (due[WG_TIMER_SILENCE] && now.boot >= due[WG_TIMER_SILENCE])
-		serve_silence(p, counter_get(&p->unanswered_since), now);
-	if (due[WG_TIMER_KEEPALIVE] && now.boot >= due[WG_TIMER_KEEPALIVE]) {
+	if (is_due(due[WG_TIMER_SILENCE], now.boot))
+		serve_silence(p, now);
+	if (is_due(due[WG_TIMER_KEEPALIVE], now.boot)) {
 		counter_set(&p->unreplied_since, 0);
 		if (session_usable(p, now.boot))
 			send_keepalive(p, now);
 	}
-	if (due[WG_TIMER_PERSISTENT] && now.boot >= due[WG_TIMER_PERSISTENT]) {
+	if (is_due(due[WG_TIMER_PERSISTENT], now.boot)) {
 		p->keepalive_from = now.boot;
 		send_keepalive(p, now);
 	}
 }
 
-/* Which of the two can cost an initiation? Only those are put off when the budget is spent. */
-static bool look(struct wg_peer *p, struct instant now, unsigned *budget)
+/* Costs at most one of the budget. */
+static void look(struct wg_peer *p, struct instant now, unsigned *budget)
 {
-	uint64_t before = counter_get(&p->counters[WG_COUNT_initiation_sent]);
-	unsigned facts;
+	unsigned facts = atomic_exchange(&p->facts, 0);
 
-	if (!*budget)
-		return false;
-	facts = atomic_exchange(&p->facts, 0);
-	serve_facts(p, facts, now);
-	serve_timers(p, now);
-	peer_schedule(p);
-	*budget -= counter_get(&p->counters[WG_COUNT_initiation_sent]) != before;
-	return true;
-}
-
-/* Peers that were woken; those that the budget does not reach are due at once in the next turn. */
-static void serve_woken(struct wg_device *d, struct instant now, unsigned *budget)
-{
-	struct wg_peer *p = atomic_exchange_explicit(&d->woken, NULL, memory_order_acquire);
-
-	while (p) {
-		struct wg_peer *next = p->next_woken;
-
-		/* From here on a worker may push it again. */
-		atomic_store(&p->woken, false);
-		if (!p->removed && !look(p, now, budget))
-			heap_set(&d->timers, &p->timer, now.boot ? now.boot : 1);
-		p = next;
+	if (p->tell)
+		serve_tell(p, now);
+	if (p->device->up) {
+		serve_facts(p, facts, now);
+		serve_timers(p, now);
+		serve_plan(p, now, budget);
 	}
+	peer_schedule(p);
 }
 
 void wg_service(struct wg_device *d, struct instant now, unsigned budget)
 {
 	struct heap_node *first;
 
-	unknown_indices_serve(d, now, &budget);
-	serve_woken(d, now, &budget);
+	/* Before looking: what comes after this wakes again. */
+	atomic_store(&d->wake_told, false);
+	unknown_indices_serve(d, now);
+	device_tell_rejects(d, now);
+	peer_collect_woken(d);
 	while (budget && (first = heap_first(&d->timers)) && first->key <= now.boot)
 		look(container_of(first, struct wg_peer, timer), now, &budget);
+}
+
+uint64_t wg_deadline(const struct wg_device *d)
+{
+	const struct heap_node *first = heap_first(&d->timers);
+
+	return earlier(first ? first->key : 0, d->up ? d->reject_at : 0);
 }
