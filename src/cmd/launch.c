@@ -93,10 +93,8 @@ static int engine_end(pid_t pid, const char *ifname)
 	for (int tries = 0; tries < 100; tries++) {
 		pid_t done = waitpid(pid, &status, WNOHANG);
 
-		if (done == pid && WIFEXITED(status) && !WEXITSTATUS(status)) {
-			printf("weir: %s is down\n", ifname);
-			return EXIT_OK;
-		}
+		if (done == pid && WIFEXITED(status))
+			return WEXITSTATUS(status);
 		if (done == pid && WIFSIGNALED(status)) {
 			fprintf(stderr,
 				"weir: the engine of %s was ended by signal %d (%s); what it had set up is "
@@ -108,7 +106,6 @@ static int engine_end(pid_t pid, const char *ifname)
 			break;
 		usleep(50000);
 	}
-	fprintf(stderr, "weir: the engine of %s has ended\n", ifname);
 	return EXIT_FAIL;
 }
 

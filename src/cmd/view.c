@@ -78,14 +78,11 @@ static enum tui_end draw(const struct options *o, int fd, struct error *e)
 
 int view_run(const struct options *o, int fd, struct error *e)
 {
-	switch (draw(o, fd, e)) {
-	case TUI_QUIT:
-		return EXIT_OK;
-	case TUI_FAILED:
-		return e->exit == EXIT_OK ? EXIT_FAIL : (int)e->exit;
-	default:
-		return EXIT_FAIL;
-	}
+	enum tui_end end = draw(o, fd, e);
+
+	if (end == TUI_ENGINE_GONE)
+		e->text[0] = '\0'; /* the view has said it */
+	return end == TUI_QUIT ? EXIT_OK : e->exit == EXIT_OK ? EXIT_FAIL : (int)e->exit;
 }
 
 static int child(const struct options *o, int fd)
