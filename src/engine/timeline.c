@@ -225,7 +225,7 @@ static void event_words(char *text, size_t size, const struct wg_event *ev, cons
 		snprintf(text, size, "cookie received: the peer is under load");
 		break;
 	case WG_EVENT_UNKNOWN_INDEX:
-		snprintf(text, size, "peer at %s uses key %08x that we do not have: new handshake", from, ev->a);
+		snprintf(text, size, "%.60s uses key %08x, which we lost: new handshake", from, ev->a);
 		break;
 	case WG_EVENT_REJECTED:
 		rejected_words(text, size, ev, from);
