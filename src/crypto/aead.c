@@ -73,6 +73,16 @@ static bool run_job(IMB_MGR *mgr, IMB_CIPHER_DIRECTION direction, const struct k
 	return job && job->status == IMB_STATUS_COMPLETED;
 }
 
+/* In constant time; sodium_memcmp's loop over volatile bytes shows at a million packets a second. */
+static bool same_tag(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t x[2], y[2];
+
+	memcpy(x, a, AEAD_TAG_LEN);
+	memcpy(y, b, AEAD_TAG_LEN);
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
+
 /* The library decrypts whatever it gets; the tag that it computes is compared before anyone looks. */
 static bool open_job(IMB_MGR *mgr, const struct key *key, const uint8_t nonce[NONCE_LEN], uint8_t *data,
 		     size_t len)
@@ -80,7 +90,7 @@ static bool open_job(IMB_MGR *mgr, const struct key *key, const uint8_t nonce[NO
 	uint8_t tag[AEAD_TAG_LEN];
 
 	return run_job(mgr, IMB_DIR_DECRYPT, key, nonce, data, len, tag) &&
-	       sodium_memcmp(tag, data + len, AEAD_TAG_LEN) == 0;
+	       same_tag(tag, data + len);
 }
 
 /* Both libraries must agree before packets depend on the faster one. */

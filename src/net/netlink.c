@@ -159,6 +159,19 @@ int netlink_link_set(struct netlink *n, int ifindex, int mtu, int up, unsigned t
 	return ask(n, nlh, NULL, NULL);
 }
 
+int netlink_link_gso_max(struct netlink *n, int ifindex, unsigned bytes)
+{
+	char buf[REQUEST_MAX];
+	struct ifinfomsg *body;
+	struct nlmsghdr *nlh = request(buf, RTM_NEWLINK, 0, sizeof(*body), &body);
+
+	if (ifindex <= 0)
+		return -ENODEV;
+	body->ifi_index = ifindex;
+	mnl_attr_put_u32(nlh, IFLA_GSO_MAX_SIZE, bytes);
+	return ask(n, nlh, NULL, NULL);
+}
+
 int netlink_link_get(struct netlink *n, int ifindex, int *mtu, bool *up)
 {
 	char buf[REQUEST_MAX];

@@ -24,6 +24,9 @@ void netlink_close(struct netlink *n);
 int netlink_ifindex(struct netlink *n, const char *ifname); /* -ENODEV */
 int netlink_link_set(struct netlink *n, int ifindex, int mtu /* 0: leave */, int up /* 0, 1, -1: leave */,
 		     unsigned txqueuelen /* 0: leave */);
+
+/* Longest super-packet that the device may be handed (bytes, headers included; at most 65536). */
+int netlink_link_gso_max(struct netlink *n, int ifindex, unsigned bytes);
 int netlink_link_get(struct netlink *n, int ifindex, int *mtu, bool *up);
 
 /* MTU of a link in another network namespace. */

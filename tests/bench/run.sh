@@ -6,11 +6,13 @@
 #
 #   WIREGUARD_GO=path   the other daemon (default: Debian backports' if it can be fetched, else the installed one)
 #   ROUNDS=n SECONDS_EACH=s
+#   PARTS="tcp latency udp peers"     only some of it
 . "${WEIR_SRCDIR:-$(dirname "$0")/../..}/tests/lab/lib.sh"
 need wg iperf3 jq ping awk
 
 rounds=${ROUNDS:-3}
 duration=${SECONDS_EACH:-6}
+parts=${PARTS:-tcp latency udp peers}
 results=$lab/results
 mkdir -p "$results"
 
@@ -62,7 +64,15 @@ record() { # FILE VALUE
 	echo "$2" >>"$results/$1"
 }
 
+wanted() {
+	case " $parts " in
+	*" $1 "*) return 0 ;;
+	esac
+	return 1
+}
+
 median() { # FILE
+	[ -f "$results/$1" ] || { echo -; return; }
 	sort -n "$results/$1" | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)]; else print "-" }'
 }
 
@@ -139,6 +149,7 @@ find_wireguard_go() {
 
 line() { # TEXT KEY UNIT
 	w=$(median "weir.$2") g=$(median "wireguard-go.$2")
+	[ "$w" != - ] || return 0
 	printf '%-34s %12s %14s %8s  %s\n' "$1" "$(printf '%.3g' "$w")" "$(printf '%.3g' "$g")" \
 		"$(echo "$w $g" | awk '{ if ($2 > 0) printf "%.2f", $1 / $2; else print "-" }')" "$3"
 }
@@ -156,16 +167,20 @@ while [ $r -lt "$rounds" ]; do
 	r=$((r + 1))
 	for kind in weir wireguard-go; do
 		tunnel_up $kind
-		tcp $kind 1
-		tcp $kind 4
-		latency $kind
-		udp $kind
+		if wanted tcp; then
+			tcp $kind 1
+			tcp $kind 4
+		fi
+		if wanted latency; then latency $kind; fi
+		if wanted udp; then udp $kind; fi
 		record "$kind.rss" "$(($(rss_of $pid_left) / 1024))"
 		tunnel_down
 	done
 	echo "round $r of $rounds done" >&2
 done
-for count in 1000 10000; do
+counts="1000 10000"
+wanted peers || counts=
+for count in $counts; do
 	write_peers $count
 	for kind in weir wireguard-go; do
 		peers $kind $count
