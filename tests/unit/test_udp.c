@@ -90,6 +90,13 @@ static void source(struct endpoint *e, const char *address)
 	assert_int_equal(inet_pton(e->remote.sa.sa_family, address, &e->local), 1);
 }
 
+static void same_address(const union address *is, const union address *expected)
+{
+	char a[ADDRESS_TEXT], b[ADDRESS_TEXT];
+
+	assert_string_equal(address_format(a, is), address_format(b, expected));
+}
+
 static int socket_of(const struct udp *u, const struct endpoint *e)
 {
 	return e->remote.sa.sa_family == AF_INET ? u->v4[0] : u->v6[0];
@@ -242,14 +249,14 @@ static void source_address_sticks(void **state)
 		assert_int_equal(udp_send(&a, 0, &e, 1, bytes, 3000, 1000, &lost), 0);
 		assert_false(lost);
 		receive(socket_of(&b, &e), 3000);
-		assert_true(address_equal(&in.from.remote, &expected.remote));
+		same_address(&in.from.remote, &expected.remote);
 		assert_memory_equal(&in.from.local, &expected.local, i ? 16 : 4);
 		assert_int_not_equal(in.from.ifindex, 0);
 		back = in.from;
 		assert_int_equal(udp_send(&b, 0, &back, 0, bytes, 100, 100, &lost), 0);
 		assert_false(lost);
 		receive(socket_of(&a, &e), 100);
-		assert_true(address_equal(&in.from.remote, &e.remote));
+		same_address(&in.from.remote, &e.remote);
 	}
 	udp_close(&a);
 	udp_close(&b);
@@ -501,6 +508,24 @@ static void marks(void **state)
 	udp_close(&u);
 }
 
+/* The kernel finishes a new IPv6 address behind our back: what is sent to it before that is dropped. */
+static bool is_usable(const char *address)
+{
+	struct pollfd p;
+	struct udp u;
+	struct endpoint e;
+	bool lost, works = false;
+
+	if (udp_open(&u, 0, 1, 0, true, NULL))
+		return false;
+	e = towards(&u, address);
+	p = (struct pollfd){.fd = u.v6[0], .events = POLLIN};
+	for (int i = 0; i < 500 && !works; i++)
+		works = !udp_send(&u, 0, &e, 0, bytes, 1, 1, &lost) && poll(&p, 1, 10) > 0;
+	udp_close(&u);
+	return works;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,5 +557,7 @@ int main(void)
 		netlink_address_add(n, netlink_ifindex(n, "lo"), &p);
 	}
 	netlink_close(n);
+	if (!is_usable("fd00::5") || !is_usable("fd00::9"))
+		return 77;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
