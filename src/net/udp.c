@@ -102,8 +102,7 @@ static int bind_error(struct error *e, uint16_t port, int code)
 	case EADDRINUSE:
 		return error_set(e, code,
 				 "UDP port %u is in use by another program: choose another ListenPort, or "
-				 "find it with "
-				 "'ss -lnup sport = :%u'",
+				 "find it with 'ss -lnup sport = :%u'",
 				 port, port);
 	case EACCES:
 		return error_set(e, code,
