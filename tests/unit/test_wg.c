@@ -1,0 +1,732 @@
+/* What WireGuard must refuse and survive, and what weir adds to it (DESIGN 4). */
+#include "tests/unit/wg_rig.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "crypto/primitives.h"
+
+static struct rig *rig;
+static struct node *a, *b; /* a began */
+
+static int set_up(void **state)
+{
+	(void)state;
+	rig = rig_connected();
+	a = &rig->n[0];
+	b = &rig->n[1];
+	return 0;
+}
+
+static int set_up_unconnected(void **state)
+{
+	(void)state;
+	rig = rig_new();
+	a = &rig->n[0];
+	b = &rig->n[1];
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	rig_free(rig);
+	return 0;
+}
+
+/* ---- keeping what passes ---- */
+
+struct kept {
+	uint32_t type; /* of the message to keep */
+	bool swallow;  /* and not to deliver */
+	uint8_t data[2048];
+	size_t len;
+	unsigned seen;
+};
+
+static bool keep(struct rig *r, struct node *from, uint8_t *data, size_t len)
+{
+	struct kept *k = r->filter_arg;
+
+	(void)from;
+	if (message_type_of(data) != k->type)
+		return true;
+	memcpy(k->data, data, len);
+	k->len = len;
+	k->seen++;
+	return !k->swallow;
+}
+
+static void keep_messages(struct kept *k, uint32_t type, bool swallow)
+{
+	*k = (struct kept){.type = type, .swallow = swallow};
+	rig->filter = keep;
+	rig->filter_arg = k;
+}
+
+static struct endpoint from_address(const union address *addr)
+{
+	return (struct endpoint){.remote = *addr};
+}
+
+static void give(struct node *n, const struct kept *k, unsigned queued)
+{
+	struct endpoint from = from_address(&node_other(n)->address);
+
+	wg_receive_handshake(n->d, k->data, k->len, &from, queued, rig->now);
+}
+
+/* ---- data ---- */
+
+static void roaming_follows_authentic_packets(void **state)
+{
+	union address moved = address_of(99, 7);
+	struct endpoint e;
+
+	(void)state;
+	a->address = moved;
+	node_send(a, 60);
+	rig_run(rig, MS(30));
+	e = wg_peer_endpoint(b->peer);
+	assert_true(address_equal(&e.remote, &moved));
+	assert_int_equal(peer_counted(b, WG_COUNT_roamed), 2); /* the first was the initiation */
+	assert_int_equal(b->events[WG_EVENT_ROAMED], 2);
+	node_send(b, 60);
+	rig_run(rig, MS(30));
+	assert_int_equal(a->accepted, 1);
+}
+
+/* The owner of the inner source is checked after the endpoint was learned. */
+static void wrong_inner_source_is_dropped_but_roams(void **state)
+{
+	union address moved = address_of(99, 7);
+	struct endpoint e;
+
+	(void)state;
+	a->address = moved;
+	node_send_from(a, 60, 77, 0);
+	rig_run(rig, MS(30));
+	assert_int_equal(b->accepted, 0);
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_inner_source), 1);
+	assert_int_equal(b->events[WG_EVENT_REJECTED], 1);
+	assert_int_equal(b->last[WG_EVENT_REJECTED].a, WG_COUNT_reject_inner_source);
+	e = wg_peer_endpoint(b->peer);
+	assert_true(address_equal(&e.remote, &moved));
+}
+
+static void refusals_are_told_now_and_then(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 500; i++) {
+		node_send_from(a, 60, 77, 0);
+		rig_run(rig, MS(10));
+	}
+	assert_int_equal(b->events[WG_EVENT_REJECTED], 1);
+	rig_run(rig, SECONDS(11));
+	assert_int_equal(b->events[WG_EVENT_REJECTED], 2);
+	assert_int_equal(b->last[WG_EVENT_REJECTED].b, 499);
+	rig_run(rig, SECONDS(60));
+	assert_int_equal(b->events[WG_EVENT_REJECTED], 2);
+}
+
+static void replays_and_forgeries_are_dropped(void **state)
+{
+	struct kept k;
+	unsigned id;
+
+	(void)state;
+	keep_messages(&k, MESSAGE_DATA, false);
+	id = node_send(a, 60);
+	rig_run(rig, MS(20));
+	for (unsigned i = 0; i < 3; i++)
+		rig_carry(rig, &a->address, &b->address, k.data, k.len, 0);
+	rig_run(rig, MS(20));
+	assert_int_equal(b->came[id], 1);
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_replayed_counter), 3);
+	k.data[k.len - 1] ^= 1;
+	rig_carry(rig, &a->address, &b->address, k.data, k.len, 0);
+	k.data[k.len - 1] ^= 1;
+	k.data[8] += 50; /* another counter */
+	rig_carry(rig, &a->address, &b->address, k.data, k.len, 0);
+	rig_run(rig, MS(20));
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_undecryptable_data), 2);
+	/* A replay from elsewhere moves nothing. */
+	k.data[8] -= 50;
+	rig_carry(rig, &(union address){.in = {.sin_family = AF_INET, .sin_port = 9}}, &b->address, k.data,
+		  k.len, 0);
+	rig_run(rig, MS(20));
+	assert_int_equal(peer_counted(b, WG_COUNT_roamed), 1);
+	assert_int_equal(b->accepted, 1);
+}
+
+static void malformed_datagrams_are_counted(void **state)
+{
+	static const uint8_t zeros[200];
+	uint8_t data[200] = {MESSAGE_DATA};
+
+	(void)state;
+	rig_carry(rig, &a->address, &b->address, zeros, 200, 0);
+	rig_carry(rig, &a->address, &b->address, zeros, 1, 0);
+	rig_carry(rig, &a->address, &b->address, data, DATA_OVERHEAD - 1, 0);
+	data[0] = MESSAGE_INITIATION;
+	rig_carry(rig, &a->address, &b->address, data, 147, 0);
+	data[0] = MESSAGE_RESPONSE;
+	rig_carry(rig, &a->address, &b->address, data, 148, 0);
+	data[0] = MESSAGE_COOKIE;
+	rig_carry(rig, &a->address, &b->address, data, 65, 0);
+	rig_run(rig, MS(20));
+	assert_int_equal(node_count(b, WG_COUNT_reject_malformed), 6);
+}
+
+static void gaps_are_counted_as_lost(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	keep_messages(&k, MESSAGE_DATA, true);
+	for (unsigned i = 0; i < 10; i++)
+		node_send(a, 60);
+	rig->filter = NULL;
+	for (unsigned i = 0; i < REPLAY_WINDOW_BITS / 4; i++) {
+		uint64_t counter;
+
+		node_send(a, 60);
+		rig_run(rig, 0);
+		/* Counters that nobody uses, to move the window along. */
+		assert_non_null(wg_sending_keypair(a->peer, 3, rig->now.boot, &counter));
+	}
+	node_send(a, 60);
+	rig_run(rig, MS(20));
+	assert_true(peer_counted(b, WG_COUNT_packet_lost) >= 10);
+	assert_int_equal(peer_counted(b, WG_COUNT_packet_lost), node_look(b).keypairs[WG_CURRENT].lost);
+}
+
+static void padding_stays_within_the_mtu(void **state)
+{
+	static const struct {
+		unsigned mtu;
+		size_t len, padded;
+	} table[] = {
+		{1420, 0, 0},	    {1420, 1, 16},	{1420, 16, 16},	       {1420, 17, 32},
+		{1420, 1407, 1408}, {1420, 1408, 1408}, {1420, 1409, 1420},    {1420, 1420, 1420},
+		{1420, 1421, 1436}, {1420, 2840, 2840}, {1420, 3000, 3000},    {1420, 2843, 2856},
+		{1420, 2829, 2840}, {0, 1409, 1424},	{65000, 64999, 65000}, {1280, 1275, 1280},
+		{100, 95, 96},	    {100, 97, 100},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		wg_set_mtu(a->d, table[i].mtu);
+		assert_int_equal(wg_sealed_len(a->d, table[i].len), DATA_OVERHEAD + table[i].padded);
+	}
+}
+
+/* RFC 6040 figure 4: rows are inner, columns outer, both Not-ECT, ECT(1), ECT(0), CE; 9 is a drop. */
+static void ecn_follows_rfc_6040(void **state)
+{
+	static const uint8_t table[4][4] = {{0, 0, 0, 9}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
+	uint16_t sum = 0;
+
+	(void)state;
+	for (uint8_t inner = 0; inner < 4; inner++) {
+		for (uint8_t outer = 0; outer < 4; outer++) {
+			unsigned before = b->accepted;
+
+			b->outer_ecn = outer;
+			node_send_from(a, 60, 1, 0xb8 | inner);
+			rig_run(rig, MS(20));
+			if (table[inner][outer] == 9) {
+				assert_int_equal(b->accepted, before);
+				continue;
+			}
+			assert_int_equal(b->accepted, before + 1);
+			assert_int_equal(b->last_inner[1], 0xb8 | table[inner][outer]);
+			/* The sender left the checksum zero: what it became is the same change. */
+			sum = (uint16_t)(b->last_inner[10] << 8 | b->last_inner[11]);
+			if (table[inner][outer] == inner)
+				assert_int_equal(sum, 0);
+			else
+				assert_int_equal((uint16_t)(sum + table[inner][outer] - inner) % 0xffff, 0);
+		}
+	}
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_ecn), 1);
+}
+
+/* ---- handshakes ---- */
+
+static void repeated_initiation_is_refused(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	node_point(b, NULL);
+	keep_messages(&k, MESSAGE_INITIATION, false);
+	rig_up(rig);
+	rig_run(rig, SECONDS(1));
+	give(b, &k, 0);
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_replayed_timestamp), 1);
+	assert_int_equal(b->last[WG_EVENT_REJECTED].a, WG_COUNT_reject_replayed_timestamp);
+	assert_int_equal(node_count(b, WG_COUNT_response_sent), 1);
+}
+
+static void a_flood_of_initiations_is_refused(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	keep_messages(&k, MESSAGE_INITIATION, true);
+	wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+	rig_run(rig, MS(1));
+	give(b, &k, 0);
+	rig_run(rig, MS(18));
+	wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+	rig_run(rig, 0);
+	give(b, &k, 0);
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_flood), 1);
+	rig_run(rig, MS(21));
+	wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+	rig_run(rig, 0);
+	give(b, &k, 0);
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_flood), 1);
+	assert_int_equal(node_count(b, WG_COUNT_response_sent), 3);
+}
+
+static void strangers_are_refused(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	wg_remove_peer(b->peer);
+	b->peer = NULL;
+	keep_messages(&k, MESSAGE_INITIATION, true);
+	rig_up(rig);
+	rig_run(rig, SECONDS(1));
+	give(b, &k, 0);
+	assert_int_equal(node_count(b, WG_COUNT_reject_unknown_peer), 1);
+	assert_int_equal(b->last[WG_EVENT_REJECTED].a, WG_COUNT_reject_unknown_peer);
+	k.data[20] ^= 1;
+	give(b, &k, 0);
+	assert_int_equal(node_count(b, WG_COUNT_reject_mac1), 1);
+	assert_int_equal(node_count(b, WG_COUNT_response_sent), 0);
+}
+
+static void unexpected_responses_are_refused(void **state)
+{
+	struct kept k;
+
+	(void)state;
+	keep_messages(&k, MESSAGE_RESPONSE, false);
+	wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+	rig_run(rig, SECONDS(1));
+	assert_int_equal(k.seen, 1);
+	give(a, &k, 0);
+	assert_int_equal(node_count(a, WG_COUNT_reject_unexpected_response), 1);
+	assert_int_equal(node_count(a, WG_COUNT_handshake_done), 2);
+}
+
+/* Under load b answers with a cookie, a's next try carries it, and a stolen cookie is worth nothing
+ * elsewhere. */
+static void cookies_work_end_to_end(void **state)
+{
+	struct endpoint elsewhere =
+		from_address(&(union address){.in = {.sin_family = AF_INET, .sin_port = 9}});
+	struct kept k;
+
+	(void)state;
+	keep_messages(&k, MESSAGE_INITIATION, true);
+	wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+	rig_run(rig, MS(10));
+	assert_false(wg_under_load(b->d, rig->now.boot));
+	give(b, &k, 200);
+	assert_true(wg_under_load(b->d, rig->now.boot));
+	assert_int_equal(node_count(b, WG_COUNT_cookie_sent), 1);
+	assert_int_equal(node_count(b, WG_COUNT_reject_mac2), 1);
+	assert_int_equal(node_count(b, WG_COUNT_response_sent), 1);
+	rig_run(rig, MS(20));
+	assert_int_equal(node_count(a, WG_COUNT_cookie_received), 1);
+	assert_int_equal(a->initiation_count, 2);
+	rig_run(rig, SECONDS(5) + MS(400));
+	assert_int_equal(a->initiation_count, 3);
+	assert_false(wg_under_load(b->d, rig->now.boot));
+	wg_receive_handshake(b->d, k.data, k.len, &elsewhere, 200, rig->now);
+	assert_int_equal(node_count(b, WG_COUNT_cookie_sent), 2);
+	give(b, &k, 200);
+	assert_int_equal(node_count(b, WG_COUNT_response_sent), 2);
+	rig_run(rig, MS(50));
+	assert_int_equal(node_count(a, WG_COUNT_handshake_done), 2);
+	assert_int_equal(peer_counted(a, WG_COUNT_roamed), 0);
+}
+
+static void sources_have_a_rate_under_load(void **state)
+{
+	struct kept k;
+	unsigned tries = 0;
+
+	(void)state;
+	keep_messages(&k, MESSAGE_INITIATION, true);
+	wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+	rig_run(rig, MS(10));
+	give(b, &k, 200); /* fetches the cookie */
+	rig_run(rig, MS(20));
+	while (tries++ < 10) {
+		wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+		rig_run(rig, 0);
+		give(b, &k, 200);
+	}
+	assert_true(node_count(b, WG_COUNT_reject_rate) >= 4);
+	rig_run(rig, SECONDS(3));
+	wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+	rig_run(rig, 0);
+	tries = (unsigned)node_count(b, WG_COUNT_response_sent);
+	give(b, &k, 200);
+	assert_int_equal(node_count(b, WG_COUNT_response_sent), tries + 1);
+}
+
+/* ---- what weir adds ---- */
+
+static bool tunnel_works(struct rig *r)
+{
+	return r->n[0].accepted > 0 && r->n[1].accepted > 0;
+}
+
+/* b was killed and remembers nothing but its configuration, which has no endpoint; a sends as if nothing had
+ * been. */
+static void restarted_without_endpoint_recovers_at_once(void **state)
+{
+	(void)state;
+	node_kill(b);
+	b->floor = 0;
+	rig_run(rig, SECONDS(3));
+	node_start(b, false);
+	wg_up(b->d, rig->now);
+	node_send(a, 60); /* lost: its key is gone */
+	rig_run(rig, MS(45));
+	assert_int_equal(b->events[WG_EVENT_UNKNOWN_INDEX], 1);
+	assert_int_equal(b->reason, WG_REASON_unknown_index);
+	assert_int_equal(peer_counted(b, WG_COUNT_unknown_index_rehandshake), 1);
+	node_send(a, 60);
+	node_send(b, 60);
+	rig_run(rig, MS(30));
+	assert_true(tunnel_works(rig));
+	assert_int_equal(node_count(b, WG_COUNT_initiation_sent), 1);
+}
+
+static void restarted_with_endpoint_recovers_at_once(void **state)
+{
+	(void)state;
+	node_kill(b);
+	node_start(b, true);
+	wg_up(b->d, rig->now);
+	rig_run(rig, MS(400));
+	assert_int_equal(b->reason, WG_REASON_device_up);
+	node_send(a, 60);
+	node_send(b, 60);
+	rig_run(rig, MS(30));
+	assert_true(tunnel_works(rig));
+}
+
+static void forged_unknown_indices_cost_little(void **state)
+{
+	uint8_t forged[100] = {MESSAGE_DATA};
+
+	(void)state;
+	/* While a key stands they do nothing at all. */
+	rig_carry(rig, &a->address, &b->address, forged, sizeof(forged), 0);
+	rig_run(rig, MS(20));
+	assert_int_equal(node_count(b, WG_COUNT_initiation_sent), 0);
+	assert_int_equal(node_count(b, WG_COUNT_reject_unknown_index), 1);
+	/* Without one: an initiation in 5 s, and only to where the peer is. */
+	wg_peer_drain(b->peer, rig->now, WG_REASON_user);
+	rig->latency = SECONDS(100);
+	for (unsigned i = 0; i < 1000; i++) {
+		union address other = address_of(200, (uint16_t)(1 + i));
+
+		crypto_random(forged + 4, sizeof(forged) - 4);
+		rig_carry(rig, &a->address, &b->address, forged, sizeof(forged), 0);
+		rig_carry(rig, &other, &b->address, forged, sizeof(forged), 0);
+		rig_run(rig, MS(20));
+	}
+	assert_in_range(node_count(b, WG_COUNT_initiation_sent), 1, 5);
+}
+
+/* Nobody may be meant when all have endpoints; then strangers get no answer whatever they send. */
+static void strangers_with_unknown_indices_get_silence(void **state)
+{
+	union address other = address_of(200, 1);
+	uint8_t forged[100] = {MESSAGE_DATA, 0, 0, 0, 1, 2, 3, 4};
+
+	(void)state;
+	wg_drain(b->d, rig->now, WG_REASON_user);
+	rig_carry(rig, &other, &b->address, forged, sizeof(forged), 0);
+	rig_run(rig, SECONDS(1));
+	assert_int_equal(node_count(b, WG_COUNT_initiation_sent), 0);
+}
+
+static void drain_then_the_next_packet_out_handshakes(void **state)
+{
+	unsigned id;
+
+	(void)state;
+	wg_drain(a->d, rig->now, WG_REASON_user);
+	assert_true(node_look(a).draining);
+	assert_false(node_look(a).keypairs[WG_CURRENT].used);
+	assert_int_equal(a->events[WG_EVENT_DRAINED], 1);
+	rig_run(rig, SECONDS(30));
+	assert_int_equal(a->initiation_count, 1); /* only a packet starts one */
+	id = node_send(a, 60);
+	rig_run(rig, MS(35));
+	assert_int_equal(b->came[id], 1);
+	assert_int_equal(a->initiation_count, 2);
+	assert_false(node_look(a).draining);
+}
+
+static void drain_then_the_next_packet_in_handshakes(void **state)
+{
+	unsigned id;
+
+	(void)state;
+	wg_peer_drain(a->peer, rig->now, WG_REASON_user);
+	node_send(b, 60); /* under a key that a has dropped */
+	rig_run(rig, MS(45));
+	assert_int_equal(a->initiation_count, 2);
+	assert_int_equal(a->reason, WG_REASON_unknown_index);
+	id = node_send(b, 60);
+	rig_run(rig, MS(20));
+	assert_int_equal(a->came[id], 1);
+	assert_false(node_look(a).draining);
+	/* Twice in a row, too. */
+	wg_peer_drain(a->peer, rig->now, WG_REASON_user);
+	id = node_send(a, 60);
+	rig_run(rig, MS(45));
+	assert_int_equal(b->came[id], 1);
+}
+
+static void the_clock_may_go_back(void **state)
+{
+	(void)state;
+	rig->now.wall -= SECONDS(86400);
+	wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+	rig_run(rig, SECONDS(1));
+	assert_int_equal(node_count(a, WG_COUNT_handshake_done), 2);
+	/* After a restart too, from what was persisted. */
+	node_kill(a);
+	node_start(a, true);
+	wg_up(a->d, rig->now);
+	rig_run(rig, SECONDS(1));
+	assert_int_equal(node_count(a, WG_COUNT_handshake_done), 1);
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_replayed_timestamp), 0);
+	/* Without it, b refuses and says by how much. */
+	node_kill(a);
+	a->floor = 0;
+	node_start(a, true);
+	wg_up(a->d, rig->now);
+	rig_run(rig, SECONDS(1));
+	assert_int_equal(node_count(a, WG_COUNT_handshake_done), 0);
+	assert_int_equal(peer_counted(b, WG_COUNT_reject_replayed_timestamp), 1);
+	assert_in_range(b->last[WG_EVENT_REJECTED].ns, SECONDS(86390), SECONDS(86470));
+}
+
+static void the_floor_is_written_rarely(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 500; i++) {
+		wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true);
+		rig_run(rig, MS(100));
+	}
+	assert_in_range(a->persisted, 1, 2);
+	assert_true(a->floor > rig->now.wall);
+	/* Restarts in quick succession do not run away from the clock. */
+	for (unsigned i = 0; i < 100; i++) {
+		node_kill(a);
+		node_start(a, true);
+		wg_up(a->d, rig->now);
+		rig_run(rig, SECONDS(20));
+	}
+	assert_true(a->floor < rig->now.wall + SECONDS(61));
+}
+
+static void own_key_is_no_peer(void **state)
+{
+	struct key own;
+
+	(void)state;
+	wg_get_public_key(a->d, &own);
+	assert_null(wg_add_peer(a->d, &own));
+	/* A peer that turns out to have our key is ignored. */
+	wg_set_private_key(a->d, &b->private_key);
+	rig_run(rig, SECONDS(10));
+	node_send(a, 60);
+	rig_run(rig, SECONDS(10));
+	assert_int_equal(a->initiation_count, 1);
+	wg_set_private_key(a->d, &a->private_key);
+	rig_run(rig, SECONDS(1));
+	assert_int_equal(node_count(a, WG_COUNT_handshake_done), 2);
+	assert_int_equal(a->reason, WG_REASON_key_changed);
+}
+
+static void a_new_key_ends_sessions_and_calls_at_once(void **state)
+{
+	struct key private_key, public_key;
+	uint8_t inner[4] = {10, 0, 0, 1};
+
+	(void)state;
+	wg_set_private_key(a->d, &a->private_key); /* the same: nothing happens */
+	assert_true(node_look(a).keypairs[WG_CURRENT].used);
+	dh_keypair(&private_key, &public_key);
+	wg_set_private_key(a->d, &private_key);
+	assert_false(node_look(a).keypairs[WG_CURRENT].used);
+	wg_remove_peer(b->peer);
+	b->peer = wg_add_peer(b->d, &public_key);
+	wg_allow(b->peer, AF_INET, inner, 32, NULL);
+	rig_run(rig, MS(50));
+	assert_int_equal(a->reason, WG_REASON_key_changed);
+	node_send(a, 60);
+	rig_run(rig, MS(50));
+	assert_int_equal(b->accepted, 1);
+}
+
+static void a_peer_can_go_with_traffic(void **state)
+{
+	struct rig *r = rig;
+	uint8_t inner[4] = {10, 0, 0, 2};
+
+	(void)state;
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 20; i++) {
+			node_send(a, 60);
+			node_send(b, 60);
+		}
+		rig_run(r, MS(5));
+		wg_remove_peer(a->peer);
+		rig_run(r, MS(50));
+		assert_int_equal(wg_peer_count(a->d), 0);
+		assert_null(wg_find_peer(a->d, &b->public_key));
+		a->peer = wg_add_peer(a->d, &b->public_key);
+		wg_allow(a->peer, AF_INET, inner, 32, NULL);
+		node_point(a, &b->address);
+		node_send(a, 60);
+		rig_run(r, MS(100));
+		assert_true(node_look(a).keypairs[WG_CURRENT].used);
+	}
+}
+
+static void an_endpoint_is_cleared_in_place(void **state)
+{
+	(void)state;
+	node_point(a, NULL);
+	assert_true(node_look(a).keypairs[WG_CURRENT].used);
+	node_send(a, 60);
+	assert_int_equal(peer_counted(a, WG_COUNT_no_endpoint), 1);
+	assert_int_equal(wg_peer_handshake(a->peer, rig->now, WG_REASON_user, true), -EDESTADDRREQ);
+	node_send(b, 60);
+	rig_run(rig, MS(50));
+	assert_int_equal(a->accepted, 1); /* and has taught it anew */
+	node_send(a, 60);
+	rig_run(rig, MS(50));
+	assert_int_equal(b->accepted, 1);
+}
+
+static void a_stolen_prefix_is_told(void **state)
+{
+	struct key key, public_key;
+	struct wg_peer *other, *from = NULL;
+	uint8_t inner[4] = {10, 0, 0, 2};
+
+	(void)state;
+	dh_keypair(&key, &public_key);
+	other = wg_add_peer(a->d, &public_key);
+	assert_int_equal(wg_allow(other, AF_INET, inner, 32, &from), 0);
+	assert_ptr_equal(from, a->peer);
+	rig_run(rig, MS(1));
+	assert_int_equal(a->events[WG_EVENT_ALLOWED_IP_STOLEN], 1);
+	node_send(b, 60);
+	rig_run(rig, MS(50));
+	assert_int_equal(peer_counted(a, WG_COUNT_reject_inner_source), 1);
+}
+
+#define MANY 10000
+
+static unsigned largest;
+
+/* Ten thousand peers: all are called, a few at a time, the first at once, and then they cost nothing. */
+static void ten_thousand_peers_are_called_in_turns(void **state)
+{
+	uint64_t start = rig->now.boot, before, now;
+	unsigned turns = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY - 1; i++) {
+		struct endpoint e = {.remote = address_of(3 + i % 250, (uint16_t)(1 + i / 250))};
+		struct wg_peer *p;
+		struct key key;
+
+		crypto_random(&key, sizeof(key));
+		key.bytes[31] &= 127;
+		p = wg_add_peer(a->d, &key);
+		wg_peer_set_endpoint(p, &e);
+	}
+	wg_service(a->d, rig->now, rig->budget);
+	rig->filter_arg = NULL;
+	wg_up(a->d, rig->now);
+	while ((now = wg_deadline(a->d)) && now < start + SECONDS(6) && turns++ < 100000) {
+		before = node_count(a, WG_COUNT_initiation_sent);
+		if (now > rig->now.boot) {
+			rig->now.wall += now - rig->now.boot;
+			rig->now.boot = now;
+		}
+		wg_service(a->d, rig->now, rig->budget);
+		now = node_count(a, WG_COUNT_initiation_sent) - before;
+		if (now > largest)
+			largest = (unsigned)now;
+		if (rig->now.boot <= start + MS(50))
+			assert_true(now <= rig->budget);
+		if (node_count(a, WG_COUNT_initiation_sent) == MANY)
+			break;
+	}
+	assert_true(a->initiations[7] <= start + MS(400));
+	/* Some have been called twice by now, if it took longer than 5 s. */
+	assert_true(node_count(a, WG_COUNT_initiation_sent) >= MANY);
+	assert_true(largest <= rig->budget);
+}
+
+#define CONNECTED(f)   cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define UNCONNECTED(f) cmocka_unit_test_setup_teardown(f, set_up_unconnected, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CONNECTED(roaming_follows_authentic_packets),
+		CONNECTED(wrong_inner_source_is_dropped_but_roams),
+		CONNECTED(refusals_are_told_now_and_then),
+		CONNECTED(replays_and_forgeries_are_dropped),
+		CONNECTED(malformed_datagrams_are_counted),
+		CONNECTED(gaps_are_counted_as_lost),
+		UNCONNECTED(padding_stays_within_the_mtu),
+		CONNECTED(ecn_follows_rfc_6040),
+		UNCONNECTED(repeated_initiation_is_refused),
+		CONNECTED(a_flood_of_initiations_is_refused),
+		UNCONNECTED(strangers_are_refused),
+		CONNECTED(unexpected_responses_are_refused),
+		CONNECTED(cookies_work_end_to_end),
+		CONNECTED(sources_have_a_rate_under_load),
+		CONNECTED(restarted_without_endpoint_recovers_at_once),
+		CONNECTED(restarted_with_endpoint_recovers_at_once),
+		CONNECTED(forged_unknown_indices_cost_little),
+		CONNECTED(strangers_with_unknown_indices_get_silence),
+		CONNECTED(drain_then_the_next_packet_out_handshakes),
+		CONNECTED(drain_then_the_next_packet_in_handshakes),
+		CONNECTED(the_clock_may_go_back),
+		CONNECTED(the_floor_is_written_rarely),
+		CONNECTED(own_key_is_no_peer),
+		CONNECTED(a_new_key_ends_sessions_and_calls_at_once),
+		CONNECTED(a_peer_can_go_with_traffic),
+		CONNECTED(an_endpoint_is_cleared_in_place),
+		CONNECTED(a_stolen_prefix_is_told),
+		UNCONNECTED(ten_thousand_peers_are_called_in_turns),
+	};
+
+	crypto_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
