@@ -14,6 +14,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "cmd/landlock.h"
+
 #define NOBODY 65534 /* where the account database has none */
 
 /* Other programs, other processes, and the kernel's own: an engine that calls one of these has been taken
@@ -124,7 +126,7 @@ static void forbid_traces(void)
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 }
 
-int sandbox_engine(struct error *e)
+int sandbox_engine(const char *const *folders, struct error *e)
 {
 	static const unsigned keep[] = {CAP_NET_ADMIN, CAP_NET_BIND_SERVICE};
 	int r;
@@ -136,7 +138,8 @@ int sandbox_engine(struct error *e)
 	if (r)
 		return r;
 	forbid_traces();
-	return filter_calls(e);
+	r = landlock_writing(folders, e);
+	return r ? r : filter_calls(e);
 }
 
 /* Ids from sudo(8), which are trusted for giving up rights only: 0 would keep them. */

@@ -9,10 +9,11 @@
 /*
  * For the engine, before it has threads: keeps CAP_NET_ADMIN (TUN, SO_MARK, a changed fwmark) and
  * CAP_NET_BIND_SERVICE (a ListenPort below 1024), forbids everything that leads to other programs or kernel
- * interfaces (seccomp), core dumps and ptrace. Kept by all threads to come, and for good.
- * Built with a sanitizer, it does nothing: those need what is forbidden here.
+ * interfaces (seccomp), writing outside of these folders (Landlock; ends with NULL), core dumps and ptrace.
+ * Kept by all threads to come, and for good. Built with a sanitizer, it does nothing: those need what is
+ * forbidden here.
  */
-int sandbox_engine(struct error *e);
+int sandbox_engine(const char *const *folders, struct error *e);
 
 /* True with CAP_NET_ADMIN, without which there is no interface. */
 bool sandbox_may_run_engine(void);

@@ -116,25 +116,36 @@ static int port_is_free(const struct conf *c, struct error *e)
 	return r;
 }
 
-static int make_folders(struct serve *s, const char *state_dir, struct error *e)
+static const char *state_folder(const struct serve *s)
+{
+	return s->o->state_dir ? s->o->state_dir : PATH_STATE;
+}
+
+static int make_folders(struct serve *s, struct error *e)
 {
 	struct error ignored;
 
 	/* Without a state folder all works but what restarts remember. */
-	if (file_make_folder(state_dir, 0700, &ignored))
+	if (file_make_folder(state_folder(s), 0700, &ignored))
 		log_warn("engine", "nothing will be remembered over a restart: %s", ignored.text);
-	return s->uapi_dir ? file_make_folder(s->uapi_dir, 0755, e) : 0;
+	return file_make_folder(s->uapi_dir, 0755, e);
+}
+
+static int give_up_rights(struct serve *s, struct error *e)
+{
+	const char *const folders[] = {s->run_dir, s->uapi_dir, state_folder(s), NULL};
+
+	return s->o->no_sandbox ? 0 : sandbox_engine(folders, e);
 }
 
 static int make_engine(struct serve *s, struct error *e)
 {
-	const char *state_dir = s->o->state_dir ? s->o->state_dir : PATH_STATE;
 	const struct engine_options options = {
 		.ifname = s->o->ifname,
 		.tun_fd = s->o->tun_fd,
 		.workers = s->o->workers,
 		.plain_io = s->o->plain_io,
-		.state_dir = state_dir,
+		.state_dir = state_folder(s),
 		.time_divisor = s->o->time_divisor,
 	};
 	int r = engine_new(&s->engine, s->loop, &options, e);
@@ -162,7 +173,6 @@ static int open_sockets(struct serve *s, struct error *e)
 
 static int set_up(struct serve *s, struct error *e)
 {
-	const char *state_dir = s->o->state_dir ? s->o->state_dir : PATH_STATE;
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -175,11 +185,11 @@ static int set_up(struct serve *s, struct error *e)
 		return s->lock_fd;
 	r = port_is_free(s->conf, e);
 	if (!r)
-		r = make_folders(s, state_dir, e);
+		r = make_folders(s, e);
 	if (!r)
 		r = host_start(s, e);
-	if (!r && !s->o->no_sandbox)
-		r = sandbox_engine(e);
+	if (!r)
+		r = give_up_rights(s, e);
 	if (r)
 		return r;
 	s->loop = loop_new();
@@ -218,7 +228,7 @@ int serve(const struct serve_options *o, struct error *e)
 	s->conf = o->conf;
 	s->lock_fd = -1;
 	s->run_dir = o->run_dir ? o->run_dir : PATH_RUN;
-	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : NULL;
+	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : xstrdup(PATH_UAPI);
 	s->journal = xasprintf("%s/%s.undo", s->run_dir, o->ifname);
 	log_to_stderr(true, notify_journal());
 	if (set_up(s, e)) {

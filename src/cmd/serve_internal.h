@@ -18,7 +18,7 @@ struct serve {
 	const struct serve_options *o;
 	struct conf *conf; /* what is in force; NULL for weir-wg */
 	const char *run_dir;
-	char *uapi_dir, *journal; /* uapi_dir NULL: the usual */
+	char *uapi_dir, *journal;
 
 	int lock_fd;
 	struct steward *steward; /* NULL for weir-wg */
