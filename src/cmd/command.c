@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/strbuf.h"
 #include "config/conf.h"
@@ -178,7 +179,8 @@ static bool is_tunnel(const char *word)
 
 	if (strchr(word, '/') || !nearest_command(word))
 		return true;
-	r = conf_locate(word, &path, ifname, &e);
+	/* In a folder that is closed to us there may be one; it is likelier a slip. */
+	r = conf_locate(word, &path, ifname, &e) || access(path, F_OK);
 	free(path);
 	return r == 0;
 }

@@ -21,7 +21,7 @@ if [ "${LAB_INSIDE:-}" != 1 ]; then
 	user=
 	[ "$(id -u)" = 0 ] || user="--user --map-root-user"
 	# shellcheck disable=SC2086 # options, word by word
-	if ! unshare $user --net --mount --pid --fork true 2>/dev/null || [ ! -c /dev/net/tun ]; then
+	if ! unshare $user --net --mount --pid --fork true 2>/dev/null || [ ! -w /dev/net/tun ]; then
 		echo "skipped: namespaces or /dev/net/tun are not available"
 		exit 77
 	fi
