@@ -9,7 +9,7 @@ int attach_main(const struct options *o, int count, char **words, struct error *
 	struct client *c;
 	int fd;
 
-	if (view_possible(o, e))
+	if (view_possible(e))
 		return command_failed(e);
 	c = command_connect(o, count ? words[0] : NULL, NULL, e);
 	if (!c)

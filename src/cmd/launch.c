@@ -1,24 +1,22 @@
 #include "cmd/launch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmd/detach.h"
-#include "cmd/notify.h"
 #include "cmd/sandbox.h"
 #include "cmd/view.h"
 
+/* The engine's ends and the view's: the second pair is for the view that follows a crash. */
 struct pairs {
-	int engine[SERVE_VIEWS_MAX],
-		view[SERVE_VIEWS_MAX]; /* the second serves the view that follows a crash */
+	int engine[SERVE_VIEWS_MAX];
+	int view[SERVE_VIEWS_MAX];
 };
 
 static volatile sig_atomic_t interrupted;
@@ -68,18 +66,21 @@ static int run_engine(struct serve_options *engine, const struct pairs *p, struc
 	return code;
 }
 
-/* The engine's exit code when it ended before it was ready, or -1. A ^C now is meant for it. */
+/*
+ * The engine's exit code when it ended before it was ready, or -1. A ^C now is meant for it; a lost terminal
+ * is not: bringing up a default route may well have cost us the connection that it is needed for.
+ */
 static int wait_until_ready(struct detach *d, pid_t pid)
 {
-	struct sigaction end = {.sa_handler = on_interrupt}, before[3];
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction end = {.sa_handler = on_interrupt}, before[2];
+	static const int signals[] = {SIGINT, SIGTERM};
 	int code;
 
 	engine_pid = pid;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		sigaction(signals[i], &end, &before[i]);
 	code = detach_wait(d, pid);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		sigaction(signals[i], &before[i], NULL);
 	return interrupted && code == EXIT_OK ? 128 + interrupted : code;
 }

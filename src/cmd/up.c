@@ -64,7 +64,7 @@ int up_main(const struct options *o, int count, char **words, struct error *e)
 	int code;
 
 	(void)count;
-	if (!o->headless && view_possible(o, e))
+	if (!o->headless && view_possible(e))
 		return command_failed(e);
 	if (conf_locate(words[0], &path, ifname, e))
 		return command_failed(e);

@@ -17,16 +17,15 @@
 #include "base/xalloc.h"
 #include "cmd/sandbox.h"
 
-/* After <term.h>, whose macros have short names. */
+/* Exit codes of the child, which nothing else uses. */
 #define CHILD_ENGINE_GONE 101
 #define CHILD_FAILED	  102
 
-int view_possible(const struct options *o, struct error *e)
+int view_possible(struct error *e)
 {
 	const char *term = getenv("TERM");
 	int known;
 
-	(void)o;
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return error_exit(
 			e, EXIT_USAGE, ENOTTY,
@@ -34,9 +33,8 @@ int view_possible(const struct options *o, struct error *e)
 			isatty(STDIN_FILENO) ? "stdout" : "stdin");
 	if (setupterm(NULL, STDOUT_FILENO, &known) != OK)
 		return error_exit(e, EXIT_USAGE, EINVAL,
-				  "the terminal type \"%s\" is unknown here: set TERM to one that is (try "
-				  "TERM=xterm or "
-				  "TERM=vt100), or use --headless",
+				  "the terminal type \"%s\" is unknown here: set TERM to another (try "
+				  "xterm or vt100), or use --headless",
 				  term ? term : "");
 	if (!cursor_address)
 		return error_exit(

@@ -6,7 +6,7 @@
 #include "cmd/options.h"
 
 /* EXIT_USAGE with words unless stdin and stdout are a terminal that can be drawn on. */
-int view_possible(const struct options *o, struct error *e);
+int view_possible(struct error *e);
 
 /* Gives up all rights and draws in this very process. fd: a connected control socket, taken. Exit code. */
 int view_run(const struct options *o, int fd, struct error *e);
