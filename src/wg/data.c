@@ -55,8 +55,8 @@ struct wg_keypair *wg_sending_keypair(struct wg_peer *p, unsigned packets, uint6
 {
 	struct wg_keypair *k = slot(p, WG_NEXT);
 
-	/* Data came under it, so the initiator has it, and may have lost every older one: the reply to that data
-	 * must not wait for the control thread to move the key. */
+	/* Data came under it, so the initiator has it, and may have lost every older one: the reply to that
+	 * data must not wait for the control thread to move the key. */
 	if (!k || !atomic_load_explicit(&k->confirm_told, memory_order_acquire))
 		k = slot(p, WG_CURRENT);
 	if (!k || expired(k, now) || counter_get(&k->counter) >= REJECT_AFTER_MESSAGES - packets)

@@ -121,7 +121,6 @@ struct wg_peer {
 	uint64_t last_initiation;     /* boot ns of the last that we sent */
 	uint64_t last_handshake_sent; /* initiation or response; 0: the next need not wait */
 	uint64_t last_stamp;	      /* of the last initiation */
-	uint64_t unknown_until;	      /* no handshake because of an unknown index before then */
 	uint64_t guess_full;	      /* bucket of guesses (unknown.c) */
 	union address guessed;
 

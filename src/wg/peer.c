@@ -315,7 +315,6 @@ void wg_peer_drain(struct wg_peer *p, struct instant now, enum wg_reason why)
 	p->draining = session_any(p);
 	session_drop_all(p);
 	p->last_handshake_sent = 0;
-	p->unknown_until = 0;
 	p->zero_at = 0;
 	counter_set(&p->silence_from, 0);
 	counter_set(&p->unanswered_since, 0);

@@ -5,9 +5,10 @@
  */
 #include "wg/internal.h"
 
-#define STAMP_GRAIN	 (1ull << 24) /* 17 ms: stamps tell no more of our clock than they must */
-#define RESERVE_AHEAD	 (60 * NS_PER_SEC)
-#define RESERVE_AT_LEAST (15 * NS_PER_SEC)
+#define STAMP_GRAIN	(1ull << 24) /* 17 ms: stamps tell no more of our clock than they must */
+#define RESERVE_AHEAD	(60 * NS_PER_SEC)
+#define RESERVE_LITTLE	NS_PER_SEC
+#define CLOCK_WENT_BACK (3600 * NS_PER_SEC)
 
 uint64_t rekey_jitter(const struct wg_device *d)
 {
@@ -25,11 +26,18 @@ bool handshake_possible(const struct wg_peer *p)
 	       atomic_load_explicit(&p->endpoint, memory_order_relaxed);
 }
 
-/*
- * Later than every stamp that this peer got before, from this run or an earlier one, whatever the clock says
- * (DESIGN 4.4). A clock far behind stands still in effect, so little is reserved then; and restarts in quick
- * succession must not push the floor ever further ahead of the clock.
- */
+/* Time is reserved a minute ahead, so that few handshakes cost a write. Restarts in quick succession find the
+ * floor ahead of the clock; they must not push it further and further, so they reserve little, which lasts
+ * long, since stamps hardly move then. */
+static uint64_t reserve(uint64_t stamp, uint64_t wall)
+{
+	if (stamp < wall || stamp - wall > CLOCK_WENT_BACK)
+		return stamp + RESERVE_AHEAD;
+	return stamp + RESERVE_LITTLE > wall + RESERVE_AHEAD ? stamp + RESERVE_LITTLE : wall + RESERVE_AHEAD;
+}
+
+/* Later than every stamp that this peer got before, from this run or an earlier one, whatever the clock says
+ * (DESIGN 4.4). */
 static uint64_t next_stamp(struct wg_peer *p, uint64_t wall)
 {
 	struct wg_device *d = p->device;
@@ -44,9 +52,7 @@ static uint64_t next_stamp(struct wg_peer *p, uint64_t wall)
 	p->last_stamp = d->last_stamp = stamp;
 	if (stamp < d->reserved)
 		return stamp;
-	d->reserved = stamp + RESERVE_AT_LEAST;
-	if (d->reserved < wall + RESERVE_AHEAD)
-		d->reserved = wall + RESERVE_AHEAD;
+	d->reserved = reserve(stamp, wall);
 	if (d->ops->persist_floor)
 		d->ops->persist_floor(d->ctx, d->reserved);
 	return stamp;
@@ -282,7 +288,7 @@ static void serve_renewal(struct wg_peer *p, struct instant now)
 	const struct wg_keypair *k = atomic_load_explicit(&p->slots[WG_CURRENT], memory_order_relaxed);
 	bool old, used_up;
 
-	if (!k || p->attempt)
+	if (!k)
 		return;
 	old = k->initiator && keypair_age(k, now.boot) >= p->device->t.rekey_after;
 	used_up = counter_get(&k->counter) > REKEY_AFTER_MESSAGES;

@@ -89,14 +89,13 @@ static void rehandshake(struct wg_peer *p, const struct unknown_index *u, struct
 	struct wg_device *d = p->device;
 	uint64_t pause = d->t.rekey_timeout;
 
-	if (!handshake_possible(p) || session_usable(p, now.boot) || p->unknown_until > now.boot)
+	if (!handshake_possible(p) || session_usable(p, now.boot))
 		return;
 	/* One that runs repeats itself; and we may have answered theirs just now. */
 	if (p->attempt || (next && keypair_age(next, now.boot) < pause))
 		return;
 	if (!take(&d->unknown_full, BUDGET_INTERVAL, BUDGET_BURST, now.boot))
 		return;
-	p->unknown_until = now.boot + pause;
 	told(p, u, now);
 	handshake_plan(p, now.boot, WG_REASON_unknown_index, true);
 }
