@@ -30,9 +30,16 @@ static double number_of(const json_t *object, const char *name)
 	return json_number_value(json_object_get(object, name));
 }
 
-static size_t rank(const json_t *peer)
+/* What is looked up once of each peer. */
+struct row {
+	const json_t *peer;
+	size_t rank;
+	char *name, *endpoint;
+	const char *reason;
+};
+
+static size_t rank(const char *word)
 {
-	const char *word = text_of(peer, "word");
 	size_t i = 0;
 
 	while (i < WORDS && strcmp(words_table[i].word, word) != 0)
@@ -42,66 +49,64 @@ static size_t rank(const json_t *peer)
 
 static int compare(const void *a, const void *b)
 {
-	const json_t *const *left = a, *const *right = b;
-	size_t l = rank(*left), r = rank(*right);
-	int order = l < r ? -1 : l > r;
+	const struct row *left = a, *right = b;
+	int order = left->rank < right->rank ? -1 : left->rank > right->rank;
 
-	return order ? order : strcmp(text_of(*left, "name"), text_of(*right, "name"));
+	return order ? order : strcmp(left->name, right->name);
 }
 
 /* A peer that nobody uses may be away: only one with traffic or a keepalive counts as unhealthy. */
-static bool in_trouble(const json_t *peer)
+static bool in_trouble(const struct row *row)
 {
-	const json_t *counters = json_object_get(peer, "counters");
+	const json_t *counters = json_object_get(row->peer, "counters");
 
-	if (strcmp(text_of(peer, "word"), "STUCK") != 0)
+	if (row->rank) /* the first word is STUCK */
 		return false;
-	return number_of(peer, "persistentKeepalive") > 0 || number_of(peer, "staged") > 0 ||
+	return number_of(row->peer, "persistentKeepalive") > 0 || number_of(row->peer, "staged") > 0 ||
 	       number_of(counters, "data_sent") > 0 || number_of(counters, "staged_dropped") > 0;
 }
 
-static char *name_of(const json_t *peer)
+static void fill(struct row *row, const json_t *peer)
 {
-	const char *name = text_of(peer, "name");
+	const char *name = text_of(peer, "name"), *endpoint = text_of(peer, "endpoint");
 
+	row->peer = peer;
+	row->rank = rank(text_of(peer, "word"));
 	/* As much of the key as `weir drain` and the others need to find it again. */
-	return text_tame(*name ? xstrdup(name) : xasprintf("%.8s...", text_of(peer, "publicKey")));
+	row->name = text_tame(*name ? xstrdup(name) : xasprintf("%.8s...", text_of(peer, "publicKey")));
+	if (!*endpoint)
+		endpoint = text_of(peer, "endpointHost");
+	row->endpoint = text_tame(xstrdup(*endpoint ? endpoint : "no endpoint"));
+	row->reason = text_of(peer, "reason");
 }
 
-static char *endpoint_of(const json_t *peer)
+static void print_reason(const struct row *row)
 {
-	const char *endpoint = text_of(peer, "endpoint"), *host = text_of(peer, "endpointHost");
+	char *reason;
 
-	return text_tame(xstrdup(*endpoint ? endpoint : *host ? host : "no endpoint"));
-}
-
-static void print_reason(const json_t *peer, const char *indent)
-{
-	char *reason = text_tame(xstrdup(text_of(peer, "reason")));
-
-	if (*reason)
-		printf("%s%s\n", indent, reason);
+	if (!*row->reason)
+		return;
+	reason = text_tame(xstrdup(row->reason));
+	printf("        %s\n", reason);
 	free(reason);
 }
 
-static void print_peer(const json_t *peer, double now, int name_width, int endpoint_width, bool color)
+static void print_peer(const struct row *row, double now, int name_width, int endpoint_width, bool color)
 {
-	double handshake = number_of(peer, "latestHandshake");
-	char age[TEXT_FIGURE], rx[TEXT_FIGURE], tx[TEXT_FIGURE], *name = name_of(peer),
-								 *endpoint = endpoint_of(peer);
-	size_t i = rank(peer);
+	double handshake = number_of(row->peer, "latestHandshake");
+	char age[TEXT_FIGURE], rx[TEXT_FIGURE], tx[TEXT_FIGURE];
+	bool known = row->rank < WORDS;
 
-	printf("%s%-7s%s %-*s  %-*s", color && i < WORDS ? words_table[i].color : "", text_of(peer, "word"),
-	       color ? "\033[0m" : "", name_width, name, endpoint_width, endpoint);
+	printf("%s%-7s%s %-*s  %-*s", color && known ? words_table[row->rank].color : "",
+	       known ? words_table[row->rank].word : "?", color ? "\033[0m" : "", name_width, row->name,
+	       endpoint_width, row->endpoint);
 	if (handshake > 0)
 		printf("  handshake %s ago, %s in, %s out\n", text_age(age, now - handshake),
-		       text_bytes(rx, number_of(peer, "transferRx")),
-		       text_bytes(tx, number_of(peer, "transferTx")));
+		       text_bytes(rx, number_of(row->peer, "transferRx")),
+		       text_bytes(tx, number_of(row->peer, "transferTx")));
 	else
-		printf("  never a handshake\n");
-	print_reason(peer, "        ");
-	free(name);
-	free(endpoint);
+		puts("  never a handshake");
+	print_reason(row);
 }
 
 static void print_device(const json_t *s, size_t peers)
@@ -125,41 +130,34 @@ static void print_device(const json_t *s, size_t peers)
 	       json_is_true(json_object_get(s, "underLoad")) ? ", under load: cookies are asked for" : "");
 }
 
-static void print_text(const json_t *s, json_t **peers, size_t count, bool color)
+static void print_text(const json_t *s, const struct row *rows, size_t count, bool color)
 {
 	int name_width = 0, endpoint_width = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		char *name = name_of(peers[i]), *endpoint = endpoint_of(peers[i]);
-		int n = (int)strlen(name), m = (int)strlen(endpoint);
+		int n = (int)strlen(rows[i].name), m = (int)strlen(rows[i].endpoint);
 
 		name_width = n > name_width ? n : name_width;
 		endpoint_width = m > endpoint_width ? m : endpoint_width;
-		free(name);
-		free(endpoint);
 	}
 	print_device(s, count);
 	for (size_t i = 0; i < count; i++)
-		print_peer(peers[i], number_of(s, "at"), name_width, endpoint_width, color);
+		print_peer(&rows[i], number_of(s, "at"), name_width, endpoint_width, color);
 }
 
 /* Prints those in trouble and counts them. */
-static size_t check(const char *ifname, json_t **peers, size_t count, bool quiet)
+static size_t check(const char *ifname, const struct row *rows, size_t count, bool quiet)
 {
 	size_t found = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		char *name;
-
-		if (!in_trouble(peers[i]))
+		if (!in_trouble(&rows[i]))
 			continue;
 		found++;
 		if (quiet)
 			continue;
-		name = name_of(peers[i]);
-		printf("%s: %s is stuck\n", ifname, name);
-		print_reason(peers[i], "        ");
-		free(name);
+		printf("%s: %s is stuck\n", ifname, rows[i].name);
+		print_reason(&rows[i]);
 	}
 	return found;
 }
@@ -168,20 +166,24 @@ static int show(const struct options *o, const json_t *s)
 {
 	const json_t *list = json_object_get(s, "peers");
 	size_t count = json_array_size(list), stuck = 0;
-	json_t **peers = xcalloc(count + 1, sizeof(*peers));
+	struct row *rows = xcalloc(count + 1, sizeof(*rows));
 
 	for (size_t i = 0; i < count; i++)
-		peers[i] = json_array_get(list, i);
-	qsort(peers, count, sizeof(*peers), compare);
+		fill(&rows[i], json_array_get(list, i));
+	qsort(rows, count, sizeof(*rows), compare);
 	if (o->json) {
 		json_dumpf(s, stdout, JSON_INDENT(2));
 		putchar('\n');
 	}
 	if (o->check)
-		stuck = check(text_of(s, "interface"), peers, count, o->json);
+		stuck = check(text_of(s, "interface"), rows, count, o->json);
 	else if (!o->json)
-		print_text(s, peers, count, text_colored(o, STDOUT_FILENO));
-	free(peers);
+		print_text(s, rows, count, text_colored(o, STDOUT_FILENO));
+	for (size_t i = 0; i < count; i++) {
+		free(rows[i].name);
+		free(rows[i].endpoint);
+	}
+	free(rows);
 	return stuck ? EXIT_UNHEALTHY : EXIT_OK;
 }
 
@@ -193,7 +195,7 @@ int status_main(const struct options *o, int count, char **words, struct error *
 
 	if (!c)
 		return command_failed(e);
-	snapshot = client_call(c, "status", NULL, e);
+	snapshot = client_call(c, "status", json_pack("{s:b}", "brief", !o->json), e);
 	client_close(c);
 	if (!snapshot)
 		return command_failed(e);

@@ -26,6 +26,7 @@
 struct stream {
 	bool active;
 	bool compare; /* tell `changes` what was sent */
+	bool brief;   /* only what a list needs */
 	struct key *keys;
 	size_t count, next;
 	bool comma;
@@ -123,6 +124,7 @@ void job_clear(struct job *j);
 void control_device(struct control *c, struct writer *w, uint64_t dropped); /* members of a snapshot */
 struct key *control_keys(struct engine *g, size_t *count);		    /* of all peers; caller frees */
 void control_peer(struct control *c, struct writer *w, struct engine_peer *p, size_t max_allowed);
+void control_peer_brief(struct writer *w, struct engine_peer *p);
 
 /* ---- subscribe.c ---- */
 

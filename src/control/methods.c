@@ -175,6 +175,14 @@ void control_peer(struct control *c, struct writer *w, struct engine_peer *p, si
 	snapshot_peer(w, &view, &c->allowed, max_allowed, &c->time_base);
 }
 
+void control_peer_brief(struct writer *w, struct engine_peer *p)
+{
+	struct engine_peer_view view;
+
+	engine_look_peer(p, &view);
+	snapshot_peer_brief(w, &view);
+}
+
 struct key *control_keys(struct engine *g, size_t *count)
 {
 	struct key *keys = xmalloc((engine_peer_count(g) + 1) * sizeof(*keys));
@@ -191,10 +199,10 @@ static void method_status(struct request *r)
 	struct strbuf line = {0};
 	struct writer w;
 	struct key *keys;
-	bool peers = true;
+	bool peers = true, brief = false;
 	size_t count;
 
-	if (!param_flag(r, "peers", &peers))
+	if (!param_flag(r, "peers", &peers) || !param_flag(r, "brief", &brief))
 		return;
 	reply_open(&w, &line, r->id);
 	writer_open(&w, '{');
@@ -208,6 +216,7 @@ static void method_status(struct request *r)
 	writer_open(&w, '[');
 	keys = control_keys(control->engine, &count);
 	output_stream(r->client, &line, keys, count, "]}}", false);
+	r->client->stream.brief = brief;
 	strbuf_clear(&line);
 }
 

@@ -72,7 +72,10 @@ static void stream_peer(struct control_client *c, const struct key *key)
 
 	if (!p)
 		return;
-	control_peer(c->control, &w, p, SNAPSHOT_ALLOWED);
+	if (c->stream.brief)
+		control_peer_brief(&w, p);
+	else
+		control_peer(c->control, &w, p, SNAPSHOT_ALLOWED);
 	c->stream.comma = true;
 	if (c->stream.compare && c->control->changes)
 		changes_sent(c->control->changes, key, c->out.text + start, c->out.len - start);

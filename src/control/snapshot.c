@@ -341,6 +341,31 @@ void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const str
 	writer_close(w, '}');
 }
 
+void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v)
+{
+	char text[320];
+
+	key_to_base64(text, &v->public_key);
+	writer_open(w, '{');
+	member_text(w, "publicKey", text);
+	member_text(w, "name", v->name ? v->name : "");
+	member_count(w, "persistentKeepalive", v->keepalive);
+	*text = '\0';
+	if (v->endpoint.sa.sa_family != AF_UNSPEC)
+		address_format(text, &v->endpoint);
+	member_text(w, "endpoint", text);
+	host_text(text, sizeof(text), v);
+	member_text(w, "endpointHost", text);
+	member_text(w, "word", peer_word_name(v->state.word));
+	member_text(w, "reason", v->state.reason);
+	member_time(w, "latestHandshake", v->wg.last_handshake_wall);
+	member_count(w, "transferRx", v->wg.rx_bytes);
+	member_count(w, "transferTx", v->wg.tx_bytes);
+	member_count(w, "staged", v->wg.staged);
+	counters(w, v->wg.counters, false);
+	writer_close(w, '}');
+}
+
 /* ---- events, log ---- */
 
 void snapshot_event(struct writer *w, const struct timeline_event *ev, const char *peer_key,
