@@ -56,7 +56,8 @@ struct wg_device *wg_device_new(const struct wg_ops *ops, void *ctx);
 void wg_device_free(struct wg_device *d);
 struct epoch *wg_epoch(struct wg_device *d);
 
-/* NULL or a zero key removes the identity. Peers with our own key are ignored from then on, as wireguard-go does. */
+/* NULL or a zero key removes the identity. The same key again changes nothing; another ends all sessions and calls the
+ * peers. Peers with our own key are ignored from then on. */
 void wg_set_private_key(struct wg_device *d, const struct key *private_key);
 bool wg_has_private_key(const struct wg_device *d);
 void wg_get_private_key(const struct wg_device *d, struct key *out); /* caller wipes */
@@ -82,7 +83,8 @@ void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t l
 			  unsigned queued, struct instant now);
 
 /* Decisions due: facts reported by workers, and timers. Call on wake and at wg_deadline.
- * At most `budget` initiations are created per call, so that many peers cannot delay one. */
+ * At most `budget` initiations are created per call, so that many peers cannot delay one. What it replaced is freed by
+ * epoch_reclaim, which is the caller's to call. */
 void wg_service(struct wg_device *d, struct instant now, unsigned budget);
 uint64_t wg_deadline(const struct wg_device *d); /* boot ns of the next timer, 0: none */
 
@@ -111,19 +113,20 @@ void wg_peer_set_psk(struct wg_peer *p, const struct key *psk); /* NULL or zero:
 void wg_peer_get_psk(const struct wg_peer *p, struct key *out); /* caller wipes */
 bool wg_peer_has_psk(const struct wg_peer *p);
 
-/* In place (DESIGN 4.5): keys, counters and staged packets stay. AF_UNSPEC clears. */
+/* In place (DESIGN 4.5): keys, counters and staged packets stay. AF_UNSPEC clears. A new address is called at once if a
+ * handshake was under way or packets wait; otherwise wg_peer_handshake is up to the caller. */
 void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e);
 struct endpoint wg_peer_endpoint(const struct wg_peer *p); /* [worker] */
 void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds, struct instant now);
 uint16_t wg_peer_keepalive(const struct wg_peer *p);
 
-/* One handshake at once (unless one began less than REKEY_TIMEOUT ago and force is false).
+/* One handshake in the next wg_service (unless one began less than REKEY_TIMEOUT ago and force is false).
  * -EDESTADDRREQ without endpoint, -ENOKEY without private key, -ENETDOWN while down. */
 int wg_peer_handshake(struct wg_peer *p, struct instant now, enum wg_reason why, bool force);
 
 void wg_peer_drain(struct wg_peer *p, struct instant now, enum wg_reason why);
 
-/* Forgets source address and retransmission state and starts over with the given endpoint (AF_UNSPEC keeps it). */
+/* Forgets source address and retransmission state, and plans a handshake with the given endpoint (AF_UNSPEC: the same). */
 void wg_peer_reset(struct wg_peer *p, const struct endpoint *e, struct instant now);
 
 /* ---- allowed IPs -------------------------------------------------------------------------------------------- */

@@ -706,6 +706,39 @@ static void a_stolen_prefix_is_told(void **state)
 	assert_int_equal(peer_counted(a, WG_COUNT_reject_inner_source), 1);
 }
 
+/* All peers together may hold 32 MiB: beyond that a peer's own oldest packets make room for its newest. */
+static void staged_packets_have_a_limit_of_bytes(void **state)
+{
+	static uint8_t packet[60000];
+	struct wg_peer_view v = {0};
+	struct wg_peer *p = NULL;
+	size_t bytes = 0;
+
+	(void)state;
+	wg_up(a->d, rig->now);
+	for (unsigned i = 0; i < 6; i++) {
+		struct key key;
+
+		crypto_random(&key, sizeof(key));
+		p = wg_add_peer(a->d, &key);
+		for (unsigned k = 0; k < STAGED_MAX; k++)
+			wg_stage(p, packet, sizeof(packet), 0, rig->now.boot);
+		wg_peer_look(p, &v, rig->now.boot);
+		bytes += v.staged * sizeof(packet);
+	}
+	assert_in_range(bytes, 31u << 20, 32u << 20);
+	assert_true(counter_get(&v.counters[WG_COUNT_staged_dropped]) > 0);
+	/* What goes makes room for others. */
+	wg_remove_peer(wg_find_peer(a->d, &b->public_key));
+	p = wg_next_peer(wg_first_peer(a->d));
+	wg_remove_peer(wg_first_peer(a->d));
+	wg_peer_look(p, &v, rig->now.boot);
+	assert_int_equal(v.staged, STAGED_MAX);
+	wg_stage(p, packet, sizeof(packet), 0, rig->now.boot);
+	wg_peer_look(p, &v, rig->now.boot);
+	assert_int_equal(v.staged, STAGED_MAX);
+}
+
 #define MANY 10000
 
 static unsigned largest;
@@ -793,6 +826,7 @@ int main(void)
 		CONNECTED(a_peer_can_go_with_traffic),
 		CONNECTED(an_endpoint_is_cleared_in_place),
 		CONNECTED(a_stolen_prefix_is_told),
+		UNCONNECTED(staged_packets_have_a_limit_of_bytes),
 		UNCONNECTED(ten_thousand_peers_are_called_in_turns),
 	};
 
