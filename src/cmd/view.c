@@ -157,18 +157,17 @@ enum view_end view_child(const struct options *o, int fd)
 	status = wait_for(pid);
 	view_pid = 0;
 	sigaction(SIGTERM, &term_before, NULL);
-	if (WIFSIGNALED(status)) {
-		if (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGHUP)
-			return VIEW_LEFT;
-		repair_terminal(&before);
-		return VIEW_CRASHED;
-	}
-	switch (WEXITSTATUS(status)) {
+	if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGHUP))
+		return VIEW_LEFT;
+	switch (WIFEXITED(status) ? WEXITSTATUS(status) : -1) {
 	case 0:
 		return VIEW_LEFT;
 	case CHILD_ENGINE_GONE:
 		return VIEW_ENGINE_GONE;
-	default:
+	case CHILD_FAILED:
 		return VIEW_FAILED;
+	default: /* a sanitizer turns the signal into an exit code of its own */
+		repair_terminal(&before);
+		return VIEW_CRASHED;
 	}
 }
