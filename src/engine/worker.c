@@ -14,6 +14,7 @@
 #include "base/epoch.h"
 #include "base/xalloc.h"
 #include "engine/internal.h"
+#include "wg/messages.h"
 
 const struct handshake_slot *handshake_peek(struct handshake_ring *r, unsigned *waiting)
 {
@@ -59,7 +60,7 @@ struct worker *worker_new(struct engine *g, unsigned id)
 	w->receiver = udp_receiver_new(IN_BATCH);
 	w->coalescer = coalescer_new(&g->tun, w->tun_queue);
 	w->packet = xmalloc(TUN_READ_MAX);
-	w->arena = xmalloc(OUT_ARENA);
+	w->arena = xmalloc(OUT_ARENA + PADDING_MULTIPLE); /* should the MTU change between two looks at it */
 	return w;
 }
 

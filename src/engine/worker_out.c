@@ -38,6 +38,8 @@ static void send_trains(struct worker *w, uint64_t now)
 		if (out[i].source_lost) {
 			struct engine_peer *p = wg_peer_owner(t->peer);
 
+			if (!p) /* just removed */
+				continue;
 			atomic_store_explicit(&p->source_lost, true, memory_order_relaxed);
 			atomic_store(&g->any_source_lost, true);
 			worker_wake_control(g);
@@ -108,7 +110,9 @@ static void seal_all(struct worker *w, struct segmenter *s, struct wg_peer *peer
 		}
 		at = w->arena + w->arena_used;
 		segmenter_next(s, at + DATA_HEADER_LEN);
-		wg_seal(d, w->aead, k, counter + i, at, plain);
+		/* The MTU, and with it the padding, can change at any time: such a packet fits no train, and goes. */
+		if (wg_seal(d, w->aead, k, counter + i, at, plain) != len)
+			continue;
 		w->arena_used += len;
 		t->len += len;
 		t->packets++;
