@@ -111,8 +111,10 @@ static void seal_all(struct worker *w, struct segmenter *s, struct wg_peer *peer
 		at = w->arena + w->arena_used;
 		segmenter_next(s, at + DATA_HEADER_LEN);
 		/* The MTU, and with it the padding, can change at any time: such a packet fits no train, and goes. */
-		if (wg_seal(d, w->aead, k, counter + i, at, plain) != len)
+		if (wg_seal(d, w->aead, k, counter + i, at, plain) != len) {
+			w->train_count -= t->packets == 0;
 			continue;
+		}
 		w->arena_used += len;
 		t->len += len;
 		t->packets++;
