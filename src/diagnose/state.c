@@ -9,6 +9,7 @@
 
 #define SILENT_AFTER (15 * NS_PER_SEC) /* data without any answer: KEEPALIVE_TIMEOUT + REKEY_TIMEOUT */
 #define STUCK_TRIES  3		       /* initiations without an answer before a peer is called stuck */
+#define REFUSED_SOME 5		       /* packets with a foreign inner source that are worth a word */
 #define KEY_LIFE     (180 * NS_PER_SEC)
 
 const char *path_state_name(enum path_state s)
@@ -70,6 +71,12 @@ static void age(char *out, size_t size, uint64_t ns)
 		snprintf(out, size, "%" PRIu64 " h", s / 3600);
 }
 
+static void explain_unsent(char *out, size_t size, const struct peer_facts *f)
+{
+	snprintf(out, size, "the kernel cannot send to it: %s (%" PRIu64 " times): routes or firewall here",
+		 f->send_error, f->send_failures);
+}
+
 /* Why a handshake that goes unanswered may do so: what the counters leave. */
 static void explain_unanswered(char *out, size_t size, const struct peer_facts *f, uint64_t now)
 {
@@ -77,27 +84,78 @@ static void explain_unanswered(char *out, size_t size, const struct peer_facts *
 	char heard[24];
 
 	if (f->responses_rejected) {
-		snprintf(out, size, "%" PRIu64 " responses came but would not open: the preshared keys differ",
+		snprintf(out, size,
+			 "%" PRIu64 " responses came but would not open: the preshared keys differ",
 			 f->responses_rejected);
-		return;
-	}
-	if (f->peer_initiations_since) {
+	} else if (f->send_failures && f->send_error) {
+		explain_unsent(out, size, f);
+	} else if (f->cookies_received) {
+		snprintf(out, size,
+			 "%" PRIu64 " initiations got %" PRIu64
+			 " cookie replies and no response: it is under load, or limits our rate",
+			 n, f->cookies_received);
+	} else if (f->peer_initiations_since) {
 		snprintf(out, size,
 			 "%" PRIu64 " initiations unanswered, yet %" PRIu64
 			 " of theirs came in: our packets do not reach them, or theirs answer elsewhere",
 			 n, f->peer_initiations_since);
-		return;
-	}
-	if (f->last_received) {
+	} else if (f->resolve_error) {
+		snprintf(out, size,
+			 "%" PRIu64
+			 " initiations unanswered; its address is old, its name does not resolve: %s",
+			 n, f->resolve_error);
+	} else if (f->last_received) {
 		age(heard, sizeof(heard), now - f->last_received);
-		snprintf(out, size, "%" PRIu64 " of %" PRIu64 " initiations unanswered, nothing heard for %s", n, n,
-			 heard);
-		return;
+		snprintf(out, size,
+			 "%" PRIu64 " of %" PRIu64
+			 " initiations unanswered, nothing heard for %s: it is down, "
+			 "its address changed, UDP is blocked, or it forgot our key",
+			 n, n, heard);
+	} else {
+		snprintf(out, size,
+			 "%" PRIu64 " of %" PRIu64
+			 " initiations unanswered, never heard: UDP blocked, wrong endpoint, "
+			 "a wrong public key here, or ours is not known there",
+			 n, n);
 	}
-	snprintf(out, size,
-		 "%" PRIu64 " of %" PRIu64 " initiations unanswered, never heard: UDP blocked, wrong endpoint, or our key "
-		 "is not known there",
-		 n, n);
+}
+
+/* They begin, and nothing comes of it: that is stuck as well, though we send no initiations. */
+static bool explain_unfinished(char *out, size_t size, const struct peer_facts *f)
+{
+	if (f->timestamps_rejected >= STUCK_TRIES) {
+		snprintf(out, size,
+			 "%" PRIu64
+			 " of its initiations carry an old time: its clock went back; set it right there, "
+			 "or begin from here (handshake)",
+			 f->timestamps_rejected);
+		return true;
+	}
+	if (f->peer_initiations_since >= STUCK_TRIES && f->send_failures && f->send_error) {
+		explain_unsent(out, size, f);
+		return true;
+	}
+	if (f->peer_initiations_since >= STUCK_TRIES) {
+		snprintf(out, size,
+			 "%" PRIu64 " initiations came and were answered, but no data followed: "
+			 "our responses do not reach it, or the preshared keys differ",
+			 f->peer_initiations_since);
+		return true;
+	}
+	return false;
+}
+
+/* The tunnel stands, and what comes through it is thrown away. Stray packets of another address (router
+ * solicitations) are usual: only when most are refused does it say that the allowed IPs do not match. */
+static void explain_refused(char *out, size_t size, const struct peer_facts *f)
+{
+	uint64_t refused = f->inner_sources_rejected;
+
+	if (refused >= REFUSED_SOME && refused > f->data_received / 2)
+		snprintf(out, size,
+			 "%" PRIu64
+			 " of its packets dropped: their inner source is not in its AllowedIPs here",
+			 refused);
 }
 
 void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint64_t now)
@@ -109,7 +167,7 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 	out->path = derive_path(f, out->tunnel, now);
 	if (!f->device_up) {
 		out->word = WORD_DOWN;
-		snprintf(out->reason, sizeof(out->reason), "the interface is down");
+		snprintf(out->reason, sizeof(out->reason), "the interface is down: ip link sets it up");
 	} else if (!f->has_private_key) {
 		out->word = WORD_DOWN;
 		snprintf(out->reason, sizeof(out->reason), "the interface has no private key");
@@ -123,6 +181,8 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 		   (f->attempt || f->given_up || out->tunnel != TUNNEL_UP)) {
 		out->word = WORD_STUCK;
 		explain_unanswered(out->reason, sizeof(out->reason), f, now);
+	} else if (explain_unfinished(out->reason, sizeof(out->reason), f)) {
+		out->word = WORD_STUCK;
 	} else if (f->draining) {
 		out->word = WORD_DRAIN;
 		snprintf(out->reason, sizeof(out->reason), "drained: the next packet starts a handshake");
@@ -132,12 +192,14 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 		snprintf(out->reason, sizeof(out->reason), "no answer to our data for %s", text);
 	} else if (out->tunnel == TUNNEL_UP) {
 		out->word = WORD_DIRECT;
+		explain_refused(out->reason, sizeof(out->reason), f);
 	} else if (f->attempt) {
 		out->word = WORD_WAIT;
 		snprintf(out->reason, sizeof(out->reason), "handshake under way, try %u", f->attempt);
 	} else if (!f->endpoint_known && f->staged) {
 		out->word = WORD_WAIT;
-		snprintf(out->reason, sizeof(out->reason), "%u packets wait, but no endpoint is known", f->staged);
+		snprintf(out->reason, sizeof(out->reason), "%u packets wait, but no endpoint is known",
+			 f->staged);
 	} else {
 		out->word = WORD_IDLE;
 		if (!f->endpoint_known)

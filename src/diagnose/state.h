@@ -21,27 +21,31 @@ const char *peer_word_name(enum peer_word w);	    /* "STUCK", "WAIT", ... */
 struct peer_facts {
 	bool device_up, has_private_key;
 	bool endpoint_known;
-	bool resolving;		/* a host name is being looked up */
+	bool resolving;		   /* a host name is being looked up */
 	const char *resolve_error; /* last look-up error in words, or NULL */
 	bool draining;
 	uint64_t last_handshake, last_received, last_sent, unanswered_since; /* boot ns, 0: never */
-	bool keypair_usable;	/* a confirmed keypair younger than REJECT_AFTER_TIME */
-	bool keys_held;		/* any keypair at all */
-	unsigned attempt;	/* running handshake, 0: none */
-	uint64_t next_retry;	/* boot ns */
+	bool keypair_usable;		 /* a confirmed keypair younger than REJECT_AFTER_TIME */
+	bool keys_held;			 /* any keypair at all */
+	unsigned attempt;		 /* running handshake, 0: none */
+	uint64_t next_retry;		 /* boot ns */
 	uint64_t initiations_unanswered; /* sent since the last valid response or handshake */
-	uint64_t given_up;	/* handshakes given up since the last completed one */
+	uint64_t given_up;		 /* handshakes given up since the last completed one */
 	unsigned staged;
-	/* counters since start */
-	uint64_t cookies_received, responses_rejected, initiations_received, timestamps_rejected;
-	uint64_t peer_initiations_since; /* valid ones received since the last completed handshake */
+	const char *send_error; /* why the kernel did not send the last datagram, or NULL */
+
+	/* since the last completed handshake */
+	uint64_t send_failures;
+	uint64_t cookies_received, responses_rejected, timestamps_rejected;
+	uint64_t peer_initiations_since; /* valid ones, that we answered */
+	uint64_t data_received, inner_sources_rejected;
 };
 
 struct peer_state {
 	enum path_state path;
 	enum tunnel_state tunnel;
 	enum peer_word word;
-	char reason[160]; /* one sentence with its evidence, "" when all is well */
+	char reason[224]; /* one sentence with its evidence, "" when all is well */
 };
 
 void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint64_t now);

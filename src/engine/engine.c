@@ -38,8 +38,10 @@ static void send_datagram(void *ctx, struct wg_peer *wg, const struct endpoint *
 	r = udp_send(&g->udp, 0, to, ecn, data, len, len, &lost);
 	if (!wg)
 		return;
-	if (r)
+	if (r) {
+		atomic_store_explicit(&peer_of(wg)->send_error, -r, memory_order_relaxed);
 		wg_send_failed(wg, 1);
+	}
 	if (lost) {
 		atomic_store(&peer_of(wg)->source_lost, true);
 		atomic_store(&g->any_source_lost, true);

@@ -136,7 +136,7 @@ void engine_look(struct engine *g, struct engine_view *out);
 
 /* ---- timeline ---- */
 
-#define TIMELINE_TEXT 112
+#define TIMELINE_TEXT 256
 struct timeline_event {
 	uint64_t at_boot, at_wall; /* ns */
 	uint64_t sequence;	   /* device-wide, grows */

@@ -59,9 +59,11 @@ struct engine_peer {
 
 	/* counters at the last completed handshake */
 	uint64_t base_handshake, base_sent, base_given_up, base_received, base_rejected, base_timestamps;
+	uint64_t base_cookies, base_failures, base_data, base_inner;
 
 	bool handshake_wanted;	  /* a new endpoint: begin in the next turn */
 	atomic_bool source_lost; /* [worker] the kernel refused its source address */
+	atomic_int send_error;	 /* [worker] errno of the last datagram that the kernel did not send */
 };
 
 struct engine {

@@ -25,6 +25,7 @@ static void gather(struct engine_peer *p, const struct wg_peer_view *wg, uint64_
 {
 	const counter_t *c = wg->counters;
 	struct endpoint e = wg_peer_endpoint(p->wg);
+	int send_error = atomic_load_explicit(&p->send_error, memory_order_relaxed);
 
 	*f = (struct peer_facts){
 		.device_up = p->engine->up,
@@ -45,11 +46,14 @@ static void gather(struct engine_peer *p, const struct wg_peer_view *wg, uint64_
 		.initiations_unanswered = counter_get(&c[WG_COUNT_initiation_sent]) - p->base_sent,
 		.given_up = counter_get(&c[WG_COUNT_handshake_given_up]) - p->base_given_up,
 		.staged = wg->staged,
-		.cookies_received = counter_get(&c[WG_COUNT_cookie_received]),
+		.send_error = send_error ? strerror(send_error) : NULL,
+		.send_failures = counter_get(&c[WG_COUNT_send_failed]) - p->base_failures,
+		.cookies_received = counter_get(&c[WG_COUNT_cookie_received]) - p->base_cookies,
 		.responses_rejected = counter_get(&c[WG_COUNT_reject_response]) - p->base_rejected,
-		.initiations_received = counter_get(&c[WG_COUNT_initiation_received]),
 		.timestamps_rejected = counter_get(&c[WG_COUNT_reject_replayed_timestamp]) - p->base_timestamps,
 		.peer_initiations_since = counter_get(&c[WG_COUNT_initiation_received]) - p->base_received,
+		.data_received = counter_get(&c[WG_COUNT_data_received]) - p->base_data,
+		.inner_sources_rejected = counter_get(&c[WG_COUNT_reject_inner_source]) - p->base_inner,
 	};
 }
 
@@ -66,6 +70,10 @@ static void rebase(struct engine_peer *p, const struct wg_peer_view *wg)
 	p->base_received = counter_get(&c[WG_COUNT_initiation_received]);
 	p->base_rejected = counter_get(&c[WG_COUNT_reject_response]);
 	p->base_timestamps = counter_get(&c[WG_COUNT_reject_replayed_timestamp]);
+	p->base_cookies = counter_get(&c[WG_COUNT_cookie_received]);
+	p->base_failures = counter_get(&c[WG_COUNT_send_failed]);
+	p->base_data = counter_get(&c[WG_COUNT_data_received]);
+	p->base_inner = counter_get(&c[WG_COUNT_reject_inner_source]);
 }
 
 static void look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_state *state, uint64_t now)

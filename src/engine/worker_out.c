@@ -31,15 +31,15 @@ static void send_trains(struct worker *w, uint64_t now)
 	udp_send_trains(&g->udp, w->id, out, w->train_count);
 	for (unsigned i = 0; i < w->train_count; i++) {
 		struct out_train *t = &w->trains[i];
+		struct engine_peer *p = wg_peer_owner(t->peer); /* NULL: just removed */
 
 		wg_sent(t->peer, t->keypair, t->packets, t->len, true, now);
-		if (out[i].error)
+		if (out[i].error) {
 			wg_send_failed(t->peer, t->packets);
-		if (out[i].source_lost) {
-			struct engine_peer *p = wg_peer_owner(t->peer);
-
-			if (!p) /* just removed */
-				continue;
+			if (p)
+				atomic_store_explicit(&p->send_error, -out[i].error, memory_order_relaxed);
+		}
+		if (out[i].source_lost && p) {
 			atomic_store_explicit(&p->source_lost, true, memory_order_relaxed);
 			atomic_store(&g->any_source_lost, true);
 			worker_wake_control(g);

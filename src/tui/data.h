@@ -80,7 +80,7 @@ struct event {
 	uint64_t seq;
 	char key[KEY_BASE64_LEN + 1], name[64]; /* "" if device-wide */
 	uint8_t level;
-	char text[160];
+	char text[256];
 };
 
 enum level { LEVEL_ERROR, LEVEL_WARN, LEVEL_NOTICE, LEVEL_INFO, LEVEL_DEBUG, LEVELS };

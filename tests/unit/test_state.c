@@ -190,6 +190,86 @@ static void idle_after_expiry(void **state)
 	assert_int_equal(s.tunnel, TUNNEL_EXPIRED);
 }
 
+/* The responder's side of different preshared keys, or of replies that are lost: it is not idle. */
+static void initiations_that_lead_nowhere(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.keypair_usable = f.keys_held = false;
+	f.last_handshake = 0;
+	f.peer_initiations_since = 2;
+	assert_int_equal(derive(&f).word, WORD_IDLE);
+	f.peer_initiations_since = 3;
+	assert_int_equal(derive(&f).word, WORD_STUCK);
+	assert_non_null(strstr(derive(&f).reason, "3 initiations came"));
+	f.timestamps_rejected = 4;
+	assert_int_equal(derive(&f).word, WORD_STUCK);
+	assert_non_null(strstr(derive(&f).reason, "clock went back"));
+}
+
+static void what_the_kernel_refuses_is_named(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.keypair_usable = false;
+	f.attempt = f.initiations_unanswered = f.send_failures = 4;
+	f.send_error = "Network is unreachable";
+	assert_non_null(strstr(derive(&f).reason, "Network is unreachable"));
+	f.send_failures = 0; /* that was before the last handshake */
+	assert_null(strstr(derive(&f).reason, "Network is unreachable"));
+	f.cookies_received = 4;
+	assert_non_null(strstr(derive(&f).reason, "under load"));
+	f.cookies_received = 0;
+	f.resolve_error = "No address";
+	assert_non_null(strstr(derive(&f).reason, "No address"));
+}
+
+/* Up, and all that it sends is dropped: the word stays, the reason says why nothing works. */
+static void foreign_inner_sources(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.data_received = 100;
+	f.inner_sources_rejected = 20; /* stray link-local packets */
+	assert_string_equal(derive(&f).reason, "");
+	f.inner_sources_rejected = 90;
+	assert_int_equal(derive(&f).word, WORD_DIRECT);
+	assert_non_null(strstr(derive(&f).reason, "AllowedIPs"));
+}
+
+/* Every sentence fits, with the largest numbers: a reason that breaks off helps nobody. */
+static void no_reason_is_cut(void **state)
+{
+	struct peer_facts f = healthy();
+	char error[64];
+
+	(void)state;
+	memset(error, 'e', sizeof(error) - 1);
+	error[sizeof(error) - 1] = '\0';
+	f.keypair_usable = false;
+	f.last_received = NOW - 500 * NS_PER_SEC;
+	f.initiations_unanswered = UINT64_MAX;
+	f.attempt = 1;
+	for (int i = 0; i < 6; i++) {
+		f.peer_initiations_since = i >= 1 ? UINT64_MAX : 0;
+		f.cookies_received = i >= 2 ? UINT64_MAX : 0;
+		f.send_failures = i >= 3 ? UINT64_MAX : 0;
+		f.send_error = i >= 3 ? error : NULL;
+		f.responses_rejected = i >= 4 ? UINT64_MAX : 0;
+		f.last_received = i == 5 ? 0 : f.last_received;
+		assert_true(strlen(derive(&f).reason) < sizeof(derive(&f).reason) - 1);
+	}
+	f = healthy();
+	f.timestamps_rejected = UINT64_MAX;
+	assert_true(strlen(derive(&f).reason) < sizeof(derive(&f).reason) - 1);
+	f.timestamps_rejected = 0;
+	f.peer_initiations_since = UINT64_MAX;
+	assert_true(strlen(derive(&f).reason) < sizeof(derive(&f).reason) - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +284,10 @@ int main(void)
 		cmocka_unit_test(names_and_missing_endpoints),
 		cmocka_unit_test(down_beats_everything),
 		cmocka_unit_test(idle_after_expiry),
+		cmocka_unit_test(initiations_that_lead_nowhere),
+		cmocka_unit_test(what_the_kernel_refuses_is_named),
+		cmocka_unit_test(foreign_inner_sources),
+		cmocka_unit_test(no_reason_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
