@@ -312,7 +312,7 @@ int wg_peer_handshake(struct wg_peer *p, struct instant now, enum wg_reason why,
  */
 void wg_peer_drain(struct wg_peer *p, struct instant now, enum wg_reason why)
 {
-	p->draining = session_any(p);
+	p->draining |= session_any(p); /* one drain may follow another */
 	session_drop_all(p);
 	p->last_handshake_sent = 0;
 	p->zero_at = 0;
