@@ -18,7 +18,7 @@ const struct option_entry option_table[] = {
 	 "the engine to talk to, when several run"},
 	{"json", 0, NULL, OPTION_FLAG, AT(json), 0, 0, "machine-readable, in the words of weir-control(7)"},
 	{"check", 0, NULL, OPTION_FLAG, AT(check), 0, 0,
-	 "print only what is wrong; exit 4 if a peer in use is stuck"},
+	 "print only what is wrong; exit 4 if anything is"},
 	{"follow", 'f', NULL, OPTION_FLAG, AT(follow), 0, 0, "go on as lines are written"},
 	{"log-level", 0, "LEVEL", OPTION_LEVEL, AT(log_level), 0, 0, "error, warn, notice, info or debug"},
 	{"workers", 0, "N", OPTION_NUMBER, AT(workers), 1, 8,

@@ -55,12 +55,17 @@ static int compare(const void *a, const void *b)
 	return order ? order : strcmp(left->name, right->name);
 }
 
+static bool nameless(const json_t *peer)
+{
+	return !*text_of(peer, "endpoint") && *text_of(peer, "endpointHost");
+}
+
 /* A peer that nobody uses may be away: only one with traffic or a keepalive counts as unhealthy. */
 static bool in_trouble(const struct row *row)
 {
 	const json_t *counters = json_object_get(row->peer, "counters");
 
-	if (row->rank) /* the first word is STUCK */
+	if (row->rank && !nameless(row->peer)) /* the first word is STUCK */
 		return false;
 	return number_of(row->peer, "persistentKeepalive") > 0 || number_of(row->peer, "staged") > 0 ||
 	       number_of(counters, "data_sent") > 0 || number_of(counters, "staged_dropped") > 0;
@@ -109,6 +114,27 @@ static void print_peer(const struct row *row, double now, int name_width, int en
 	print_reason(row);
 }
 
+/* What no peer's line can tell: messages of strangers, and packets that have no peer. */
+static void print_strangers(const json_t *s)
+{
+	static const struct {
+		const char *counter, *words;
+		double from; /* the kernel's own multicast finds no peer, either: a few are usual */
+	} kinds[] = {
+		{"reject_unknown_peer", "initiations of keys that are not configured here", 1},
+		{"reject_mac1", "handshake messages made for another public key than ours", 1},
+		{"no_route", "packets to addresses that are in no peer's AllowedIPs", 10},
+	};
+	const json_t *counters = json_object_get(s, "counters");
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		double n = number_of(counters, kinds[i].counter);
+
+		if (n >= kinds[i].from)
+			printf("    %.0f %s\n", n, kinds[i].words);
+	}
+}
+
 static void print_device(const json_t *s, size_t peers)
 {
 	char age[TEXT_FIGURE], rx[TEXT_FIGURE], tx[TEXT_FIGURE];
@@ -126,8 +152,10 @@ static void print_device(const json_t *s, size_t peers)
 	       number_of(s, "mtu"), number_of(s, "pid"));
 	if (fwmark > 0)
 		printf(", mark %.0f", fwmark);
-	printf("%s\n\n",
+	printf("%s\n",
 	       json_is_true(json_object_get(s, "underLoad")) ? ", under load: cookies are asked for" : "");
+	print_strangers(s);
+	putchar('\n');
 }
 
 static void print_text(const json_t *s, const struct row *rows, size_t count, bool color)
@@ -145,18 +173,24 @@ static void print_text(const json_t *s, const struct row *rows, size_t count, bo
 		print_peer(&rows[i], number_of(s, "at"), name_width, endpoint_width, color);
 }
 
-/* Prints those in trouble and counts them. */
-static size_t check(const char *ifname, const struct row *rows, size_t count, bool quiet)
+/* Prints what is wrong and counts it. */
+static size_t check(const json_t *s, const struct row *rows, size_t count, bool quiet)
 {
+	const char *ifname = text_of(s, "interface");
 	size_t found = 0;
 
+	if (!json_is_true(json_object_get(s, "up"))) {
+		if (!quiet)
+			printf("%s: the interface is down: ip link set %s up\n", ifname, ifname);
+		return 1;
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (!in_trouble(&rows[i]))
 			continue;
 		found++;
 		if (quiet)
 			continue;
-		printf("%s: %s is stuck\n", ifname, rows[i].name);
+		printf("%s: %s %s\n", ifname, rows[i].name, rows[i].rank ? "has no address" : "is stuck");
 		print_reason(&rows[i]);
 	}
 	return found;
@@ -176,7 +210,7 @@ static int show(const struct options *o, const json_t *s)
 		putchar('\n');
 	}
 	if (o->check)
-		stuck = check(text_of(s, "interface"), rows, count, o->json);
+		stuck = check(s, rows, count, o->json);
 	else if (!o->json)
 		print_text(s, rows, count, text_colored(o, STDOUT_FILENO));
 	for (size_t i = 0; i < count; i++) {
