@@ -65,7 +65,7 @@ static struct out_train *train_for(struct worker *w, struct wg_peer *peer, struc
 	t = &w->trains[w->train_count];
 	*t = (struct out_train){.peer = peer,
 				.keypair = k,
-				.to = wg_peer_endpoint(peer),
+				.to = wg_peer_sending_endpoint(peer),
 				.data = w->arena + w->arena_used,
 				.segment = len,
 				.ecn = ecn};

@@ -247,8 +247,8 @@ static void report_run(struct wg_peer *p, struct wg_keypair *k, size_t bytes, un
 		       const struct endpoint *from, uint64_t now)
 {
 	const struct durations *t = &p->device->t;
-	const struct endpoint *e = atomic_load_explicit(&p->endpoint, memory_order_acquire);
 	const struct wg_keypair *current = slot(p, WG_CURRENT);
+	struct endpoint e = wg_peer_sending_endpoint(p);
 
 	counter_add(&p->rx_bytes, bytes);
 	counter_set(&p->last_received, now);
@@ -262,9 +262,10 @@ static void report_run(struct wg_peer *p, struct wg_keypair *k, size_t bytes, un
 	}
 	if (packets > data)
 		count(p, WG_COUNT_keepalive_received, packets - data);
-	if (!e || !endpoint_equal(e, from)) {
+	if (!endpoint_equal(&e, from)) {
 		spin_lock(&p->roam_lock);
 		p->roam = *from;
+		atomic_store_explicit(&p->roaming, true, memory_order_release);
 		spin_unlock(&p->roam_lock);
 		peer_wake(p, FACT_ROAMED);
 	}

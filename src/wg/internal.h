@@ -85,6 +85,7 @@ struct wg_peer {
 	struct wg_peer *next_woken; /* owned by whoever set woken, then by control */
 	struct spin roam_lock;
 	struct endpoint roam; /* [locked] */
+	atomic_bool roaming;  /* roam is newer than endpoint */
 	struct stage stage;
 
 	/* times, boot ns, 0: never or none [shared]; senders' and receivers' apart */

@@ -103,6 +103,22 @@ struct endpoint wg_peer_endpoint(const struct wg_peer *p)
 	return e ? *e : (struct endpoint){0};
 }
 
+/*
+ * The reply to a packet must go where that packet came from. Sent to the old address by a worker that is faster than
+ * the control thread, it could even make the peer roam back to a path that it has just left.
+ */
+struct endpoint wg_peer_sending_endpoint(struct wg_peer *p)
+{
+	struct endpoint e;
+
+	if (!atomic_load_explicit(&p->roaming, memory_order_acquire))
+		return wg_peer_endpoint(p);
+	spin_lock(&p->roam_lock);
+	e = p->roam;
+	spin_unlock(&p->roam_lock);
+	return endpoint_known(&e) ? e : wg_peer_endpoint(p);
+}
+
 void peer_forget_source(struct wg_peer *p)
 {
 	struct endpoint e = wg_peer_endpoint(p), was = e;
@@ -257,6 +273,7 @@ void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e)
 	peer_use_endpoint(p, e);
 	spin_lock(&p->roam_lock);
 	memset(&p->roam, 0, sizeof(p->roam)); /* what came before does not undo this */
+	atomic_store_explicit(&p->roaming, false, memory_order_relaxed);
 	spin_unlock(&p->roam_lock);
 	if (!address_equal(&was.remote, &e->remote)) {
 		p->tell |= TELL_ENDPOINT;

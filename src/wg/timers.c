@@ -281,6 +281,11 @@ static void take_roam(struct wg_peer *p, struct instant now)
 	/* Empty when the endpoint was set by hand after the packet. */
 	if (endpoint_known(&e))
 		peer_learn_endpoint(p, &e, now);
+	/* A worker may have seen yet another source meanwhile: then it has told us, and we come back. */
+	spin_lock(&p->roam_lock);
+	if (endpoint_equal(&p->roam, &e))
+		atomic_store_explicit(&p->roaming, false, memory_order_release);
+	spin_unlock(&p->roam_lock);
 }
 
 static void serve_renewal(struct wg_peer *p, struct instant now)

@@ -117,6 +117,9 @@ bool wg_peer_has_psk(const struct wg_peer *p);
  * handshake was under way or packets wait; otherwise wg_peer_handshake is up to the caller. */
 void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e);
 struct endpoint wg_peer_endpoint(const struct wg_peer *p); /* [worker] */
+
+/* [worker] Where to send now: a source that was just authenticated counts before the control thread knows it. */
+struct endpoint wg_peer_sending_endpoint(struct wg_peer *p);
 void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds, struct instant now);
 uint16_t wg_peer_keepalive(const struct wg_peer *p);
 

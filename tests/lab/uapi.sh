@@ -102,7 +102,7 @@ more=$(wg genkey | wg pubkey)
 wg set wg2 peer "$more" allowed-ips 192.168.241.1/32
 wg set wg1 listen-port 9997
 on one ping -q -c 1 -W 1 192.168.241.2 >/dev/null && fail "the source of another peer was accepted"
-[ "$(wg show wg2 endpoints | grep -F "$pub1" | awk '{ print $2 }')" = "[::1]:9997" ] || fail "endpoint did not move"
+[ "$(wg show wg2 endpoints | grep -F "$pub1" | awk '{ print $2 }')" = "[::1]:9997" ] || fail "endpoint did not move: $(wg show wg2 endpoints; wg show wg1 endpoints)"
 wg set wg2 peer "$more" remove
 on one ping -q -c 1 -W 2 192.168.241.2 >/dev/null || fail "not back after the other peer went"
 say "longest prefix owns the source; the endpoint is updated before that check"
