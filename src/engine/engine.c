@@ -356,6 +356,7 @@ int engine_up(struct engine *g, struct error *e)
 		 aead_name(g->workers[0]->aead));
 	engine_note(g, NULL, LOG_INFO, "up", "up on port %u", g->udp.port);
 	wg_up(g->wg, clock_now());
+	words_update(g);
 	engine_kick(g);
 	return 0;
 }
@@ -372,6 +373,7 @@ void engine_down(struct engine *g)
 	udp_close(&g->udp);
 	log_info("engine", "%s is down", g->tun.name);
 	engine_note(g, NULL, LOG_INFO, "down", "down");
+	words_update(g);
 }
 
 bool engine_is_up(const struct engine *g)

@@ -133,6 +133,7 @@ const char *timeline_label(struct engine_peer *p); /* its name, or the start of 
 
 /* view.c */
 void word_update(struct engine_peer *p, uint64_t now);
+void words_update(struct engine *g); /* the device went up or down: all of them */
 void words_service(struct engine *g, uint64_t now);
 
 /* persist.c: floor and endpoints in state_dir/IFACE.state, written by a thread of its own. */

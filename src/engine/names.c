@@ -41,6 +41,7 @@ static void answered(void *arg, const union address *found, int gai_error)
 		free(p->resolve_error);
 		p->resolve_error = xstrdup(why);
 		look_later(p, now + retry_pause(p->resolve_tries++));
+		word_update(p, now);
 		return;
 	}
 	free(p->resolve_error);

@@ -112,9 +112,19 @@ void word_update(struct engine_peer *p, uint64_t now)
 	if (s.word == p->word)
 		return;
 	p->word_since = now;
-	engine_note(g, p, s.word == WORD_STUCK ? LOG_ERROR : LOG_INFO, "state", "%s to %s%s%s", peer_word_name(p->word),
-		    peer_word_name(s.word), *s.reason ? ": " : "", s.reason);
+	/* The device's own line says it once for all peers that it went up or down. */
+	if ((p->word != WORD_DOWN && s.word != WORD_DOWN) || s.word == WORD_STUCK)
+		engine_note(g, p, s.word == WORD_STUCK ? LOG_ERROR : LOG_INFO, "state", "%s to %s%s%s",
+			    peer_word_name(p->word), peer_word_name(s.word), *s.reason ? ": " : "", s.reason);
 	p->word = s.word;
+}
+
+void words_update(struct engine *g)
+{
+	uint64_t now = clock_boot_ns();
+
+	for (struct engine_peer *p = engine_first_peer(g); p; p = engine_next_peer(p))
+		word_update(p, now);
 }
 
 void words_service(struct engine *g, uint64_t now)
