@@ -18,16 +18,13 @@ if [ "${LAB_INSIDE:-}" != 1 ]; then
 		echo "skipped: WEIR_LAB=0"
 		exit 77
 	fi
-	user=
-	[ "$(id -u)" = 0 ] || user="--user --map-root-user"
-	# shellcheck disable=SC2086 # options, word by word
-	if ! unshare $user --net --mount --pid --fork true 2>/dev/null || [ ! -w /dev/net/tun ]; then
+	private=$(dirname "$0")/../../contrib/private
+	if [ ! -w /dev/net/tun ] || ! sh "$private" true 2>/dev/null; then
 		echo "skipped: namespaces or /dev/net/tun are not available"
 		exit 77
 	fi
 	export LAB_INSIDE=1 LAB_BUILD
-	# shellcheck disable=SC2086
-	exec unshare $user --net --mount --pid --fork --kill-child --mount-proc -- sh "$0" "$@"
+	exec sh "$private" sh "$0" "$@"
 fi
 
 lab_tests=0
