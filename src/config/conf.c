@@ -190,8 +190,9 @@ int conf_locate(const char *argument, char **path, char ifname[IFNAMSIZ], struct
 		free(try);
 	}
 	return error_exit(e, EXIT_CONFIG, ENOENT,
-			  "no configuration of \"%s\": neither %s/%s.conf nor %s/%s.conf is there", argument,
-			  folders[0], argument, folders[1], argument);
+			  "no configuration of \"%s\": neither weir/%s.conf nor wireguard/%s.conf is in %s%s",
+			  argument, argument, argument, strcmp(SYSCONFDIR, "/etc") ? SYSCONFDIR " or " : "",
+			  "/etc");
 }
 
 /* ---- reading ---- */

@@ -309,6 +309,9 @@ static bool uses_v6(const struct conf *c)
 	return false;
 }
 
+#define USUAL_PATH  1500
+#define OVERHEAD_V4 60 /* IPv4, UDP, header and tag of a data packet */
+
 void conf_lint(const struct conf *c, struct conf_messages *m)
 {
 	struct owned_list all = all_allowed(c);
@@ -319,6 +322,14 @@ void conf_lint(const struct conf *c, struct conf_messages *m)
 	if (c->mtu && c->mtu < 1280 && uses_v6(c))
 		warn(m, c->mtu_line, 1, "RFC 8200, section 5",
 		     "MTU %d is below 1280: IPv6 will not work in the tunnel", c->mtu);
+	/* Above the usual path's MTU somebody has chosen, for a path that carries more. */
+	if (c->mtu > USUAL_PATH - OVERHEAD_V4 && c->mtu <= USUAL_PATH)
+		warn(m, c->mtu_line, 1,
+		     "1420 fits over IPv4 and IPv6; without MTU it is found from the route",
+		     "MTU %d leaves no room for the 60 bytes (IPv6: 80) that WireGuard adds on a path of "
+		     "1500: "
+		     "large packets will be fragmented or lost",
+		     c->mtu);
 	if (c->dns_search.count && !c->dns_servers.count)
 		warn(m, c->dns_line, 1, "add the address of a server",
 		     "DNS has search domains only, which changes nothing");

@@ -84,6 +84,8 @@ static const struct lint_case cases[] = {
 	{"the same address twice",
 	 HEAD "Address = 10.0.0.1/24\nAddress = 10.0.0.1/32\n",
 	 {{5, "stands on line 4 too"}}},
+	{"no room for the tunnel", HEAD "MTU = 1500\n", {{4, "60 bytes"}}},
+	{"as much as fits", HEAD "MTU = 1440\n", {{0, NULL}}},
 	{"small MTU and IPv6", HEAD "MTU = 1200\nAddress = fd00::1/64\n", {{4, "MTU 1200 is below 1280"}}},
 	{"small MTU without IPv6", HEAD "MTU = 1200\nAddress = 10.0.0.1/24\n", {{0, NULL}}},
 	{"search domains only", HEAD "DNS = example.net\n", {{4, "DNS has search domains only"}}},
