@@ -49,7 +49,7 @@ static void on_beat(void *arg)
 
 	/* This runs in the loop, but a loop that only ever served this timer would be no progress. */
 	if (s->alive_interval && now >= s->alive_due) {
-		if (turns != s->turns)
+		if (engine_makes_progress(s->engine) && turns != s->turns)
 			notify_alive();
 		s->turns = turns;
 		s->alive_due = now + s->alive_interval;

@@ -376,6 +376,15 @@ void engine_down(struct engine *g)
 	words_update(g);
 }
 
+bool engine_makes_progress(struct engine *g)
+{
+	bool stands = false;
+
+	for (unsigned i = 0; i < g->worker_count; i++)
+		stands |= worker_stands(g->workers[i]);
+	return !stands;
+}
+
 bool engine_is_up(const struct engine *g)
 {
 	return g->up;

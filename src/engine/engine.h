@@ -48,6 +48,9 @@ int engine_up(struct engine *g, struct error *e);
 void engine_down(struct engine *g);
 bool engine_is_up(const struct engine *g);
 
+/* False if a packet worker is still in the batch that it was in at the last call: for a watchdog, every few seconds. */
+bool engine_makes_progress(struct engine *g);
+
 /* Up and down follow the link's IFF_UP (the default, as wg-quick expects). */
 void engine_follow_link(struct engine *g, bool on);
 

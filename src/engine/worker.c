@@ -91,6 +91,7 @@ static void *worker_main(void *arg)
 		bool stop = false;
 		uint64_t now = clock_boot_ns();
 
+		counter_add(&w->turns, 1);
 		epoch_enter(epoch, w->reader);
 		for (int i = 0; i < n; i++) {
 			int fd = events[i].data.fd;
@@ -103,9 +104,19 @@ static void *worker_main(void *arg)
 				worker_in(w, fd, now);
 		}
 		epoch_exit(w->reader);
+		counter_add(&w->turns, 1);
 		if (stop || atomic_load_explicit(&g->tun_failed, memory_order_relaxed))
 			return NULL;
 	}
+}
+
+bool worker_stands(struct worker *w)
+{
+	uint64_t turns = counter_get(&w->turns);
+	bool same = turns == w->turns_seen;
+
+	w->turns_seen = turns;
+	return same && turns % 2;
 }
 
 static int watch(struct worker *w, int fd)

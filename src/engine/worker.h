@@ -70,12 +70,16 @@ struct worker {
 	unsigned train_count;
 
 	struct handshake_ring ring;
+
+	_Alignas(64) counter_t turns; /* grows at the begin and at the end of a batch: odd while in one */
+	uint64_t turns_seen;	      /* [control] */
 };
 
 /* Workers exist between worker_new and worker_free; start and stop move the thread only. */
 struct worker *worker_new(struct engine *g, unsigned id);
 int worker_start(struct worker *w); /* 0 or -errno */
 void worker_stop(struct worker *w); /* joins */
+bool worker_stands(struct worker *w); /* in the same batch as at the last call: it hangs */
 void worker_free(struct worker *w);
 
 /* The two directions, each one batch; true when more may wait. */

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "crypto/primitives.h"
 #include "engine/engine.h"
+#include "engine/internal.h"
 
 #define PATIENCE (60 * NS_PER_SEC) /* machines can be slow: conditions end waits, this ends hope */
 
@@ -381,11 +382,31 @@ static void timeline_keeps_the_newest(void **state)
 	assert_int_equal(n, 48);
 }
 
+/* What the watchdog asks: idle workers are no reason for alarm, one that stays in its batch is. */
+static void a_worker_that_hangs_is_noticed(void **state)
+{
+	struct pair *p = *state;
+	struct worker *w = p->a->workers[0];
+
+	engine_down(p->a);
+	assert_true(engine_makes_progress(p->a));
+	assert_true(engine_makes_progress(p->a));
+	counter_set(&w->turns, counter_get(&w->turns) | 1);
+	assert_true(engine_makes_progress(p->a)); /* just begun */
+	assert_false(engine_makes_progress(p->a));
+	counter_add(&w->turns, 2); /* the next one */
+	assert_true(engine_makes_progress(p->a));
+	counter_add(&w->turns, 1); /* done */
+	assert_true(engine_makes_progress(p->a));
+	assert_true(engine_makes_progress(p->a));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(peers_are_picked_by_name_and_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(timeline_keeps_the_newest, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_worker_that_hangs_is_noticed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(packets_cross, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rekey_loses_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(control_disturbs_workers, set_up, tear_down),
