@@ -370,7 +370,7 @@ static void timeline_keeps_the_newest(void **state)
 	size_t n;
 
 	for (int i = 1; i <= 200; i++) {
-		char text[16];
+		char text[32];
 
 		engine_note(t->a, t->a_to_b, LOG_DEBUG, "test", "note %d", i);
 		n = engine_timeline(t->a_to_b, ev, 64);
