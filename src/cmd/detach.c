@@ -70,7 +70,10 @@ void detach_ready(void *arg)
 {
 	struct detach *d = arg;
 
-	if (!d->keep_stderr) {
+	if (d->keep_stderr) {
+		/* Nothing is said there, and whoever reads it to its end would wait for ours. */
+		replace(STDOUT_FILENO, -1, true);
+	} else {
 		bool journal = send_output_away();
 
 		log_to_stderr(journal, journal);

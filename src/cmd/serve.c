@@ -230,7 +230,7 @@ int serve(const struct serve_options *o, struct error *e)
 	s->run_dir = o->run_dir ? o->run_dir : PATH_RUN;
 	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : xstrdup(PATH_UAPI);
 	s->journal = xasprintf("%s/%s.undo", s->run_dir, o->ifname);
-	log_to_stderr(true, notify_journal());
+	log_to_stderr(!o->silent, notify_journal());
 	if (set_up(s, e)) {
 		serve_fail(s, e);
 	} else {

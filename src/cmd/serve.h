@@ -21,6 +21,7 @@ struct serve_options {
 	bool readonly;		    /* these views may only look */
 	void (*ready)(void *arg);   /* called once when all is up; may be NULL */
 	void *ready_arg;
+	bool silent;   /* no log lines on stderr */
 	bool detached; /* the terminal is left once it is ready */
 };
 

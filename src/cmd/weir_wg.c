@@ -48,10 +48,8 @@ static int fd_from(const char *name)
 /* wireguard-go's words; false for silence. */
 static bool set_log_level(const char *word)
 {
-	if (word && !strcmp(word, "silent"))
-		return false;
 	log_set_level(word && (!strcmp(word, "verbose") || !strcmp(word, "debug")) ? LOG_DEBUG : LOG_ERROR);
-	return true;
+	return !word || strcmp(word, "silent") != 0;
 }
 
 static int run(struct serve_options *o, bool speaks)
@@ -59,8 +57,7 @@ static int run(struct serve_options *o, bool speaks)
 	struct error e = {0};
 	int code;
 
-	if (!speaks)
-		log_to_stderr(false, false);
+	o->silent = !speaks;
 	code = serve(o, &e);
 	if (e.text[0])
 		fprintf(stderr, "weir-wg: %s\n", e.text);
@@ -78,7 +75,7 @@ static int run_detached(struct serve_options *o, bool speaks)
 		fprintf(stderr, "weir-wg: %s\n", e.text);
 		return EXIT_FAIL;
 	}
-	d.keep_stderr = getenv("LOG_LEVEL") != NULL;
+	d.keep_stderr = speaks && getenv("LOG_LEVEL") && *getenv("LOG_LEVEL");
 	pid = fork();
 	if (pid < 0) {
 		fprintf(stderr, "weir-wg: cannot fork: %s\n", strerror(errno));

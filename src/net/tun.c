@@ -63,6 +63,10 @@ static int attach_error(struct error *e, const char *name, int code)
 	case EEXIST:
 		return error_set(e, EBUSY, "the name %s is taken by another interface: see 'ip link show %s'",
 				 name, name);
+	case ENOTTY:
+		return error_set(e, code,
+				 DEVICE " is not the TUN device: make it with 'mknod " DEVICE
+					" c 10 200', or remove it and load the module with 'modprobe tun'");
 	default:
 		return error_set(e, code, "cannot create %s: %s", name, strerror(code));
 	}

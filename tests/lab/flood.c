@@ -1,0 +1,106 @@
+/*
+ * Initiations that cost their receiver a look: random but for a right mac1, at a bounded rate and for a
+ * bounded time, from one socket. With --cookie it answers cookie replies as a real peer does, so that its
+ * messages carry a mac2.
+ *
+ *   flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie]
+ *
+ * For the lab's namespaces alone. Prints how many were sent, and how many cookie replies came that open.
+ */
+#include <arpa/inet.h>
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crypto/primitives.h"
+#include "wg/cookie.h"
+
+#define PER_SECOND_MAX 50000
+#define SECONDS_MAX    60
+#define ROUND	       (NS_PER_SEC / 100) /* messages go in bursts, one each 10 ms: a queue must form */
+
+struct flood {
+	int fd;
+	struct cookie_maker maker;
+	bool cookie;
+	uint64_t sent, replies;
+	uint32_t sender;
+};
+
+static void take_replies(struct flood *f, uint64_t now)
+{
+	struct message_cookie reply;
+	ssize_t len;
+
+	while ((len = recv(f->fd, &reply, sizeof(reply), MSG_DONTWAIT)) >= 0) {
+		if (len != sizeof(reply) || le32toh(reply.type) != MESSAGE_COOKIE)
+			continue;
+		if (f->cookie)
+			f->replies += cookie_consume(&f->maker, &reply, now);
+		else
+			f->replies++;
+	}
+}
+
+static void send_one(struct flood *f, uint64_t now)
+{
+	struct message_initiation m;
+
+	crypto_random(&m, sizeof(m));
+	m.type = htole32(MESSAGE_INITIATION);
+	m.sender = htole32(++f->sender);
+	cookie_add_macs(&f->maker, &m, sizeof(m), now);
+	if (send(f->fd, &m, sizeof(m), MSG_DONTWAIT) == sizeof(m))
+		f->sent++;
+}
+
+static void flood(struct flood *f, unsigned per_second, unsigned seconds)
+{
+	uint64_t begin = clock_boot_ns(), end = begin + seconds * NS_PER_SEC, now;
+	unsigned burst = per_second / 100;
+
+	for (uint64_t due = begin; due < end; due += ROUND) {
+		while ((now = clock_boot_ns()) < due)
+			nanosleep(&(struct timespec){.tv_nsec = (long)(due - now)}, NULL);
+		if (now >= end)
+			return;
+		take_replies(f, now);
+		/* With a cookie one message waits for its answer: a reply is good for the last message only.
+		 */
+		for (unsigned i = 0; i < burst && (!f->cookie || f->maker.has_cookie || !i); i++)
+			send_one(f, now);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct flood f = {.fd = socket(AF_INET, SOCK_DGRAM, 0)};
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	unsigned per_second, seconds;
+	struct key key;
+
+	if (argc < 6 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1 || !key_from_base64(&key, argv[3])) {
+		fprintf(stderr, "usage: flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie]\n");
+		return 2;
+	}
+	to.sin_port = htons((uint16_t)atoi(argv[2]));
+	per_second = (unsigned)atoi(argv[4]);
+	seconds = (unsigned)atoi(argv[5]);
+	f.cookie = argc > 6 && !strcmp(argv[6], "--cookie");
+	if (per_second > PER_SECOND_MAX || seconds > SECONDS_MAX || crypto_init())
+		return 2;
+	if (f.fd < 0 || connect(f.fd, (struct sockaddr *)&to, sizeof(to))) {
+		perror("flood");
+		return 1;
+	}
+	cookie_maker_init(&f.maker, &key);
+	flood(&f, per_second, seconds);
+	usleep(200000);
+	take_replies(&f, clock_boot_ns());
+	printf("sent %llu replies %llu\n", (unsigned long long)f.sent, (unsigned long long)f.replies);
+	return 0;
+}
