@@ -528,6 +528,12 @@ static void readable_by_all_warns(void **state)
 	conf_messages_clear(&m);
 }
 
+/* To an ordinary user: what may be in there is found by name, and refused when it is read. */
+static bool is_closed(const char *path)
+{
+	return access(path, X_OK) && errno == EACCES;
+}
+
 static void locates(void **state)
 {
 	char *path = write_file("edge-1.conf", "", 0600),
@@ -548,8 +554,13 @@ static void locates(void **state)
 	assert_int_equal(e.exit, EXIT_USAGE);
 	assert_int_equal(conf_locate("no such", &found, ifname, &e), -EINVAL);
 	assert_int_equal(conf_locate("..", &found, ifname, &e), -EINVAL);
-	assert_int_equal(conf_locate("weir-none", &found, ifname, &e), -ENOENT);
-	assert_int_equal(e.exit, EXIT_CONFIG);
+	if (is_closed("/etc/weir") || is_closed("/etc/wireguard")) {
+		assert_int_equal(conf_locate("weir-none", &found, ifname, &e), 0);
+		free(found);
+	} else {
+		assert_int_equal(conf_locate("weir-none", &found, ifname, &e), -ENOENT);
+		assert_int_equal(e.exit, EXIT_CONFIG);
+	}
 	assert_int_equal(conf_locate("./none.conf", &found, ifname, &e), -ENOENT);
 	assert_int_equal(chdir("/"), 0);
 	free(path);
