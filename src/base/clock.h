@@ -22,4 +22,12 @@ uint64_t clock_wall_ns(void);
 
 struct instant clock_now(void);
 
+/* Of two deadlines; 0 means never. */
+static inline uint64_t earlier(uint64_t a, uint64_t b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return a < b ? a : b;
+}
+
 #endif

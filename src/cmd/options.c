@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/words.h"
+
 #define AT(member) offsetof(struct options, member)
 
 const struct option_entry option_table[] = {
@@ -49,46 +51,13 @@ bool option_allowed(const struct option_entry *entry, const char *names)
 
 /* ---- nearest words ---- */
 
-#define WORD_MAX 32
-
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned m = a < b ? a : b;
-
-	return m < c ? m : c;
-}
-
-/* Edit distance (Levenshtein); a word that is too long is far from everything. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[WORD_MAX + 1];
-	size_t n = strlen(b);
-
-	if (n > WORD_MAX || strlen(a) > WORD_MAX)
-		return WORD_MAX;
-	for (unsigned j = 0; j <= n; j++)
-		row[j] = j;
-	for (unsigned i = 1; a[i - 1]; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = i;
-		for (unsigned j = 1; j <= n; j++) {
-			unsigned above = row[j];
-
-			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
-		}
-	}
-	return row[n];
-}
-
 const char *nearest_word(const char *text, const char *const *words, size_t count)
 {
 	unsigned best = strlen(text) < 4 ? 2 : 3; /* as far as this is a slip of the fingers */
 	const char *found = NULL;
 
 	for (size_t i = 0; i < count; i++) {
-		unsigned d = distance(text, words[i]);
+		unsigned d = word_distance(text, words[i]);
 
 		if (d < best) {
 			best = d;

@@ -7,13 +7,6 @@
 #define VIEW_INTERVAL	NS_PER_SEC
 #define STATUS_INTERVAL (10 * NS_PER_SEC)
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	if (!a || !b)
-		return a ? a : b;
-	return a < b ? a : b;
-}
-
 /* A view that ends does not end the tunnel; the log keeps when it happened. */
 static void look_at_views(struct serve *s)
 {

@@ -17,13 +17,6 @@
 #define RECLAIM_INTERVAL (50 * NS_PER_MS)
 #define PERSIST_DELAY	 (1 * NS_PER_SEC)
 
-static uint64_t earliest(uint64_t a, uint64_t b)
-{
-	if (!a || !b)
-		return a ? a : b;
-	return a < b ? a : b;
-}
-
 /* ---- what the protocol asks for ---- */
 
 static void send_datagram(void *ctx, struct wg_peer *wg, const struct endpoint *to, uint8_t ecn, const void *data,
@@ -60,10 +53,10 @@ static void wg_happened(void *ctx, struct wg_peer *wg, const struct wg_event *ev
 	switch (event->type) {
 	case WG_EVENT_ROAMED:
 		p->origin = ORIGIN_ROAMED;
-		g->persist_due = earliest(g->persist_due, event->at_boot + PERSIST_DELAY);
+		g->persist_due = earlier(g->persist_due, event->at_boot + PERSIST_DELAY);
 		break;
 	case WG_EVENT_HANDSHAKE_DONE:
-		g->persist_due = earliest(g->persist_due, event->at_boot + PERSIST_DELAY);
+		g->persist_due = earlier(g->persist_due, event->at_boot + PERSIST_DELAY);
 		break;
 	case WG_EVENT_SILENCE:
 	case WG_EVENT_GAVE_UP:
@@ -188,18 +181,18 @@ static void control_turn(struct engine *g)
 		start_wanted_handshakes(g, now);
 	}
 	wg_service(g->wg, now, SERVICE_BUDGET);
-	due = earliest(wg_deadline(g->wg), names_service(g, now.boot));
+	due = earlier(wg_deadline(g->wg), names_service(g, now.boot));
 	if (g->words_due && g->words_due <= now.boot)
 		words_service(g, now.boot);
-	due = earliest(due, g->words_due);
+	due = earlier(due, g->words_due);
 	if (g->persist_due && g->persist_due <= now.boot) {
 		g->persist_due = 0;
 		if (g->persist)
 			persist_save(g->persist, g);
 	}
-	due = earliest(due, g->persist_due);
+	due = earlier(due, g->persist_due);
 	if (epoch_reclaim(wg_epoch(g->wg)))
-		due = earliest(due, now.boot + RECLAIM_INTERVAL);
+		due = earlier(due, now.boot + RECLAIM_INTERVAL);
 	loop_timer_set(g->timer, more ? now.boot : due);
 }
 

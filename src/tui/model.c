@@ -81,7 +81,9 @@ bool model_tagged(const struct model *m, const struct peer *p)
 
 bool peer_is_problem(const struct peer *p)
 {
-	return p->word == WORD_STUCK || p->word == WORD_WAIT || p->shown_loss >= 0.01;
+	/* A tunnel that is up and has a reason all the same: what comes through it is thrown away. */
+	return p->word == WORD_STUCK || p->word == WORD_WAIT || p->shown_loss >= 0.01 ||
+	       (p->word == WORD_DIRECT && *p->reason);
 }
 
 int model_overlay_rows(const struct model *m)

@@ -138,10 +138,10 @@ static void draw_alert(struct grid *g, const struct scene *s, int row, const str
 {
 	struct pen pen = pen_at(g, row, 1, g->width - 1);
 	char label[LABEL_ROOM], age[FORMAT_ROOM], text[TEXT_ROOM];
-	bool stuck = p->word == WORD_STUCK, loss = !stuck && p->word != WORD_WAIT;
+	bool stuck = p->word == WORD_STUCK, up = !stuck && p->word != WORD_WAIT, loss = up && !*p->reason;
 	uint8_t style = stuck ? STYLE_BAD : STYLE_WARN;
 
-	grid_put(g, row, pen.col, pen.limit, loss ? '!' : part_glyph(p->word), style);
+	grid_put(g, row, pen.col, pen.limit, up ? '!' : part_glyph(p->word), style);
 	pen_skip(&pen, 2);
 	pen_text(&pen, style, peer_label(label, p, s->m->private));
 	if (loss) {

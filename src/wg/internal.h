@@ -196,13 +196,6 @@ static inline bool is_due(uint64_t at, uint64_t now)
 	return at && at <= now;
 }
 
-static inline uint64_t earlier(uint64_t a, uint64_t b) /* 0: never */
-{
-	if (!a || !b)
-		return a ? a : b;
-	return a < b ? a : b;
-}
-
 static inline void count(struct wg_peer *p, enum wg_counter c, uint64_t n)
 {
 	counter_add(&p->counters[c], n);
