@@ -23,7 +23,7 @@ int host_start(struct serve *s, struct error *e)
 	/* It outlives the terminal's peace: what it says after a crash must not land on somebody's screen. */
 	if (s->o->detached)
 		divert_output(&diversion);
-	s->steward = steward_start(s->o->ifname, s->journal, s->lock_fd, NULL, 0, e);
+	s->steward = steward_start(s->o->ifname, s->journal, s->lock_fd, s->conf, e);
 	if (s->o->detached)
 		restore_output(&diversion);
 	return s->steward ? 0 : -(e->code ? e->code : EIO);

@@ -296,8 +296,8 @@ struct steward {
 	const struct conf *read; /* what the last ask_config gave; compared, not looked into */
 };
 
-struct steward *steward_start(const char *ifname, const char *journal, int lock_fd, const int *keep_out,
-			      unsigned keep_out_count, struct error *e)
+struct steward *steward_start(const char *ifname, const char *journal, int lock_fd, struct conf *inherited,
+			      struct error *e)
 {
 	struct steward *s;
 	int pair[2];
@@ -309,8 +309,8 @@ struct steward *steward_start(const char *ifname, const char *journal, int lock_
 	}
 	pid = fork();
 	if (pid == 0) {
-		for (unsigned i = 0; i < keep_out_count; i++)
-			close(keep_out[i]);
+		if (inherited)
+			drop_keys(inherited);
 		close(pair[0]);
 		run_steward(pair[1], ifname, journal, lock_fd);
 		_exit(0);

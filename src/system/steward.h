@@ -18,10 +18,11 @@ struct steward;
 /*
  * Forks it. Call before threads exist and before privileges are dropped. lock_fd (or -1) stays open in it, so
  * that the interface's lock is held until the undoing is over. All other fds are closed in the child, stderr
- * excepted. The interface must exist when up is asked for, not yet here.
+ * excepted. The interface must exist when up is asked for, not yet here. `inherited` is the configuration
+ * that the caller has read already, or NULL: the child wipes its copy of the keys.
  */
-struct steward *steward_start(const char *ifname, const char *journal, int lock_fd, const int *keep_out,
-			      unsigned keep_out_count, struct error *e);
+struct steward *steward_start(const char *ifname, const char *journal, int lock_fd, struct conf *inherited,
+			      struct error *e);
 
 /*
  * Requests, one at a time (-EBUSY). Hooks run inside of them, take as long as they like, and may talk to the

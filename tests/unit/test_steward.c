@@ -52,7 +52,7 @@ static struct conf *read_conf(void)
 static struct steward *start(int lock)
 {
 	struct error e = {0};
-	struct steward *s = steward_start(IFNAME, journal, lock, NULL, 0, &e);
+	struct steward *s = steward_start(IFNAME, journal, lock, NULL, &e);
 
 	assert_non_null(s);
 	return s;
@@ -240,7 +240,7 @@ static void engine_is_killed(void **state)
 		if (setpgid(0, 0) || lock < 0 || flock(lock, LOCK_EX))
 			_exit(1);
 		close(ready[0]);
-		s = steward_start(IFNAME, journal, lock, NULL, 0, &e);
+		s = steward_start(IFNAME, journal, lock, NULL, &e);
 		if (!s || steward_up(s, c, &mark, &e))
 			_exit(2);
 		(void)!write(ready[1], "x", 1);
