@@ -57,7 +57,7 @@ say "bulk both ways, IPv4 and IPv6 inside"
 
 restart_go() {
 	kill "$(cat $lab/theirs/pid.wb)"
-	until_true 20 sh -c "! test -e /run/wireguard/wb.sock" || fail "wireguard-go stays"
+	wait "$(cat $lab/theirs/pid.wb)" || true # its socket goes before its port is free
 	go_start theirs wb
 	wg set wb private-key $lab/theirs/key listen-port 2222 peer "$(cat $lab/ours/pub)" \
 		allowed-ips 10.9.0.1/32,fd09::1/128
@@ -68,6 +68,7 @@ restart_go() {
 
 restart_weir() { # SIGNAL
 	kill "-$1" "$(cat $lab/ours/pid.wa)"
+	wait "$(cat $lab/ours/pid.wa)" || true
 	until_true 20 sh -c "! ip -n ours link show wa" || fail "weir-wg stays"
 	rm -f /run/wireguard/wa.sock
 	uapi_start ours wa
