@@ -381,7 +381,7 @@ static void whole_file_faults(void **state)
 	assert_int_equal(m.errors, 1);
 	conf_messages_clear(&m);
 	for (int i = 0; i < 2000; i++)
-		strcat(many + i, "x\n" + (i & 1));
+		strcat(many + i, i & 1 ? "\n" : "x\n");
 	assert_null(parse(many, &m));
 	assert_true(m.count <= CONF_MESSAGES_MAX);
 	assert_true(m.errors > m.count);

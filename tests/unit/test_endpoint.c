@@ -95,8 +95,8 @@ static void test_bad(void **state)
 		"[fe80::1%4294967296]:1",
 		"[fe80::1%lo%lo]:1",
 		"example.org:51820",
-		"[fe80::1%"
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]:1",
+		("[fe80::1%"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]:1"),
 	};
 	union address a, before;
 
