@@ -82,7 +82,7 @@ until_true 20 waits || fail "no WAIT with a reason: $(gate .word), $(gate .reaso
 asked=$(questions)
 [ "$asked" -ge 1 ] || fail "the name server was not asked: $(on other nft list ruleset)"
 slow=0
-for i in 1 2 3 4 5 6 7 8 9 10; do
+for _ in 1 2 3 4 5 6 7 8 9 10; do
 	before=$(milliseconds)
 	weir_on client status wg0 >$lab/status || fail "status while a name is looked up"
 	ms=$(($(milliseconds) - before))

@@ -18,7 +18,7 @@ table inet nat {
 	counter refused { }
 	chain input {
 		type filter hook input priority 0;
-		udp dport 40000-42999 counter name refused drop
+		udp dport 40000-46999 counter name refused drop
 	}
 }
 NFT
@@ -58,6 +58,10 @@ peer() { # JQ-PATH of what outer sees of inner
 refused() {
 	on nat nft list counter inet nat refused | awk '/packets/ { print $2 }'
 }
+give_ports() { # RANGE: for mappings from now on
+	on nat nft "flush chain inet nat post; add rule inet nat post ip protocol udp oifname to-outer masquerade to :$1" ||
+		fail "nft"
+}
 weir_start outer $lab/outer/wg0.conf
 weir_start inner $lab/inner/wg0.conf
 until_true 20 pings outer 10.9.0.1 1 || fail "no tunnel through the NAT"
@@ -77,7 +81,7 @@ kept=$(peer .counters.keepalive_received)
 say "a keepalive each second holds a mapping that lasts 2 s: $kept came, the outer side can begin"
 
 # 2. the NAT forgets and gives another port: the next keepalive tells
-on nat sh -c 'nft flush chain inet nat post && nft add rule inet nat post ip protocol udp oifname to-outer masquerade to :41000-41999'
+give_ports 41000-41999
 on nat conntrack -D -p udp >/dev/null 2>&1 || fail "conntrack -D"
 start=$(milliseconds)
 moved() {
@@ -91,21 +95,21 @@ ms=$(($(milliseconds) - start))
 pings outer 10.9.0.1 5 || fail "packets lost after the change"
 say "another port at the NAT is followed after $ms ms, with the next keepalive"
 
-# 3. the same while packets go: from inside, so that each tells where it came from; not one answer goes astray
+# 3. the same while packets go: the first from the new port is answered there. (A ping of its own each time: an answer
+# that is under way while the NAT forgets is lost in any case.)
 done_before=$(peer .counters.handshake_done)
-on nat sh -c 'nft flush chain inet nat post && nft add rule inet nat post ip protocol udp oifname to-outer masquerade to :42000-42999'
-ip netns exec inner ping -n -q -i 0.05 -c 60 -W 2 10.9.0.2 >$lab/pings 2>&1 &
-ping_pid=$!
-sleep 1
-on nat conntrack -D -p udp >/dev/null 2>&1 || fail "conntrack -D"
-wait $ping_pid || true
-case $(peer .endpoint) in
-192.0.2.1:42*) ;;
-*) fail "the new port is not followed: $(peer .endpoint)" ;;
-esac
-grep -q " 0% packet loss" $lab/pings || fail "packets lost as the mapping changed: $(tail -3 $lab/pings)"
+for range in 42000-42999 43000-43999 44000-44999 45000-45999 46000-46999; do
+	pings inner 10.9.0.2 1 || fail "packets lost"
+	give_ports $range
+	on nat conntrack -D -p udp >/dev/null 2>&1 || fail "conntrack -D"
+	pings inner 10.9.0.2 1 || fail "the first packet from a new port is answered at the old one"
+	case $(peer .endpoint) in
+	192.0.2.1:"${range%???-*}"*) ;;
+	*) fail "the new port is not followed: $(peer .endpoint)" ;;
+	esac
+done
 [ "$(peer .counters.handshake_done)" = "$done_before" ] || fail "a new mapping cost a handshake"
-say "a new mapping under traffic: followed by the first packet, nothing lost, no handshake"
+say "five new mappings under traffic: each followed by its first packet, nothing lost, no handshake"
 
 # 4. without keepalives the outer side cannot begin once the NAT has forgotten; the next packet from inside mends that
 sed -i '/PersistentKeepalive/d' $lab/inner/wg0.conf
