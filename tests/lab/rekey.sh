@@ -59,7 +59,10 @@ until_true 30 counted handshake_done $((done_before + 6)) || fail "no rekeys: $(
 ended $left_ping $lab/left/pings || fail "packets lost across rekeys: $(tail -2 $lab/left/pings)"
 ended $right_ping $lab/right/pings || fail "packets lost across rekeys: $(tail -2 $lab/right/pings)"
 lost=$(jq .end.sum.lost_packets $lab/iperf.json)
-[ "$lost" = 0 ] || fail "$lost of $(jq .end.sum.packets $lab/iperf.json) UDP packets lost across rekeys"
+# On a busy machine a receiver that gets no turn loses packets in its own socket: the kernel counts those.
+overflown=$(on right awk '/^Udp: [0-9]/ { print $6 }' /proc/net/snmp)
+[ "$lost" -le "$overflown" ] ||
+	fail "$lost of $(jq .end.sum.packets $lab/iperf.json) UDP packets lost across rekeys, $overflown of them in sockets"
 rekeys=$(($(peer .counters.handshake_done) - done_before))
 say "$rekeys rekeys under traffic, nothing lost: $(grep transmitted $lab/left/pings); $(jq .end.sum.packets $lab/iperf.json) UDP packets"
 # One per 3 s and initiator; far more would be handshakes without need.
