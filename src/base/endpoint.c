@@ -111,7 +111,7 @@ bool address_equal(const union address *a, const union address *b)
 
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
-	if (!address_equal(&a->remote, &b->remote) || a->ifindex != b->ifindex)
+	if (!address_equal(&a->remote, &b->remote) || a->ifindex != b->ifindex || a->via != b->via)
 		return false;
 	if (a->remote.sa.sa_family == AF_INET)
 		return a->local.in.s_addr == b->local.in.s_addr;
@@ -122,7 +122,7 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 
 bool endpoint_known(const struct endpoint *e)
 {
-	return e->remote.sa.sa_family != AF_UNSPEC;
+	return e->remote.sa.sa_family != AF_UNSPEC || e->via;
 }
 
 void endpoint_forget_source(struct endpoint *e)

@@ -20,6 +20,8 @@ struct endpoint {
 		struct in6_addr in6;
 	} local;
 	uint32_t ifindex; /* interface that goes with local, 0: any */
+	uint32_t via;	  /* 0: by the device's UDP sockets; else a channel (engine/channel.h) that knows its own way: then
+			   * remote may be AF_UNSPEC and the endpoint is known all the same */
 };
 
 /* "192.0.2.1:51820", "[2001:db8::1]:51820", "[fe80::1%eth0]:51820"; "(none)" for AF_UNSPEC. */
@@ -30,7 +32,7 @@ const char *address_format(char out[ADDRESS_TEXT], const union address *a);
 bool address_parse(union address *a, const char *text);
 
 bool address_equal(const union address *a, const union address *b);	 /* address, port and scope */
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b); /* remote and source */
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b); /* remote, source and via */
 bool endpoint_known(const struct endpoint *e);
 void endpoint_forget_source(struct endpoint *e);
 socklen_t address_len(const union address *a);

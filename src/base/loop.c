@@ -274,6 +274,11 @@ struct loop *loop_new(void)
 	return loop;
 }
 
+void *loop_native(struct loop *loop)
+{
+	return loop->context;
+}
+
 void loop_free(struct loop *loop)
 {
 	struct post *p;

@@ -15,6 +15,7 @@ struct loop_timer;
 enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
 
 struct loop *loop_new(void);
+void *loop_native(struct loop *loop); /* its GMainContext: for ice/ alone */
 void loop_free(struct loop *loop); /* watches and timers go first; posts that did not run are dropped */
 
 /* Dispatches until loop_quit. */

@@ -12,13 +12,6 @@
 #define REFUSED_SOME 5		       /* packets with a foreign inner source that are worth a word */
 #define KEY_LIFE     (180 * NS_PER_SEC)
 
-const char *path_state_name(enum path_state s)
-{
-	static const char *const names[] = {"none", "checking", "up", "stale"};
-
-	return names[s];
-}
-
 const char *tunnel_state_name(enum tunnel_state s)
 {
 	static const char *const names[] = {"no-keys", "handshaking", "up", "silent", "expired"};

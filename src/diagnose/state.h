@@ -8,13 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum path_state { PATH_NONE, PATH_CHECKING, PATH_UP, PATH_STALE };
+#include "base/path.h"
+
 enum tunnel_state { TUNNEL_NO_KEYS, TUNNEL_HANDSHAKING, TUNNEL_UP, TUNNEL_SILENT, TUNNEL_EXPIRED };
 
 /* Worst first: the order of the list. */
 enum peer_word { WORD_STUCK, WORD_WAIT, WORD_DRAIN, WORD_RELAY, WORD_DIRECT, WORD_IDLE, WORD_DOWN };
 
-const char *path_state_name(enum path_state s);	    /* "none", "checking", "up", "stale" */
 const char *tunnel_state_name(enum tunnel_state s); /* "no-keys", "handshaking", "up", "silent", "expired" */
 const char *peer_word_name(enum peer_word w);	    /* "STUCK", "WAIT", ... */
 

@@ -18,12 +18,16 @@ crypto: base
 wg: base crypto
 net: base
 diagnose: base
-engine: base crypto wg net diagnose
-config: base crypto wg engine
+signal: base crypto
+peer: base signal
+relay: base crypto
+ice: base net
+engine: base crypto wg net diagnose signal peer relay ice
+config: base crypto wg engine peer relay
 system: base net config
-control: base wg engine
+control: base wg engine peer signal relay ice
 tui: base
-cmd: base net engine config system control tui
+cmd: base net engine config system control tui peer relay crypto
 "
 
 for folder in "$src"/*/; do
@@ -53,7 +57,9 @@ door() { # HEADER FILES...
 		esac
 	done
 }
-door glib.h base/loop.c
+door glib.h base/loop.c ice/agent.c ice/pairs.c ice/fast.c
+door nice/ ice/agent.c ice/pairs.c ice/fast.c
+door libwebsockets.h relay/transport.c relay/server.c relay/server_http.c relay/server_client.c
 door curses.h tui/term_curses.c cmd/view.c
 door seccomp.h cmd/sandbox.c
 door intel-ipsec-mb.h crypto/aead.c
@@ -61,7 +67,7 @@ door intel-ipsec-mb.h crypto/aead.c
 # What the cores import: memory, strings, arithmetic, randomness from crypto/, and base/'s own structures.
 pure="__popcountdi2|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|_DYNAMIC|__(mem|s|vs|str)[a-z]*_chk|mem(cmp|cpy|set|move|chr)|\
 str(len|cmp|ncmp|chr|str)|v?snprintf|malloc|calloc|realloc|free|aligned_alloc|qsort|bsearch|abort|__assert_fail|sched_yield|\
-(address|endpoint|epoch|heap|key|list|map|strbuf)_[a-z0-9_]+|xcalloc|xmalloc|xrealloc|xstrdup|\
+(address|endpoint|epoch|heap|key|list|map|path|strbuf|log_level|signal)_[a-z0-9_]+|xcalloc|xmalloc|xrealloc|xstrdup|\
 (aead|xaead|blake2s|crypto|dh|secret)_[a-z0-9_]+|dh|kdf"
 
 imports() { # ARCHIVE: symbols that it does not define itself
@@ -70,7 +76,7 @@ imports() { # ARCHIVE: symbols that it does not define itself
 }
 
 if command -v nm >/dev/null && ! grep -q "WEIR_SANITIZED 1" "$build/config.h" 2>/dev/null; then
-	for room in wg diagnose; do
+	for room in wg diagnose signal peer; do
 		archive=$build/src/$room/lib$room.a
 		[ -f "$archive" ] || {
 			complain "$archive was not built"
