@@ -76,6 +76,16 @@ void hmac_blake2s(uint8_t out[HASH_LEN], const uint8_t *key, size_t key_len, con
 	sodium_memzero(inner, sizeof(inner));
 }
 
+void sha256(uint8_t out[HASH_LEN], const void *in, size_t len)
+{
+	crypto_hash_sha256(out, in, len);
+}
+
+void hmac_sha256(uint8_t out[HASH_LEN], const uint8_t key[HASH_LEN], const void *in, size_t len)
+{
+	crypto_auth_hmacsha256(out, in, len, key);
+}
+
 /* Paper 5.4: t0 = HMAC(key, in), t1 = HMAC(t0, 1), t_n = HMAC(t0, t_{n-1} | n). */
 void kdf(uint8_t out1[HASH_LEN], uint8_t out2[HASH_LEN], uint8_t out3[HASH_LEN],
 	 const uint8_t chaining_key[HASH_LEN], const void *in, size_t len)

@@ -32,6 +32,10 @@ void blake2s_mac(uint8_t out[MAC_LEN], const void *key, size_t key_len, const vo
 /* HMAC-BLAKE2s, for HKDF and its tests. */
 void hmac_blake2s(uint8_t out[HASH_LEN], const uint8_t *key, size_t key_len, const void *in, size_t len);
 
+/* SHA-256, and HMAC-SHA256 under a key of that length: ids and tokens of the relay protocol. */
+void sha256(uint8_t out[HASH_LEN], const void *in, size_t len);
+void hmac_sha256(uint8_t out[HASH_LEN], const uint8_t key[HASH_LEN], const void *in, size_t len);
+
 /* KDF_n of the paper: n = 1..3 outputs; those not wanted are NULL. out1 may be the chaining key itself. */
 void kdf(uint8_t out1[HASH_LEN], uint8_t out2[HASH_LEN], uint8_t out3[HASH_LEN],
 	 const uint8_t chaining_key[HASH_LEN], const void *in, size_t len);
