@@ -24,6 +24,7 @@
 #include "base/key.h"
 
 #define SIGNAL_HEADER_LEN 40
+#define SIGNAL_TAG_LEN	  16 /* Poly1305, at the end */
 #define SIGNAL_FRAME_MAX  8000 /* fits a relay message; what goes by UDP should stay under SIGNAL_DATAGRAM_MAX */
 #define SIGNAL_DATAGRAM_MAX 1200
 #define SIGNAL_SESSION_LEN 8
@@ -99,7 +100,8 @@ struct signal_report {
 	uint64_t packets_lost;
 };
 
-/* Everything that a message can carry; `has` tells which optional fields are set. */
+/* Everything that a message can carry; `has` tells which optional fields are set. An empty relay or version and an
+ * address of no family are left out by the sender. */
 enum signal_field {
 	SIGNAL_HAS_REASON = 1 << 0,
 	SIGNAL_HAS_CREDENTIALS = 1 << 1, /* ufrag and pwd */
@@ -141,7 +143,8 @@ struct signal_message {
 	unsigned candidate_count;
 	char candidates[SIGNAL_CANDIDATES][SIGNAL_CANDIDATE_MAX];
 
-	size_t pad_to; /* sending: the frame is padded to this many bytes (0: not padded; at most SIGNAL_FRAME_MAX) */
+	size_t pad_to; /* sending: the frame is padded to this many bytes (0: not padded; at most SIGNAL_FRAME_MAX; a gap of one
+			* or two bytes stays) */
 };
 
 /* ---- the pair: keys, sequence, replay guard ---- */
@@ -167,7 +170,8 @@ void signal_pair_init(struct signal_pair *p, const struct key *shared, const str
 		      const struct key *peer_public, uint64_t boot, uint64_t started);
 void signal_pair_wipe(struct signal_pair *p);
 
-/* Seals m into out (size bytes). Its length, or -EMSGSIZE. Fills m->boot, started and sequence. */
+/* Seals m into out (size bytes). Its length, -EMSGSIZE, or -EINVAL: m has what no receiver would take (a text that is not
+ * printable ASCII, an unknown type). Fills m->boot, started and sequence. */
 int signal_seal(struct signal_pair *p, struct signal_message *m, uint8_t *out, size_t size);
 
 /* Has it our magic? And the pair id in it, to find the peer by. False: no frame. */
@@ -190,7 +194,7 @@ const char *signal_verdict_name(enum signal_verdict v);
 enum signal_verdict signal_open(struct signal_pair *p, const uint8_t *frame, size_t len, struct signal_message *m);
 
 /* The body alone, for tests, fuzzing and the tap's decoder: no keys, no guard. */
-int signal_encode(const struct signal_message *m, uint8_t *out, size_t size);		   /* length or -EMSGSIZE */
+int signal_encode(const struct signal_message *m, uint8_t *out, size_t size); /* length, -EMSGSIZE, -EINVAL */
 int signal_decode(const uint8_t *body, size_t len, struct signal_message *m); /* 0 or -EBADMSG */
 
 #endif

@@ -251,4 +251,5 @@ def main():
     print("};\n\n#endif")
 
 
-main()
+if __name__ == "__main__":
+    main()
