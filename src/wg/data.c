@@ -262,7 +262,7 @@ static void report_run(struct wg_peer *p, struct wg_keypair *k, size_t bytes, un
 	}
 	if (packets > data)
 		count(p, WG_COUNT_keepalive_received, packets - data);
-	if (!endpoint_equal(&e, from)) {
+	if (!endpoint_equal(&e, from) && may_move(p, &e, from)) {
 		spin_lock(&p->roam_lock);
 		p->roam = *from;
 		atomic_store_explicit(&p->roaming, true, memory_order_release);

@@ -72,6 +72,9 @@ const char *wg_counter_text(enum wg_counter c);
 	X(user, "asked for")                                                                                   \
 	X(drain, "drained")                                                                                    \
 	X(peer_bye, "the peer said that it is leaving")                                                        \
+	X(path_changed, "the path changed")                                                                    \
+	X(path_timeout, "nothing came back on the path")                                                       \
+	X(remote_restarted, "the peer restarted")                                                              \
 	X(shutdown, "shutting down")
 
 enum wg_reason {

@@ -78,6 +78,7 @@ struct wg_peer {
 	counter_t next_look;	 /* [shared] control looks at the times below no later; 0: only when woken */
 	counter_t reject_quiet;	 /* [shared] refusals before this time are not reported */
 	atomic_bool handshaking; /* [shared] an attempt runs or is planned: no need to ask for one */
+	atomic_bool pinned;	 /* [shared] its owner chooses the way; it roams within that alone */
 
 	/* from workers to control [shared] */
 	_Alignas(64) atomic_uint facts;
@@ -123,7 +124,7 @@ struct wg_peer {
 	uint64_t last_handshake_sent; /* initiation or response; 0: the next need not wait */
 	uint64_t last_stamp;	      /* of the last initiation */
 	uint64_t guess_full;	      /* bucket of guesses (unknown.c) */
-	union address guessed;
+	struct endpoint guessed;
 
 	uint64_t zero_at, purge_at, reject_at;
 	uint64_t silence_jitter;
@@ -132,7 +133,7 @@ struct wg_peer {
 	struct reject_log *rejects; /* from the first refusal on */
 };
 
-#define ADDRESS_KEY_LEN	  23
+#define ADDRESS_KEY_LEN	  27
 #define UNKNOWN_INDEX_BOX 16
 #define UNKNOWN_SEEN	  64
 
@@ -196,6 +197,19 @@ static inline bool is_due(uint64_t at, uint64_t now)
 	return at && at <= now;
 }
 
+/* Address and way; which source address of ours is used makes no difference to where the peer is. */
+static inline bool same_place(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->via == b->via && address_equal(&a->remote, &b->remote);
+}
+
+/* May a packet that came from there move the endpoint? A pinned peer leaves no way that it is known on. */
+static inline bool may_move(const struct wg_peer *p, const struct endpoint *known, const struct endpoint *from)
+{
+	return !atomic_load_explicit(&p->pinned, memory_order_relaxed) || known->via == from->via ||
+	       !endpoint_known(known);
+}
+
 static inline void count(struct wg_peer *p, enum wg_counter c, uint64_t n)
 {
 	counter_add(&p->counters[c], n);
@@ -208,7 +222,7 @@ void peer_learn_endpoint(struct wg_peer *p, const struct endpoint *from, struct 
 void peer_wake(struct wg_peer *p, enum fact fact); /* [worker] */
 void peer_collect_woken(struct wg_device *d);
 void peer_forget_source(struct wg_peer *p);
-struct wg_peer *peer_at_address(struct wg_device *d, const union address *a); /* one of the ring */
+struct wg_peer *peer_at(struct wg_device *d, const struct endpoint *e); /* one of the ring */
 
 /* device.c */
 void device_wake(struct wg_device *d); /* [worker] */
@@ -236,6 +250,7 @@ unsigned stage_flush(struct wg_peer *p, struct wg_keypair *k, uint64_t now); /* 
 unsigned stage_drop(struct wg_peer *p);					     /* counted */
 void stage_close(struct wg_peer *p);
 unsigned stage_count(struct wg_peer *p);
+int send_empty_to(struct wg_peer *p, const struct endpoint *to, uint64_t now); /* -ENOKEY */
 void send_keepalive(struct wg_peer *p, struct instant now); /* plans a handshake when there is no key */
 
 /* timers.c */

@@ -6,10 +6,13 @@
 #include "base/xalloc.h"
 #include "wg/internal.h"
 
-/* Address, port and scope in a fixed form, so that they can be found in a map. */
-static bool address_key(uint8_t key[ADDRESS_KEY_LEN], const union address *a)
+/* Way, address, port and scope in a fixed form, so that they can be found in a map. */
+static bool place_key(uint8_t key[ADDRESS_KEY_LEN], const struct endpoint *e)
 {
+	const union address *a = &e->remote;
+
 	memset(key, 0, ADDRESS_KEY_LEN);
+	memcpy(key + 23, &e->via, sizeof(e->via));
 	if (a->sa.sa_family == AF_INET) {
 		memcpy(key, &a->in.sin_addr, 4);
 		memcpy(key + 16, &a->in.sin_port, 2);
@@ -17,7 +20,7 @@ static bool address_key(uint8_t key[ADDRESS_KEY_LEN], const union address *a)
 		return true;
 	}
 	if (a->sa.sa_family != AF_INET6)
-		return false;
+		return e->via != 0;
 	memcpy(key, &a->in6.sin6_addr, 16);
 	memcpy(key + 16, &a->in6.sin6_port, 2);
 	key[18] = 6;
@@ -25,20 +28,20 @@ static bool address_key(uint8_t key[ADDRESS_KEY_LEN], const union address *a)
 	return true;
 }
 
-struct wg_peer *peer_at_address(struct wg_device *d, const union address *a)
+struct wg_peer *peer_at(struct wg_device *d, const struct endpoint *e)
 {
 	uint8_t key[ADDRESS_KEY_LEN];
 
-	return address_key(key, a) ? map_get(d->by_address, key) : NULL;
+	return place_key(key, e) ? map_get(d->by_address, key) : NULL;
 }
 
-/* The map has one of the peers at an address; the ring has them all. */
-static void move_in(struct wg_peer *p, const union address *a)
+/* The map has one of the peers at a place; the ring has them all. */
+static void move_in(struct wg_peer *p, const struct endpoint *e)
 {
-	struct wg_peer *other = peer_at_address(p->device, a);
+	struct wg_peer *other = peer_at(p->device, e);
 	uint8_t key[ADDRESS_KEY_LEN];
 
-	if (!address_key(key, a))
+	if (!place_key(key, e))
 		return;
 	list_remove(&p->homeless);
 	if (other)
@@ -47,12 +50,12 @@ static void move_in(struct wg_peer *p, const union address *a)
 		map_put(p->device->by_address, key, p);
 }
 
-static void move_out(struct wg_peer *p, const union address *a)
+static void move_out(struct wg_peer *p, const struct endpoint *e)
 {
 	struct wg_device *d = p->device;
 	uint8_t key[ADDRESS_KEY_LEN];
 
-	if (!address_key(key, a))
+	if (!place_key(key, e))
 		return;
 	list_append(&d->homeless, &p->homeless);
 	if (list_empty(&p->same_endpoint)) {
@@ -71,11 +74,11 @@ void peer_use_endpoint(struct wg_peer *p, const struct endpoint *e)
 		fresh = xmalloc(sizeof(*fresh));
 		*fresh = *e;
 	}
-	if (!old || !fresh || !address_equal(&old->remote, &fresh->remote)) {
+	if (!old || !fresh || !same_place(old, fresh)) {
 		if (old)
-			move_out(p, &old->remote);
+			move_out(p, old);
 		if (fresh)
-			move_in(p, &fresh->remote);
+			move_in(p, fresh);
 	}
 	atomic_store_explicit(&p->endpoint, fresh, memory_order_release);
 	if (old)
@@ -87,10 +90,10 @@ void peer_learn_endpoint(struct wg_peer *p, const struct endpoint *from, struct 
 {
 	struct endpoint was = wg_peer_endpoint(p);
 
-	if (endpoint_equal(&was, from))
+	if (endpoint_equal(&was, from) || !may_move(p, &was, from))
 		return;
 	peer_use_endpoint(p, from);
-	if (address_equal(&was.remote, &from->remote))
+	if (same_place(&was, from))
 		return;
 	count(p, WG_COUNT_roamed, 1);
 	device_emit(p->device, p, (struct wg_event){.type = WG_EVENT_ROAMED, .from = from}, now);
@@ -104,19 +107,20 @@ struct endpoint wg_peer_endpoint(const struct wg_peer *p)
 }
 
 /*
- * The reply to a packet must go where that packet came from. Sent to the old address by a worker that is faster than
- * the control thread, it could even make the peer roam back to a path that it has just left.
+ * The reply to a packet must go where that packet came from. Sent to the old address by a worker that is
+ * faster than the control thread, it could even make the peer roam back to a path that it has just left.
  */
 struct endpoint wg_peer_sending_endpoint(struct wg_peer *p)
 {
-	struct endpoint e;
+	struct endpoint e, known = wg_peer_endpoint(p);
 
 	if (!atomic_load_explicit(&p->roaming, memory_order_acquire))
-		return wg_peer_endpoint(p);
+		return known;
 	spin_lock(&p->roam_lock);
 	e = p->roam;
 	spin_unlock(&p->roam_lock);
-	return endpoint_known(&e) ? e : wg_peer_endpoint(p);
+	/* The owner may have chosen another way since that packet came. */
+	return endpoint_known(&e) && may_move(p, &known, &e) ? e : known;
 }
 
 void peer_forget_source(struct wg_peer *p)
@@ -275,7 +279,7 @@ void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e)
 	memset(&p->roam, 0, sizeof(p->roam)); /* what came before does not undo this */
 	atomic_store_explicit(&p->roaming, false, memory_order_relaxed);
 	spin_unlock(&p->roam_lock);
-	if (!address_equal(&was.remote, &e->remote)) {
+	if (!same_place(&was, e)) {
 		p->tell |= TELL_ENDPOINT;
 		/* Nobody at the new address has had an initiation: what waits for one need not wait longer.
 		 */
@@ -288,6 +292,27 @@ void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e)
 			handshake_plan(p, 1, WG_REASON_data, false);
 	}
 	peer_schedule(p);
+}
+
+void wg_peer_set_pinned(struct wg_peer *p, bool pinned)
+{
+	atomic_store_explicit(&p->pinned, pinned, memory_order_relaxed);
+}
+
+int wg_peer_send_keepalive(struct wg_peer *p, const struct endpoint *to, struct instant now)
+{
+	int r = p->device->up ? send_empty_to(p, to, now.boot) : -ENETDOWN;
+
+	peer_schedule(p);
+	return r;
+}
+
+int wg_peer_shared_secret(const struct wg_peer *p, struct key *out)
+{
+	if (!p->device->identity.present || !p->handshake.has_static_static)
+		return -ENOKEY;
+	*out = p->handshake.static_static;
+	return 0;
 }
 
 /* Off to on sends one at once, as the kernel does. */

@@ -10,16 +10,33 @@
 
 static const struct wg_event no_details;
 
+/*
+ * What cookies and limits know a source by: its address. Behind a relay there is none; then the way stands
+ * for it, as a network of the discard-only prefix (RFC 6666), which no packet comes from.
+ */
+static union address limited_as(const struct endpoint *from)
+{
+	union address a = from->remote;
+
+	if (a.sa.sa_family != AF_UNSPEC)
+		return a;
+	a = (union address){.in6 = {.sin6_family = AF_INET6}};
+	a.in6.sin6_addr.s6_addr[0] = 1;
+	memcpy(&a.in6.sin6_addr.s6_addr[4], &from->via, sizeof(from->via));
+	return a;
+}
+
 /* May the message go on to the expensive part? */
 static bool admit(struct wg_device *d, const void *m, size_t len, uint32_t sender,
 		  const struct endpoint *from, unsigned queued, struct instant now)
 {
+	union address source = limited_as(from);
 	bool load;
 
 	if (queued >= LOAD_THRESHOLD)
 		d->load_until = now.boot + LOAD_KEPT;
 	load = wg_under_load(d, now.boot);
-	switch (cookie_check(&d->checker, m, len, &from->remote, load, now.boot)) {
+	switch (cookie_check(&d->checker, m, len, &source, load, now.boot)) {
 	case COOKIE_BAD_MAC1:
 		device_reject(d, NULL, WG_COUNT_reject_mac1, from, no_details, now);
 		return false;
@@ -27,7 +44,7 @@ static bool admit(struct wg_device *d, const void *m, size_t len, uint32_t sende
 		if (load) {
 			struct message_cookie reply;
 
-			cookie_reply(&d->checker, &reply, sender, m, len, &from->remote, now.boot);
+			cookie_reply(&d->checker, &reply, sender, m, len, &source, now.boot);
 			device_reject(d, NULL, WG_COUNT_reject_mac2, from, no_details, now);
 			counter_add(&d->counters[WG_COUNT_cookie_sent], 1);
 			d->ops->send(d->ctx, NULL, from, 0, &reply, sizeof(reply));
@@ -37,7 +54,7 @@ static bool admit(struct wg_device *d, const void *m, size_t len, uint32_t sende
 	case COOKIE_VALID:
 		break;
 	}
-	if (load && !ratelimiter_allow(d->limiter, &from->remote, now.boot)) {
+	if (load && !ratelimiter_allow(d->limiter, &source, now.boot)) {
 		device_reject(d, NULL, WG_COUNT_reject_rate, from, no_details, now);
 		return false;
 	}

@@ -63,14 +63,23 @@ struct wg_keypair *session_begin(struct wg_peer *p, struct handshake *h, uint64_
 	return k;
 }
 
+/* Under a counter that was taken for it. */
+static void send_counted(struct wg_peer *p, struct wg_keypair *k, uint64_t counter, const struct endpoint *to,
+			 uint8_t *at, size_t len, uint8_t ecn, uint64_t now)
+{
+	struct wg_device *d = p->device;
+	size_t sealed = wg_seal(d, d->aead, k, counter, at, len);
+
+	d->ops->send(d->ctx, p, to, ecn, at, sealed);
+	wg_sent(p, k, 1, sealed, len > 0, now);
+}
+
 /* False: lost, for want of an endpoint or of counters. */
 static bool send_sealed(struct wg_peer *p, struct wg_keypair *k, uint8_t *at, size_t len, uint8_t ecn,
 			uint64_t now)
 {
-	struct wg_device *d = p->device;
 	struct endpoint to = wg_peer_endpoint(p);
 	uint64_t counter;
-	size_t sealed;
 
 	if (!endpoint_known(&to)) {
 		wg_no_endpoint(p);
@@ -79,10 +88,20 @@ static bool send_sealed(struct wg_peer *p, struct wg_keypair *k, uint8_t *at, si
 	counter = atomic_fetch_add_explicit(&k->counter, 1, memory_order_relaxed);
 	if (counter >= REJECT_AFTER_MESSAGES)
 		return false;
-	sealed = wg_seal(d, d->aead, k, counter, at, len);
-	d->ops->send(d->ctx, p, &to, ecn, at, sealed);
-	wg_sent(p, k, 1, sealed, len > 0, now);
+	send_counted(p, k, counter, &to, at, len, ecn, now);
 	return true;
+}
+
+int send_empty_to(struct wg_peer *p, const struct endpoint *to, uint64_t now)
+{
+	uint8_t keepalive[DATA_OVERHEAD];
+	uint64_t counter;
+	struct wg_keypair *k = wg_sending_keypair(p, 1, now, &counter);
+
+	if (!k)
+		return -ENOKEY;
+	send_counted(p, k, counter, to, keepalive, 0, 0, now);
+	return 0;
 }
 
 static void send_empty(struct wg_peer *p, struct wg_keypair *k, uint64_t now)

@@ -24,11 +24,11 @@
 #define GUESS_PEERS	 16 /* that may be meant */
 #define GUESS_PEER_BURST 4
 
-static uint64_t hash_source(const union address *a)
+static uint64_t hash_source(const struct endpoint *from)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
-	const uint8_t *bytes = (const uint8_t *)a;
-	socklen_t len = address_len(a);
+	uint64_t h = 0xcbf29ce484222325ull ^ from->via;
+	const uint8_t *bytes = (const uint8_t *)&from->remote;
+	socklen_t len = address_len(&from->remote);
 
 	for (socklen_t i = 0; i < len; i++)
 		h = (h ^ bytes[i]) * 0x100000001b3ull;
@@ -36,9 +36,9 @@ static uint64_t hash_source(const union address *a)
 }
 
 /* Told just now? A slot holds half of the hash, and the time in milliseconds; a collision only delays. */
-static bool seen_lately(struct wg_device *d, const union address *a, uint64_t now)
+static bool seen_lately(struct wg_device *d, const struct endpoint *from, uint64_t now)
 {
-	uint64_t h = hash_source(a), mark = (h >> 32 << 32) | (uint32_t)(now / NS_PER_MS);
+	uint64_t h = hash_source(from), mark = (h >> 32 << 32) | (uint32_t)(now / NS_PER_MS);
 	counter_t *slot = &d->unknown_seen[h % UNKNOWN_SEEN];
 	uint64_t last = counter_get(slot);
 
@@ -53,7 +53,7 @@ void unknown_index_report(struct wg_device *d, uint32_t index, const struct endp
 	unsigned n;
 
 	if (atomic_load_explicit(&d->unknown_count, memory_order_relaxed) == UNKNOWN_INDEX_BOX ||
-	    seen_lately(d, &from->remote, now))
+	    seen_lately(d, from, now))
 		return;
 	spin_lock(&d->unknown_lock);
 	n = atomic_load_explicit(&d->unknown_count, memory_order_relaxed);
@@ -110,8 +110,7 @@ static void guess_peer(struct wg_peer *p, const struct unknown_index *u, struct 
 	struct wg_device *d = p->device;
 	uint64_t pause = d->t.rekey_timeout;
 
-	if (p->last_initiation && now.boot - p->last_initiation < pause &&
-	    address_equal(&p->guessed, &u->from.remote))
+	if (p->last_initiation && now.boot - p->last_initiation < pause && same_place(&p->guessed, &u->from))
 		return;
 	/* Too fast after one another would be a flood to the peer, should it have moved. */
 	if (p->last_initiation && now.boot - p->last_initiation < INITIATION_INTERVAL)
@@ -119,7 +118,7 @@ static void guess_peer(struct wg_peer *p, const struct unknown_index *u, struct 
 	if (!take(&d->guess_full, GUESS_INTERVAL, GUESS_BURST, now.boot) ||
 	    !take(&p->guess_full, pause, GUESS_PEER_BURST, now.boot))
 		return;
-	p->guessed = u->from.remote;
+	p->guessed = u->from;
 	told(p, u, now);
 	handshake_guess(p, &u->from, now);
 }
@@ -139,12 +138,31 @@ static void guess(struct wg_device *d, const struct unknown_index *u, struct ins
 	}
 }
 
+/* A way other than the device's sockets leads to one peer: nobody else can be meant, and nobody else is told.
+ */
+static void serve_way(struct wg_device *d, const struct unknown_index *u, struct instant now)
+{
+	struct wg_peer *p = d->ops->via_peer ? d->ops->via_peer(d->ctx, u->from.via) : NULL;
+	struct endpoint known;
+
+	if (!p)
+		return;
+	known = wg_peer_endpoint(p);
+	if (endpoint_known(&known))
+		rehandshake(p, u, now);
+	else if (may_be_meant(p))
+		guess_peer(p, u, now);
+}
+
 static void serve(struct wg_device *d, const struct unknown_index *u, struct instant now)
 {
-	struct wg_peer *first = peer_at_address(d, &u->from.remote), *p = first;
+	struct wg_peer *first = peer_at(d, &u->from), *p = first;
 
 	if (!first) {
-		guess(d, u, now);
+		if (u->from.via)
+			serve_way(d, u, now);
+		else
+			guess(d, u, now);
 		return;
 	}
 	do {

@@ -45,6 +45,9 @@ struct wg_ops {
 	/* [worker] wg_service is wanted soon. Called at most once per wg_service. */
 	void (*wake)(void *ctx);
 
+	/* Whom a way leads to (struct endpoint, via; not 0), or NULL. May be NULL. */
+	struct wg_peer *(*via_peer)(void *ctx, uint32_t via);
+
 	/* Reserves TAI64N time: the floor below which no timestamp will be sent after a restart (DESIGN 4.4).
 	 * Called before an initiation goes out with a stamp above the last floor. May be NULL. */
 	void (*persist_floor)(void *ctx, uint64_t tai_floor_ns);
@@ -120,6 +123,18 @@ struct endpoint wg_peer_endpoint(const struct wg_peer *p); /* [worker] */
 
 /* [worker] Where to send now: a source that was just authenticated counts before the control thread knows it. */
 struct endpoint wg_peer_sending_endpoint(struct wg_peer *p);
+
+/*
+ * The owner chooses the peer's way (struct endpoint, via): a packet that comes by another one does not move the endpoint,
+ * unless none is known. Within a way the peer roams as ever.
+ */
+void wg_peer_set_pinned(struct wg_peer *p, bool pinned);
+
+/* An empty data packet through `to`, wherever the peer's endpoint is. 0, -ENOKEY without a usable key, -ENETDOWN. */
+int wg_peer_send_keepalive(struct wg_peer *p, const struct endpoint *to, struct instant now);
+
+/* X25519(ours, theirs), which caller wipes. -ENOKEY: no private key, or a public key of theirs that is none. */
+int wg_peer_shared_secret(const struct wg_peer *p, struct key *out);
 void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds, struct instant now);
 uint16_t wg_peer_keepalive(const struct wg_peer *p);
 
