@@ -372,6 +372,40 @@ static void test_names(void **state)
 	assert_string_equal(signal_verdict_name(SIGNAL_VERDICTS), "unknown");
 }
 
+/* The manual has every number with its name, and the worked example. */
+static void test_manual(void **state)
+{
+	static char page[1 << 16];
+	FILE *f = fopen(SOURCE_FOLDER "/man/weir-protocol.7", "r");
+	char line[200], *to = page;
+	size_t len;
+
+	(void)state;
+	assert_non_null(f);
+	len = fread(page, 1, sizeof(page) - 1, f);
+	fclose(f);
+	assert_in_range(len, 1, sizeof(page) - 2);
+#define X(name, number, text)                                                                                \
+	assert_int_equal(SIGNAL_##name, number);                                                             \
+	snprintf(line, sizeof(line), "\n.It %d Ta %s Ta ", number, text);                                    \
+	assert_non_null(strstr(page, line));
+	SIGNAL_TYPE_TABLE(X)
+#undef X
+#define X(name, number, text)                                                                                \
+	snprintf(line, sizeof(line), "\n.It %d Ta %s Ta %s\n", number, #name, text);                         \
+	assert_non_null(strstr(page, line));
+	SIGNAL_REASON_TABLE(X)
+#undef X
+	for (const char *from = page; *from; from++)
+		if (*from != ' ' && *from != '\n')
+			*to++ = *from;
+	*to = '\0';
+	assert_non_null(strstr(page, "low" VECTOR_LOW_PUBLIC "high" VECTOR_HIGH_PUBLIC "shared" VECTOR_SHARED
+				     "up" VECTOR_UP_KEY "down" VECTOR_DOWN_KEY "id" VECTOR_PAIR_ID "."));
+	assert_non_null(strstr(page, VECTOR_PING_BODY "."));
+	assert_non_null(strstr(page, VECTOR_PING_FRAME "."));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_encode_refuses),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
