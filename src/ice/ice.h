@@ -50,7 +50,8 @@ void ice_set_options(struct ice *i, const struct ice_options *o); /* for agents 
 void ice_free(struct ice *i);					     /* its agents must be gone */
 
 /* Our addresses that are worth a candidate: up, global or link-local IPv6 or private, of interfaces that are not tunnels
- * (TUN/TAP, WireGuard, point-to-point without broadcast) and not loopback unless nothing else is there. Number written. */
+ * (TUN/TAP, WireGuard, point-to-point without broadcast; PPP is a line) and not loopback unless nothing else is there.
+ * Global ones first. Number written. */
 size_t ice_local_addresses(const struct ice *i, union address *out, size_t max);
 
 enum ice_state { ICE_GATHERING, ICE_CONNECTING, ICE_CONNECTED, ICE_READY, ICE_FAILED };
@@ -76,7 +77,8 @@ struct ice_ops {
 	void (*datagram)(void *arg, uint32_t generation, const uint8_t *data, size_t len, const struct ice_pair *pair);
 };
 
-/* Makes an agent and begins to gather. controlling: by the order of the public keys. NULL with *e. */
+/* Makes an agent and begins to gather; callbacks come from the loop, never from within a call of this header, and may free
+ * the agent. controlling: by the order of the public keys. NULL with *e. */
 struct ice_agent *ice_agent_new(struct ice *i, uint32_t generation, bool controlling, const struct ice_ops *ops, void *arg,
 				struct error *e);
 /* No callback comes after this. TURN allocations are given back in the background; the fast socket is closed. */
@@ -85,7 +87,8 @@ void ice_agent_free(struct ice_agent *a);
 uint32_t ice_agent_generation(const struct ice_agent *a);
 void ice_agent_credentials(const struct ice_agent *a, char ufrag[ICE_CREDENTIAL_MAX], char pwd[ICE_CREDENTIAL_MAX]);
 
-/* The remote's session: credentials once, then candidates as they come (also again: a known one is a no-op). -EINVAL. */
+/* The remote's session: credentials once, then candidates as they come (also again: a known one is a no-op; so is one
+ * more than 48 of them). -EINVAL. */
 int ice_agent_set_remote(struct ice_agent *a, const char *ufrag, const char *pwd);
 int ice_agent_add_candidate(struct ice_agent *a, const char *text);
 void ice_agent_remote_done(struct ice_agent *a);
@@ -96,7 +99,8 @@ int ice_agent_send(struct ice_agent *a, const void *data, size_t len);
 int ice_agent_send_probe(struct ice_agent *a, const void *data, size_t len);
 
 /* The fast socket of the selected pair: a new fd that the agent owns (closed by ice_agent_close_fast or free), bound
- * beside libnice's. -ENOTSUP for TURN and TCP pairs and whenever a step fails (*e says which): use the callback path. */
+ * beside libnice's. -ENOTSUP for TURN and TCP pairs and whenever a step fails (*e says which): use the callback path.
+ * Open already: the same fd, if the pair now selected leaves from the same address; else -EBUSY, close the old one first. */
 int ice_agent_open_fast(struct ice_agent *a, struct error *e);
 void ice_agent_close_fast(struct ice_agent *a);
 

@@ -57,8 +57,8 @@ door() { # HEADER FILES...
 		esac
 	done
 }
-door glib.h base/loop.c ice/agent.c ice/pairs.c ice/fast.c
-door nice/ ice/agent.c ice/pairs.c ice/fast.c
+door glib.h base/loop.c ice/agent.c ice/lines.c ice/send.c
+door nice/ ice/agent.c ice/lines.c ice/send.c
 door libwebsockets.h relay/transport.c relay/server.c relay/server_http.c relay/server_client.c
 door curses.h tui/term_curses.c cmd/view.c
 door seccomp.h cmd/sandbox.c
