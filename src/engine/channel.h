@@ -13,17 +13,23 @@
 
 #include "base/counter.h"
 #include "base/endpoint.h"
+#include "base/list.h"
 #include "peer/peer.h"
 #include "relay/wire.h"
 
 struct engine;
 struct engine_peer;
 struct relay_pool;
+struct out_train;
+struct udp_train;
+struct worker;
 
 /* What workers note per path (relaxed, once per batch), and the controller's facts are read from. */
 struct path_counts {
 	_Atomic uint64_t last_received, last_sent; /* boot ns: authenticated in; WireGuard out */
-	counter_t received, sent, received_bytes, sent_bytes; /* WireGuard data packets, handshakes too */
+	/* Data packets and keepalives; initiations and responses too (those that came in once they are authenticated). Cookie
+	 * replies, frames and STUN are not counted. Bytes are those of the datagrams. */
+	counter_t received, sent, received_bytes, sent_bytes;
 };
 
 enum channel_kind {
@@ -50,6 +56,7 @@ struct channel {
 	/* no worker uses the channel any more: the fd can be closed (control thread) */
 	void (*closed)(void *arg);
 	void *arg;
+	struct list link; /* SOCKET: the table's */
 	struct path_counts counts;
 	atomic_bool arrived; /* [worker] tunnel packets come in here while the peer sends elsewhere; cleared by control */
 };
@@ -69,14 +76,48 @@ struct endpoint channel_endpoint(const struct channel *c);
  */
 void channel_deliver(struct engine *g, uint32_t id, const uint8_t *data, size_t len);
 
-/* Control frames of all ways in end here, in the control thread (paths.c). from.via names the channel, 0: device sockets. */
+/*
+ * Control frames of all ways in end here, in the control thread (paths.c), by engine.on_frame. from.via names the channel,
+ * 0: device sockets.
+ */
 void paths_take_frame(struct engine *g, const struct endpoint *from, uint8_t *frame, size_t len);
 
 /* One datagram out, from the control thread, by any way: to->via decides. probe: DF set, never fragmented. 0 or -errno. */
 int engine_send_datagram(struct engine *g, const struct endpoint *to, const void *data, size_t len, bool probe);
 
 /* A worker has something for the controllers: a channel's `arrived`, or a peer whose traffic began (engine_peer.traffic).
- * Called by control_turn when any_path_news is set. */
+ * Called by control_turn, as engine.on_path_news, when any_path_news is set. */
 void paths_news(struct engine *g, uint64_t now);
+
+/* ---- for engine.c and the workers ---- */
+
+struct channel_table;
+struct channel_table *channel_table_new(void);
+void channel_table_free(struct engine *g); /* closes what is open; no worker runs */
+
+/* Control's share of a turn: frames, stray datagrams, what workers want sent by a CALLBACK, news. */
+void channels_serve(struct engine *g, uint64_t now);
+/* Whom a channel leads to. */
+struct engine_peer *channel_peer(struct engine *g, uint32_t id);
+/* A worker starts: its share of the SOCKET channels goes into its epoll. 0 or -errno. */
+int channels_watch(struct worker *w);
+
+/* [worker] A datagram that is not WireGuard: true when it was a frame, or belongs to a channel's owner. */
+bool channel_take_other(struct engine *g, const struct endpoint *from, const uint8_t *data, size_t len);
+
+/* [worker] A datagram for control to send by a CALLBACK channel; false: its box is full. */
+bool channel_put_out(struct channel *c, const void *data, size_t len);
+
+/* Datagrams that came by a channel and were authenticated as peer p's. */
+void path_received(struct engine *g, struct engine_peer *p, uint32_t via, unsigned packets, size_t bytes, uint64_t now);
+void path_sent(struct engine *g, struct engine_peer *p, uint32_t via, unsigned packets, size_t bytes, uint64_t now);
+/* Data for p goes out, or waits for a key. */
+void path_traffic(struct engine_peer *p);
+
+/* [worker] udp_send_trains for ways of all kinds. */
+void channel_send_trains(struct worker *w, struct udp_train *trains, unsigned count);
+/* One WireGuard datagram by any way, from the control thread. 0 or -errno. */
+int channel_send(struct engine *g, const struct endpoint *to, uint8_t ecn, const void *data, size_t len,
+		 bool *source_lost);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The engine's control side: it owns the WireGuard device, starts and stops the workers, and gives the protocol its
- * turns. Everything that wants a turn calls engine_kick; the turn itself is control_turn.
+ * The engine's control side: it owns the WireGuard device, starts and stops the workers, and gives the
+ * protocol its turns. Everything that wants a turn calls engine_kick; the turn itself is control_turn.
  */
 #include "engine/engine.h"
 
@@ -19,8 +19,8 @@
 
 /* ---- what the protocol asks for ---- */
 
-static void send_datagram(void *ctx, struct wg_peer *wg, const struct endpoint *to, uint8_t ecn, const void *data,
-			  size_t len)
+static void send_datagram(void *ctx, struct wg_peer *wg, const struct endpoint *to, uint8_t ecn,
+			  const void *data, size_t len)
 {
 	struct engine *g = ctx;
 	bool lost = false;
@@ -28,9 +28,11 @@ static void send_datagram(void *ctx, struct wg_peer *wg, const struct endpoint *
 
 	if (!g->up)
 		return;
-	r = udp_send(&g->udp, 0, to, ecn, data, len, len, &lost);
+	r = channel_send(g, to, ecn, data, len, &lost);
+	/* Not that of a cookie reply: it is for an address, not for a peer. */
 	if (!wg)
 		return;
+	path_sent(g, peer_of(wg), to->via, 1, len, clock_boot_ns());
 	if (r) {
 		atomic_store_explicit(&peer_of(wg)->send_error, -r, memory_order_relaxed);
 		wg_send_failed(wg, 1);
@@ -91,15 +93,32 @@ static void peer_gone(void *ctx, struct wg_peer *wg)
 	wg_peer_set_owner(wg, NULL);
 }
 
+static struct wg_peer *via_peer(void *ctx, uint32_t via)
+{
+	struct engine_peer *p = channel_peer(ctx, via);
+
+	return p ? p->wg : NULL;
+}
+
 static const struct wg_ops wg_ops = {
 	.send = send_datagram,
 	.event = wg_happened,
 	.peer_gone = peer_gone,
 	.wake = wake,
+	.via_peer = via_peer,
 	.persist_floor = floor_moved,
 };
 
 /* ---- turns ---- */
+
+static void take_handshake(struct engine *g, const struct handshake_slot *s, unsigned waiting,
+			   struct instant now)
+{
+	struct wg_peer *wg = wg_receive_handshake(g->wg, s->data, s->len, &s->from, waiting, now);
+
+	if (wg)
+		path_received(g, peer_of(wg), s->from.via, 1, s->len, now.boot);
+}
 
 /* True when handshake messages are left over for the next turn. */
 static bool serve_handshakes(struct engine *g, struct instant now)
@@ -112,7 +131,7 @@ static bool serve_handshakes(struct engine *g, struct instant now)
 		const struct handshake_slot *slot;
 
 		while (served < HANDSHAKE_BATCH && (slot = handshake_peek(&w->ring, &waiting))) {
-			wg_receive_handshake(g->wg, slot->data, slot->len, &slot->from, waiting - 1, now);
+			take_handshake(g, slot, waiting - 1, now);
 			handshake_pop(&w->ring);
 			served++;
 		}
@@ -176,6 +195,7 @@ static void control_turn(struct engine *g)
 	}
 	more = serve_handshakes(g, now);
 	forget_lost_sources(g);
+	channels_serve(g, now.boot);
 	if (g->wanted) {
 		g->wanted = false;
 		start_wanted_handshakes(g, now);
@@ -266,6 +286,7 @@ int engine_new(struct engine **out, struct loop *loop, const struct engine_optio
 		return r;
 	}
 	g->wg = wg_device_new(&wg_ops, g);
+	g->channels = channel_table_new();
 	if (o->time_divisor > 1)
 		wg_set_time_divisor(g->wg, o->time_divisor);
 	for (unsigned i = 0; i < g->worker_count; i++)
@@ -298,6 +319,7 @@ void engine_free(struct engine *g)
 	heap_clear(&g->names);
 	loop_timer_free(g->timer);
 	loop_fd_remove(g->wake_watch);
+	channel_table_free(g);
 	for (unsigned i = 0; i < g->worker_count; i++)
 		worker_free(g->workers[i]);
 	wg_device_free(g->wg);

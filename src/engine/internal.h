@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/resolve.h"
+#include "engine/channel.h"
 #include "engine/engine.h"
 #include "engine/worker.h"
 #include "net/netlink.h"
@@ -64,6 +65,12 @@ struct engine_peer {
 	bool handshake_wanted;	  /* a new endpoint: begin in the next turn */
 	atomic_bool source_lost; /* [worker] the kernel refused its source address */
 	atomic_int send_error;	 /* [worker] errno of the last datagram that the kernel did not send */
+
+	struct path_counts direct;    /* [worker] by the device's sockets */
+	atomic_bool traffic;	      /* [worker] data goes out; cleared by control when it wants to hear of more */
+	atomic_bool direct_arrived;   /* [worker] as a channel's arrived, for the device's sockets */
+	_Atomic uint16_t inner_limit; /* largest inner packet for the chosen path, 0: the device's MTU is none */
+	_Atomic uint64_t too_big_told; /* [worker] boot ns of the last ICMP about that */
 };
 
 struct engine {
@@ -84,6 +91,13 @@ struct engine {
 	int wake_fd;	    /* eventfd: workers to control */
 	atomic_bool woken;
 	atomic_bool any_source_lost, tun_failed;
+	atomic_bool any_path_news; /* [worker] some channel's arrived, or some peer's traffic or direct_arrived */
+	struct channel_table *channels;
+	/* Set by the control side of paths; NULL: nobody listens. relay_send is relay_pool_send. */
+	void (*on_frame)(struct engine *g, const struct endpoint *from, uint8_t *frame, size_t len);
+	void (*on_path_news)(struct engine *g, uint64_t now);
+	int (*relay_send)(struct relay_pool *p, uint32_t server, const struct relay_id *to, const void *data, size_t len,
+			  size_t segment);
 	struct loop_fd *wake_watch;
 	struct loop_timer *timer; /* protocol deadline, reclaim, names, words */
 	uint64_t words_due;

@@ -1,4 +1,5 @@
-/* The life of a worker: thread, epoll loop, and the ring that carries handshake messages to the control thread. */
+/* The life of a worker: thread, epoll loop, and the ring that carries handshake messages to the control
+ * thread. */
 #include "engine/worker.h"
 
 #include <errno.h>
@@ -15,6 +16,10 @@
 #include "base/xalloc.h"
 #include "engine/internal.h"
 #include "wg/messages.h"
+
+#define EVENTS	   16
+#define INBOX_SIZE (1024 * 1024) /* about as much as a socket's buffer holds */
+#define INBOX_MOST 2048
 
 const struct handshake_slot *handshake_peek(struct handshake_ring *r, unsigned *waiting)
 {
@@ -60,6 +65,8 @@ struct worker *worker_new(struct engine *g, unsigned id)
 	w->receiver = udp_receiver_new(IN_BATCH);
 	w->coalescer = coalescer_new(&g->tun, w->tun_queue);
 	w->packet = xmalloc(TUN_READ_MAX);
+	box_init(&w->inbox, INBOX_SIZE, INBOX_MOST);
+	w->inbox_fd = -1;
 	w->arena = xmalloc(OUT_ARENA + PADDING_MULTIPLE); /* should the MTU change between two looks at it */
 	return w;
 }
@@ -71,9 +78,34 @@ void worker_free(struct worker *w)
 	aead_free(w->aead);
 	udp_receiver_free(w->receiver);
 	coalescer_free(w->coalescer);
+	box_clear(&w->inbox);
+	if (w->inbox_fd >= 0)
+		close(w->inbox_fd);
 	free(w->packet);
 	free(w->arena);
 	free(w);
+}
+
+/* The upper half of what epoll keeps for an fd is its channel. */
+static void serve_event(struct worker *w, uint64_t data, uint64_t now)
+{
+	uint32_t via = (uint32_t)(data >> 32);
+	int fd = (int)(uint32_t)data;
+	struct channel *c;
+
+	if (via) {
+		/* By the channel, not by the number: the fd of one that was just closed may be another's by
+		 * now. */
+		c = channel_find(w->engine, via);
+		if (c)
+			worker_in(w, c->fd, via, now);
+	} else if (fd == w->engine->tun.fds[w->tun_queue]) {
+		worker_out(w, now);
+	} else if (fd == w->inbox_fd) {
+		worker_in_box(w, now);
+	} else {
+		worker_in(w, fd, 0, now);
+	}
 }
 
 static void *worker_main(void *arg)
@@ -86,22 +118,18 @@ static void *worker_main(void *arg)
 	name[11] = (char)('0' + w->id % 10);
 	prctl(PR_SET_NAME, name, 0, 0, 0);
 	for (;;) {
-		struct epoll_event events[4];
-		int n = epoll_wait(w->epoll, events, 4, -1);
+		struct epoll_event events[EVENTS];
+		int n = epoll_wait(w->epoll, events, EVENTS, -1);
 		bool stop = false;
 		uint64_t now = clock_boot_ns();
 
 		counter_add(&w->turns, 1);
 		epoch_enter(epoch, w->reader);
 		for (int i = 0; i < n; i++) {
-			int fd = events[i].data.fd;
-
-			if (fd == w->stop_fd)
+			if (events[i].data.u64 == (uint32_t)w->stop_fd)
 				stop = true;
-			else if (fd == g->tun.fds[w->tun_queue])
-				worker_out(w, now);
 			else
-				worker_in(w, fd, now);
+				serve_event(w, events[i].data.u64, now);
 		}
 		epoch_exit(w->reader);
 		counter_add(&w->turns, 1);
@@ -119,9 +147,9 @@ bool worker_stands(struct worker *w)
 	return same && turns % 2;
 }
 
-static int watch(struct worker *w, int fd)
+int worker_watch(struct worker *w, int fd, uint32_t via)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = (uint64_t)via << 32 | (uint32_t)fd};
 
 	if (fd < 0)
 		return 0;
@@ -136,17 +164,23 @@ int worker_start(struct worker *w)
 
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->epoll < 0 || w->stop_fd < 0) {
+	if (w->inbox_fd < 0)
+		w->inbox_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->epoll < 0 || w->stop_fd < 0 || w->inbox_fd < 0) {
 		r = -errno;
 		goto fail;
 	}
-	r = watch(w, w->stop_fd);
+	r = worker_watch(w, w->stop_fd, 0);
 	if (!r && w->reads_tun)
-		r = watch(w, g->tun.fds[w->tun_queue]);
+		r = worker_watch(w, g->tun.fds[w->tun_queue], 0);
 	if (!r)
-		r = watch(w, g->udp.v4[w->id]);
+		r = worker_watch(w, g->udp.v4[w->id], 0);
 	if (!r)
-		r = watch(w, g->udp.v6[w->id]);
+		r = worker_watch(w, g->udp.v6[w->id], 0);
+	if (!r)
+		r = worker_watch(w, w->inbox_fd, 0);
+	if (!r)
+		r = channels_watch(w);
 	if (r)
 		goto fail;
 	/* Signals are the control thread's. */

@@ -12,6 +12,7 @@
 
 #include "base/endpoint.h"
 #include "crypto/aead.h"
+#include "engine/box.h"
 #include "net/coalesce.h"
 #include "net/udp.h"
 #include "wg/wg.h"
@@ -62,6 +63,9 @@ struct worker {
 	struct udp_receiver *receiver;
 	struct coalescer *coalescer;
 
+	struct box inbox; /* WireGuard datagrams that came by no socket */
+	int inbox_fd;	  /* eventfd: the inbox is not empty */
+
 	/* out */
 	uint8_t *packet; /* TUN_READ_MAX: what was read */
 	uint8_t *arena;	 /* OUT_ARENA: sealed datagrams */
@@ -84,7 +88,11 @@ void worker_free(struct worker *w);
 
 /* The two directions, each one batch; true when more may wait. */
 void worker_out(struct worker *w, uint64_t now);
-void worker_in(struct worker *w, int fd, uint64_t now);
+void worker_in(struct worker *w, int fd, uint32_t via, uint64_t now);
+void worker_in_box(struct worker *w, uint64_t now);
+
+/* What epoll tells of an fd: which it is, and which channel it belongs to (0: none). */
+int worker_watch(struct worker *w, int fd, uint32_t via); /* 0 or -errno */
 
 /* Control side of the ring: the oldest message, or NULL; and taking it off. */
 const struct handshake_slot *handshake_peek(struct handshake_ring *r, unsigned *waiting);

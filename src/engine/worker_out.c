@@ -1,6 +1,7 @@
 /*
- * Packets out: TUN, route, seal, socket. Super-packets are cut into segments straight into the arena, each sealed
- * where it lies, so that datagrams of one size to one peer form a train that the kernel takes in one call (GSO).
+ * Packets out: TUN, route, seal, socket. Super-packets are cut into segments straight into the arena, each
+ * sealed where it lies, so that datagrams of one size to one peer form a train that the kernel takes in one
+ * call (GSO).
  */
 #include <errno.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static void send_trains(struct worker *w, uint64_t now)
 {
 	struct engine *g = w->engine;
 	struct udp_train out[OUT_TRAINS];
+	uint32_t other_ways = 0;
 
 	if (!w->train_count)
 		return;
@@ -27,13 +29,21 @@ static void send_trains(struct worker *w, uint64_t now)
 
 		out[i] = (struct udp_train){
 			.to = &t->to, .data = t->data, .len = t->len, .segment = t->segment, .ecn = t->ecn};
+		other_ways |= t->to.via;
 	}
-	udp_send_trains(&g->udp, w->id, out, w->train_count);
+	if (other_ways)
+		channel_send_trains(w, out, w->train_count);
+	else
+		udp_send_trains(&g->udp, w->id, out, w->train_count);
 	for (unsigned i = 0; i < w->train_count; i++) {
 		struct out_train *t = &w->trains[i];
 		struct engine_peer *p = wg_peer_owner(t->peer); /* NULL: just removed */
 
 		wg_sent(t->peer, t->keypair, t->packets, t->len, true, now);
+		if (p) {
+			path_sent(g, p, t->to.via, t->packets, t->len, now);
+			path_traffic(p);
+		}
 		if (out[i].error) {
 			wg_send_failed(t->peer, t->packets);
 			if (p)
@@ -110,7 +120,8 @@ static void seal_all(struct worker *w, struct segmenter *s, struct wg_peer *peer
 		}
 		at = w->arena + w->arena_used;
 		segmenter_next(s, at + DATA_HEADER_LEN);
-		/* The MTU, and with it the padding, can change at any time: such a packet fits no train, and goes. */
+		/* The MTU, and with it the padding, can change at any time: such a packet fits no train, and
+		 * goes. */
 		if (wg_seal(d, w->aead, k, counter + i, at, plain) != len) {
 			w->train_count -= t->packets == 0;
 			continue;

@@ -69,4 +69,16 @@ struct udp_train {
 };
 unsigned udp_send_trains(struct udp *u, unsigned worker, struct udp_train *trains, unsigned count);
 
+/* The same by a socket of one's own, which fits the family of all of them. *gso: as in struct udp. [worker] */
+unsigned udp_send_trains_fd(int fd, _Atomic bool *gso, struct udp_train *trains, unsigned count);
+
+/* The socket that a worker sends to an endpoint with; -1: none of its family. */
+int udp_socket(const struct udp *u, unsigned worker, const struct endpoint *to);
+
+/*
+ * One datagram that nobody may fragment (DF), whatever is known of the path: to measure it. 0 or -errno, -EMSGSIZE when
+ * the interface is too small. For a moment the option holds for whatever else the socket sends.
+ */
+int udp_send_probe(int fd, const struct endpoint *to, const void *data, size_t len);
+
 #endif

@@ -31,7 +31,7 @@ union control {
 };
 
 struct sender {
-	struct udp *u;
+	_Atomic bool *gso;
 	int fd;
 	struct udp_train *trains;
 	unsigned train, end; /* the run: trains of one family, [train, end) */
@@ -141,7 +141,7 @@ static void put_message(struct sender *s, unsigned train, size_t offset, size_t 
 
 static void build(struct sender *s)
 {
-	bool gso = atomic_load_explicit(&s->u->gso, memory_order_relaxed);
+	bool gso = atomic_load_explicit(s->gso, memory_order_relaxed);
 	size_t offset = s->offset;
 
 	s->count = 0;
@@ -178,7 +178,7 @@ static void advance(struct sender *s, unsigned sent)
 	 * the reason: this kernel or this route refuses GSO.
 	 */
 	if (s->doubtful && s->trains[s->train].segment <= SAFE_SEGMENT)
-		atomic_store_explicit(&s->u->gso, false, memory_order_relaxed);
+		atomic_store_explicit(s->gso, false, memory_order_relaxed);
 	s->doubtful = false;
 	for (unsigned i = 0; i < sent; i++) {
 		while (s->train < s->of[i])
@@ -222,7 +222,7 @@ static void recover(struct sender *s, int code)
 	case EIO: /* no checksum offload on the way, or IPsec */
 		if (!train)
 			break;
-		atomic_store_explicit(&s->u->gso, false, memory_order_relaxed);
+		atomic_store_explicit(s->gso, false, memory_order_relaxed);
 		return;
 	case EMSGSIZE: /* segments above the MTU: alone they are fragmented */
 		if (!train)
@@ -267,9 +267,9 @@ static void send_run(struct sender *s)
 	}
 }
 
-static int socket_for(const struct udp *u, unsigned worker, const struct udp_train *t)
+int udp_socket(const struct udp *u, unsigned worker, const struct endpoint *to)
 {
-	switch (t->to->remote.sa.sa_family) {
+	switch (to->remote.sa.sa_family) {
 	case AF_INET:
 		return u->v4[worker];
 	case AF_INET6:
@@ -279,35 +279,65 @@ static int socket_for(const struct udp *u, unsigned worker, const struct udp_tra
 	}
 }
 
-unsigned udp_send_trains(struct udp *u, unsigned worker, struct udp_train *trains, unsigned count)
+static void sender_init(struct sender *s, _Atomic bool *gso, struct udp_train *trains, unsigned count)
 {
-	struct sender s;
-	unsigned done = 0;
-
-	s.u = u;
-	s.trains = trains;
-	s.waits = WAITS_MAX;
+	s->gso = gso;
+	s->trains = trains;
+	s->waits = WAITS_MAX;
 	for (unsigned i = 0; i < count; i++) {
 		trains[i].source_lost = false;
 		trains[i].error = 0;
 	}
-	for (unsigned i = 0; i < count; i = s.end) {
-		s.fd = socket_for(u, worker, &trains[i]);
-		s.end = i + 1;
-		if (s.fd < 0) {
-			trains[i].error = endpoint_known(trains[i].to) ? -EAFNOSUPPORT : -EDESTADDRREQ;
-			continue;
-		}
-		while (s.end < count && socket_for(u, worker, &trains[s.end]) == s.fd)
-			s.end++;
-		s.train = i;
-		s.offset = 0;
-		s.single = s.doubtful = s.refused = false;
-		send_run(&s);
-	}
+}
+
+/* Trains [from, to), all by one socket. */
+static void send_part(struct sender *s, int fd, unsigned from, unsigned to)
+{
+	s->fd = fd;
+	s->train = from;
+	s->end = to;
+	s->offset = 0;
+	s->single = s->doubtful = s->refused = false;
+	send_run(s);
+}
+
+static unsigned sent_trains(const struct udp_train *trains, unsigned count)
+{
+	unsigned done = 0;
+
 	for (unsigned i = 0; i < count; i++)
 		done += !trains[i].error;
 	return done;
+}
+
+unsigned udp_send_trains(struct udp *u, unsigned worker, struct udp_train *trains, unsigned count)
+{
+	struct sender s;
+	unsigned end;
+
+	sender_init(&s, &u->gso, trains, count);
+	for (unsigned i = 0; i < count; i = end) {
+		int fd = udp_socket(u, worker, trains[i].to);
+
+		end = i + 1;
+		if (fd < 0) {
+			trains[i].error = endpoint_known(trains[i].to) ? -EAFNOSUPPORT : -EDESTADDRREQ;
+			continue;
+		}
+		while (end < count && udp_socket(u, worker, trains[end].to) == fd)
+			end++;
+		send_part(&s, fd, i, end);
+	}
+	return sent_trains(trains, count);
+}
+
+unsigned udp_send_trains_fd(int fd, _Atomic bool *gso, struct udp_train *trains, unsigned count)
+{
+	struct sender s;
+
+	sender_init(&s, gso, trains, count);
+	send_part(&s, fd, 0, count);
+	return sent_trains(trains, count);
 }
 
 int udp_send(struct udp *u, unsigned worker, const struct endpoint *e, uint8_t ecn, const void *data,
@@ -317,5 +347,37 @@ int udp_send(struct udp *u, unsigned worker, const struct endpoint *e, uint8_t e
 
 	udp_send_trains(u, worker, &t, 1);
 	*source_lost = t.source_lost;
+	return t.error;
+}
+
+static void set_option(int fd, int level, int option, int value)
+{
+	(void)setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+static int get_option(int fd, int level, int option)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, level, option, &value, &len) ? 0 : value;
+}
+
+int udp_send_probe(int fd, const struct endpoint *to, const void *data, size_t len)
+{
+	bool v6 = to->remote.sa.sa_family == AF_INET6;
+	int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP, option = v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER;
+	int before = get_option(fd, level, option);
+	struct udp_train t = {.to = to, .data = data, .len = len, .segment = len};
+	_Atomic bool gso = false;
+
+	set_option(fd, level, option, v6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE);
+	/* IPv6 fragments at the sender unless told not to. */
+	if (v6)
+		set_option(fd, level, IPV6_DONTFRAG, 1);
+	udp_send_trains_fd(fd, &gso, &t, 1);
+	if (v6)
+		set_option(fd, level, IPV6_DONTFRAG, 0);
+	set_option(fd, level, option, before);
 	return t.error;
 }

@@ -106,6 +106,13 @@ struct endpoint wg_peer_endpoint(const struct wg_peer *p)
 	return e ? *e : (struct endpoint){0};
 }
 
+uint32_t wg_peer_via(const struct wg_peer *p)
+{
+	const struct endpoint *e = atomic_load_explicit(&p->endpoint, memory_order_acquire);
+
+	return e ? e->via : 0;
+}
+
 /*
  * The reply to a packet must go where that packet came from. Sent to the old address by a worker that is
  * faster than the control thread, it could even make the peer roam back to a path that it has just left.

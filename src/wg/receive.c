@@ -126,8 +126,8 @@ static void answer(struct wg_peer *p, struct handshake *h, const struct endpoint
 		    now);
 }
 
-static void take_initiation(struct wg_device *d, const uint8_t *datagram, const struct endpoint *from,
-			    unsigned queued, struct instant now)
+static struct wg_peer *take_initiation(struct wg_device *d, const uint8_t *datagram,
+				       const struct endpoint *from, unsigned queued, struct instant now)
 {
 	struct message_initiation m;
 	struct noise_incoming in;
@@ -137,19 +137,19 @@ static void take_initiation(struct wg_device *d, const uint8_t *datagram, const 
 
 	memcpy(&m, datagram, sizeof(m));
 	if (!admit(d, &m, sizeof(m), m.sender, from, queued, now))
-		return;
+		return NULL;
 	r = noise_open_static(&in, &d->identity, &m);
 	if (r != NOISE_OK) {
 		device_reject(d, NULL, WG_COUNT_reject_undecryptable, from, no_details, now);
 		noise_incoming_wipe(&in);
-		return;
+		return NULL;
 	}
 	p = wg_find_peer(d, &in.remote_static);
 	if (!p || p->own) {
 		device_reject(d, NULL, WG_COUNT_reject_unknown_peer, from,
 			      (struct wg_event){.key = in.remote_static.bytes}, now);
 		noise_incoming_wipe(&in);
-		return;
+		return NULL;
 	}
 	h = p->handshake;
 	r = noise_consume_initiation(&h, &in, &m, now.boot);
@@ -166,10 +166,11 @@ static void take_initiation(struct wg_device *d, const uint8_t *datagram, const 
 	}
 	noise_wipe(&h);
 	noise_incoming_wipe(&in);
+	return r == NOISE_OK ? p : NULL;
 }
 
-static void take_response(struct wg_device *d, const uint8_t *datagram, const struct endpoint *from,
-			  unsigned queued, struct instant now)
+static struct wg_peer *take_response(struct wg_device *d, const uint8_t *datagram,
+				     const struct endpoint *from, unsigned queued, struct instant now)
 {
 	struct message_response m;
 	struct wg_keypair *k;
@@ -178,11 +179,11 @@ static void take_response(struct wg_device *d, const uint8_t *datagram, const st
 
 	memcpy(&m, datagram, sizeof(m));
 	if (!admit(d, &m, sizeof(m), m.sender, from, queued, now))
-		return;
+		return NULL;
 	p = index_lookup(d->indices, le32toh(m.receiver), INDEX_HANDSHAKE);
 	if (!p) {
 		device_reject(d, NULL, WG_COUNT_reject_unexpected_response, from, no_details, now);
-		return;
+		return NULL;
 	}
 	r = noise_consume_response(&p->handshake, &d->identity, &m);
 	if (r != NOISE_OK) {
@@ -190,7 +191,7 @@ static void take_response(struct wg_device *d, const uint8_t *datagram, const st
 			      r == NOISE_WRONG_STATE ? WG_COUNT_reject_unexpected_response
 						     : WG_COUNT_reject_response,
 			      from, no_details, now);
-		return;
+		return NULL;
 	}
 	count(p, WG_COUNT_response_received, 1);
 	learn(p, from, now);
@@ -198,6 +199,7 @@ static void take_response(struct wg_device *d, const uint8_t *datagram, const st
 	session_install(p, k, now);
 	session_done(p, k, now.boot > p->last_initiation ? now.boot - p->last_initiation : 1, now);
 	peer_schedule(p);
+	return p;
 }
 
 /* Cookie replies are not authenticated by the peer's key: they move no endpoint and start no timer. */
@@ -227,8 +229,8 @@ bool wg_under_load(const struct wg_device *d, uint64_t now)
 	return now < d->load_until;
 }
 
-void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len,
-			  const struct endpoint *from, unsigned queued, struct instant now)
+struct wg_peer *wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len,
+				     const struct endpoint *from, unsigned queued, struct instant now)
 {
 	uint32_t type = 0;
 
@@ -237,13 +239,14 @@ void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t l
 		type = le32toh(type);
 	}
 	if (!d->up || !d->identity.present)
-		return;
+		return NULL;
 	if (type == MESSAGE_INITIATION && len == sizeof(struct message_initiation))
-		take_initiation(d, datagram, from, queued, now);
-	else if (type == MESSAGE_RESPONSE && len == sizeof(struct message_response))
-		take_response(d, datagram, from, queued, now);
-	else if (type == MESSAGE_COOKIE && len == sizeof(struct message_cookie))
+		return take_initiation(d, datagram, from, queued, now);
+	if (type == MESSAGE_RESPONSE && len == sizeof(struct message_response))
+		return take_response(d, datagram, from, queued, now);
+	if (type == MESSAGE_COOKIE && len == sizeof(struct message_cookie))
 		take_cookie(d, datagram, from, now);
 	else
 		device_reject(d, NULL, WG_COUNT_reject_malformed, from, no_details, now);
+	return NULL;
 }

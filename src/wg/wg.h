@@ -81,8 +81,9 @@ bool wg_is_up(const struct wg_device *d);
 void wg_announce(struct wg_device *d, struct instant now);
 
 /* Handshake messages and cookies (types 1 to 3), as they came; wg checks length, mac1, cookies and limits.
- * `queued` is how many more such messages wait behind this one: the measure of load. */
-void wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len, const struct endpoint *from,
+ * `queued` is how many more such messages wait behind this one: the measure of load. The peer that an initiation or a
+ * response was proven to be of, else NULL. */
+struct wg_peer *wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len, const struct endpoint *from,
 			  unsigned queued, struct instant now);
 
 /* Decisions due: facts reported by workers, and timers. Call on wake and at wg_deadline.
@@ -120,6 +121,7 @@ bool wg_peer_has_psk(const struct wg_peer *p);
  * handshake was under way or packets wait; otherwise wg_peer_handshake is up to the caller. */
 void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e);
 struct endpoint wg_peer_endpoint(const struct wg_peer *p); /* [worker] */
+uint32_t wg_peer_via(const struct wg_peer *p);		    /* [worker] of its endpoint */
 
 /* [worker] Where to send now: a source that was just authenticated counts before the control thread knows it. */
 struct endpoint wg_peer_sending_endpoint(struct wg_peer *p);
