@@ -1,2 +1,0 @@
-/* Stands until the room has files of its own. */
-#include "peer/peer.h"

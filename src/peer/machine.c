@@ -1,0 +1,289 @@
+/* One step: take in the event by the table, then let every part do what is due. And what all parts use. */
+#include "peer/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+
+#define LATE_TIMER 3000 /* ms: a timer that comes later than this means that we were not running (suspend)   \
+			 */
+
+uint64_t ms(const struct peer_machine *m, uint64_t milliseconds)
+{
+	uint64_t ns = milliseconds * NS_PER_MS / m->divisor;
+
+	return ns ? ns : 1;
+}
+
+uint64_t shown_ms(const struct peer_machine *m, uint64_t ns)
+{
+	(void)m;
+	return (ns + NS_PER_MS / 2) / NS_PER_MS;
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014) */
+uint64_t random_next(struct peer_machine *m)
+{
+	uint64_t z = m->random += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+uint64_t jitter(struct peer_machine *m, uint64_t ns)
+{
+	uint64_t fifth = ns / 5;
+
+	return fifth ? ns - fifth / 2 + random_next(m) % fifth : ns;
+}
+
+bool bucket_take(struct bucket *b, uint64_t now, uint64_t interval, unsigned burst)
+{
+	if (b->ahead < now)
+		b->ahead = now;
+	if (b->ahead - now > interval * (burst - 1))
+		return false;
+	b->ahead += interval;
+	return true;
+}
+
+bool newer(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+
+struct peer_action *act(struct step *s, enum peer_action_type type)
+{
+	struct peer_actions *out = s->out;
+
+	if (out->count ==
+	    PEER_ACTIONS_MAX) { /* peer_check() and so the simulator say so; the last one is lost */
+		s->m->overflow = true;
+		out->count--;
+	}
+	struct peer_action *a = &out->items[out->count++];
+	memset(a, 0, offsetof(struct peer_action, text) + 1);
+	a->type = type;
+	return a;
+}
+
+void act_on(struct step *s, enum peer_action_type type, const struct peer_path_ref *path)
+{
+	act(s, type)->path = *path;
+}
+
+/* Words give way before deeds do. */
+void note(struct step *s, enum log_level level, const char *kind, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->out->count >= PEER_ACTIONS_MAX * 3 / 4)
+		return;
+	struct peer_action *a = act(s, PEER_ACT_NOTE);
+	a->level = level;
+	a->kind = kind;
+	va_start(ap, fmt);
+	vsnprintf(a->text, sizeof(a->text), fmt, ap);
+	va_end(ap);
+}
+
+void want_turn(struct step *s, uint64_t at)
+{
+	s->deadline = earlier(s->deadline, at);
+}
+
+void stale_result(struct step *s)
+{
+	s->m->stale_results++;
+}
+
+/* At most one a second: two ends that begin at the same time answer each other well enough. */
+void handshake(struct step *s, enum signal_reason why)
+{
+	struct peer_machine *m = s->m;
+
+	if (!s->f->device_up || (m->handshake_at && s->now < m->handshake_at + ms(m, 900)))
+		return;
+	struct peer_action *a = act(s, PEER_ACT_HANDSHAKE);
+	a->reason = why;
+	if (m->chosen != PEER_NO_SLOT)
+		a->path = m->paths[m->chosen].ref;
+	m->handshake_at = s->now;
+}
+
+void refill(struct step *s)
+{
+	struct peer_machine *m = s->m;
+
+	m->retries = 0;
+	ladder_reset(s);
+	for (unsigned i = 0; i < PEER_SLOTS; i++) {
+		m->paths[i].checks = 0;
+		m->paths[i].hellos = 0;
+		m->paths[i].hello_at = 0;
+		m->paths[i].keepalives = 0;
+		m->paths[i].keepalive_at = 0;
+	}
+}
+
+bool auto_ice(const struct peer_machine *m)
+{
+	return m->settings.mode == PEER_AUTO && m->settings.ice && m->preference != PEER_FORCE_RELAY;
+}
+
+bool is_wanted(const struct step *s)
+{
+	return s->f->device_up && !s->m->away && (s->f->wants || s->f->unanswered_since || s->f->attempt);
+}
+
+/*
+ * Does the tunnel work, as far as can be known? One-way traffic is answered by WireGuard every 10 s only; in
+ * between, pongs and the remote's counts speak for it.
+ */
+bool is_working(const struct step *s)
+{
+	const struct peer_machine *m = s->m;
+	const struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];
+	uint64_t since = s->f->unanswered_since;
+
+	if (!s->f->usable || !c)
+		return false;
+	if (since && since < m->chosen_since && c->last_tunnel < m->chosen_since)
+		since = m->chosen_since;
+	if (!since || s->now < since + ms(m, 1000))
+		return true;
+	return c->last_pong && c->last_pong + ms(m, 2500) > s->now &&
+	       (!c->counts_known || c->far_grew_at >= since);
+}
+
+/* A path is proven and the tunnel does not work: handshakes once a second for a while, then the ladder's. */
+static void tunnel_upkeep(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	const struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];
+
+	m->wanted = is_wanted(s);
+	m->works = is_working(s);
+	if (!c || c->state != PATH_UP || m->works || !m->wanted || m->away) {
+		m->handshake_retry = 0;
+		m->handshake_tries = 0;
+		return;
+	}
+	if (!m->handshake_retry)
+		m->handshake_retry = s->f->usable ? s->now + ms(m, 1000) : s->now;
+	if (s->now >= m->handshake_retry) {
+		handshake(s, SIGNAL_REASON_path_dead);
+		m->handshake_tries += m->handshake_tries < 255;
+		m->handshake_retry = s->now + jitter(m, ms(m, m->handshake_tries < 10 ? 1000 : 5000));
+	}
+	want_turn(s, m->handshake_retry);
+}
+
+/* What the remote counts about us, when something is wrong and there is a way to ask. */
+static void ask_report(struct step *s)
+{
+	struct peer_machine *m = s->m;
+
+	if (!m->remote_is_weir || !m->ladder.trouble_since || m->works || m->away)
+		return;
+	uint64_t at = m->ladder.trouble_since + ms(m, 2000);
+	if (at < m->report_at)
+		at = m->report_at;
+	enum peer_slot slot = carrier(s, 0);
+	if (slot == PEER_NO_SLOT || m->paths[slot].state != PATH_UP)
+		return;
+	if (s->now >= at) {
+		send_on(s, slot, SIGNAL_REPORT)->flags = SIGNAL_ASK;
+		m->report_at = at = s->now + ms(m, 5000);
+	}
+	want_turn(s, at);
+}
+
+static enum stage derive_stage(const struct peer_machine *m)
+{
+	if (!m->started || m->settings.mode == PEER_PLAIN)
+		return STAGE_DOWN;
+	if (m->away)
+		return STAGE_AWAY;
+	if (m->ladder.trouble_since && m->chosen != PEER_NO_SLOT && m->paths[m->chosen].last_tunnel)
+		return STAGE_LOST;
+	if (m->chosen == PEER_NO_SLOT || m->paths[m->chosen].state != PATH_UP)
+		return STAGE_SEEKING;
+	return m->paths[m->chosen].ref.kind == PATH_KIND_RELAY || m->paths[m->chosen].turn ? STAGE_RELAYED
+											   : STAGE_DIRECT;
+}
+
+static void settle(struct step *s)
+{
+	absorb_facts(s);
+	relays(s);
+	watch(s);
+	follow(s);
+	choose(s);
+	tunnel_upkeep(s);
+	ladder(s);
+	sessions(s);
+	probe(s);
+	mtu_run(s);
+	ask_report(s);
+}
+
+/* Not running for a while says nothing about a path: what was unanswered before is no evidence (I10, F8). */
+static void after_suspend(struct step *s)
+{
+	struct peer_machine *m = s->m;
+
+	note(s, LOG_NOTICE, "path", "not running for %llu s; what was unanswered before that is no evidence",
+	     (unsigned long long)((s->now - m->deadline) / NS_PER_SEC));
+	for (unsigned i = 0; i < PEER_SLOTS; i++)
+		forget_pings(&m->paths[i]);
+	watch_arm(s);
+	watch_force(s);
+	refill(s);
+}
+
+void peer_step(struct peer_machine *m, const struct peer_event *ev, const struct tunnel_facts *f,
+	       uint64_t now, struct peer_actions *out)
+{
+	struct step s = {.m = m, .ev = ev, .f = f, .now = now > m->now ? now : m->now, .out = out};
+
+	out->count = 0;
+	if (m->started && m->deadline && now > m->deadline + ms(m, LATE_TIMER))
+		after_suspend(&s);
+	m->now = s.now;
+	table_step(&s);
+	if (m->started && m->settings.mode != PEER_PLAIN)
+		settle(&s);
+	m->stage = derive_stage(m);
+	m->deadline = m->started ? s.deadline : 0;
+	if (m->deadline && m->deadline <= s.now)
+		m->deadline = s.now + NS_PER_MS;
+}
+
+uint64_t peer_deadline(const struct peer_machine *m)
+{
+	return m->deadline;
+}
+
+struct peer_machine *peer_machine_new(const struct peer_settings *st, uint64_t seed, unsigned time_divisor)
+{
+	struct peer_machine *m = xcalloc(1, sizeof(*m));
+
+	m->settings = *st;
+	m->random = seed;
+	m->divisor = time_divisor ? time_divisor : 1;
+	m->chosen = PEER_NO_SLOT;
+	m->left = PEER_NO_SLOT;
+	m->preference = PEER_PREFER_AUTO;
+	m->remote_relay = PEER_NO_SERVER;
+	return m;
+}
+
+void peer_machine_free(struct peer_machine *m)
+{
+	free(m);
+}

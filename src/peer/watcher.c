@@ -1,0 +1,254 @@
+/*
+ * The watcher looks at the chosen path and at no other, and is armed anew with each change of it (I9). It
+ * fires on evidence only: data unanswered by the tunnel, three pings unanswered by the path, and another path
+ * that does answer; or pings that pass while the remote's counts show that WireGuard does not (F2, F41).
+ */
+#include "peer/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DOUBT_AFTER    200  /* ms of unanswered data before the first ping */
+#define FILTERED_AFTER 1500 /* ms of data that does not arrive while pings do */
+#define FORCED_FOR     2000 /* ms of pings after an event that may have broken the path */
+
+const char *peer_watch_name(enum peer_watch w)
+{
+	static const char *const names[] = {"off", "resting", "waiting", "probing", "fired"};
+
+	return (unsigned)w <= PEER_WATCH_FIRED ? names[w] : "?";
+}
+
+void watch_arm(struct step *s)
+{
+	struct peer_machine *m = s->m;
+
+	m->watch = (struct watcher){.armed = s->now,
+				    .state = m->chosen == PEER_NO_SLOT ? PEER_WATCH_OFF : PEER_WATCH_RESTING};
+}
+
+/* Something happened that may have broken the path: ask it now, traffic or not. */
+void watch_force(struct step *s)
+{
+	s->m->watch.forced = s->now + ms(s->m, FORCED_FOR);
+}
+
+static void begin_probing(struct step *s)
+{
+	struct peer_machine *m = s->m;
+
+	m->watch.state = PEER_WATCH_PROBING;
+	m->watch.probe_from = s->now;
+	for (unsigned i = 0; i < PEER_SLOTS; i++) {
+		m->paths[i].unanswered = 0;
+		m->paths[i].checks = 0;
+		m->paths[i].in_growth_at = 0;
+	}
+	if (m->remote_is_weir)
+		ping_all(s);
+}
+
+/* The chosen path is dead or filtered, and `to` is not. */
+static void fire(struct step *s, enum peer_slot to, const char *evidence)
+{
+	struct peer_machine *m = s->m;
+	enum peer_slot old = m->chosen;
+	struct path *c = &m->paths[old];
+
+	path_state(s, old, PATH_STALE);
+	tunnel_timed_out(s);
+	if (c->ref.kind == PATH_KIND_RELAY)
+		relay_doubt(s, old);
+	enum path_kind about = c->ref.kind;
+	path_switch(s, to, LOG_WARN, evidence);
+	struct peer_action *a = send_on(s, to, SIGNAL_STALE);
+	a->about = about;
+	a->reason = SIGNAL_REASON_path_dead;
+	if (!direct_is_up(m))
+		ice_soon(s, SIGNAL_REASON_tunnel_timeout, ms(m, 100));
+}
+
+/* The best other path that answered since the doubt began. */
+static enum peer_slot answering(const struct step *s)
+{
+	const struct peer_machine *m = s->m;
+	enum peer_slot best = PEER_NO_SLOT;
+
+	for (unsigned i = 0; i < PEER_SLOTS; i++) {
+		if (i == m->chosen || !path_rank(m, i) || m->paths[i].last_pong < m->watch.probe_from ||
+		    m->paths[i].filtered)
+			continue;
+		if (best == PEER_NO_SLOT || path_rank(m, i) > path_rank(m, best))
+			best = i;
+	}
+	return best;
+}
+
+/* Pings pass. Does the tunnel? */
+static bool filtered(struct step *s, bool *outward)
+{
+	struct peer_machine *m = s->m;
+	const struct path *c = &m->paths[m->chosen];
+	uint64_t base = m->watch.doubt, wait = ms(m, FILTERED_AFTER) + c->rtt;
+
+	*outward = true;
+	if (!c->counts_known || !base || c->last_pong < m->watch.probe_from)
+		return false;
+	uint64_t from = c->far_grew_at > base ? c->far_grew_at : base;
+	if (m->watch.packets > 1 && s->now >= from + wait && c->counts_at >= from + wait - ms(m, 500))
+		return true;
+	*outward = false;
+	return c->in_growth_at && s->now >= c->in_growth_at + wait &&
+	       c->counts_at >= c->in_growth_at + ms(m, 500);
+}
+
+static void judge_filter(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	struct path *c = &m->paths[m->chosen];
+	char why[PEER_NOTE_MAX];
+	bool outward;
+
+	if (!filtered(s, &outward))
+		return;
+	enum peer_slot to = answering(s);
+	snprintf(why, sizeof(why),
+		 "WireGuard does not pass on %s though pings do: %llu packets %s for %llu ms", path_word(c),
+		 (unsigned long long)(outward ? m->watch.packets : c->far_sent - c->far_sent_mark),
+		 outward ? "of ours did not arrive" : "of theirs did not arrive",
+		 (unsigned long long)shown_ms(m, s->now - (outward ? m->watch.doubt : c->in_growth_at)));
+	if (to != PEER_NO_SLOT) {
+		c->filtered = true;
+		fire(s, to, why);
+		return;
+	}
+	if (m->watch.state != PEER_WATCH_FIRED)
+		note(s, LOG_WARN, "watcher", "%s; no other path answers", why);
+	m->watch.state = PEER_WATCH_FIRED;
+}
+
+/* Three pings in a row without an answer, for at least 300 ms and three round trips. */
+static void judge_silence(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	struct path *c = &m->paths[m->chosen];
+	uint64_t at = c->unanswered_from + patience(m, c);
+	enum peer_slot to = answering(s);
+
+	if (!c->unanswered || c->last_tunnel > c->unanswered_from) {
+		m->watch.fires_at = 0;
+		return;
+	}
+	m->watch.fires_at = at;
+	/* how slow a path that never answered may be is not known: one that answers is better after 300 ms */
+	if (!c->rtt && to != PEER_NO_SLOT)
+		at = c->unanswered_from + ms(m, 300);
+	if (s->now < at || c->unanswered < 3) {
+		want_turn(s, at);
+		return;
+	}
+	char why[PEER_NOTE_MAX], evidence[100] = "the network changed";
+	if (m->watch.doubt)
+		snprintf(evidence, sizeof(evidence), "%llu packets sent and nothing came back for %llu ms",
+			 (unsigned long long)m->watch.packets,
+			 (unsigned long long)shown_ms(m, s->now - m->watch.doubt));
+	if (to != PEER_NO_SLOT) {
+		snprintf(why, sizeof(why), "%s, %u pings unanswered; %s answers in %llu ms", evidence,
+			 c->unanswered, path_word(&m->paths[to]),
+			 (unsigned long long)shown_ms(m, m->paths[to].rtt));
+		fire(s, to, why);
+		return;
+	}
+	if (m->watch.state != PEER_WATCH_FIRED) {
+		note(s, LOG_WARN, "watcher", "%s: %s, %u pings unanswered, and no other path answers",
+		     path_word(c), evidence, c->unanswered);
+		path_state(s, m->chosen, PATH_STALE);
+		tunnel_timed_out(s);
+		if (c->ref.kind == PATH_KIND_RELAY)
+			relay_doubt(s, m->chosen);
+	}
+	m->watch.state = PEER_WATCH_FIRED;
+}
+
+static void rest(struct step *s)
+{
+	s->m->watch.state = PEER_WATCH_RESTING;
+	s->m->watch.doubt = s->m->watch.probe_from = s->m->watch.fires_at = 0;
+}
+
+void watch(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	struct watcher *w = &m->watch;
+
+	if (m->chosen == PEER_NO_SLOT || m->away) {
+		w->state = PEER_WATCH_OFF;
+		return;
+	}
+	if (w->state == PEER_WATCH_OFF)
+		watch_arm(s);
+	const struct path *c = &m->paths[m->chosen];
+	uint64_t since = s->f->unanswered_since;
+	uint64_t sent = facts_of(s, m->chosen)->sent;
+	bool forced = s->now < w->forced;
+
+	if (since && since < w->armed)
+		since = w->armed;
+	if (since && c->last_tunnel > since) /* e.g. a handshake message: authenticated all the same */
+		since = c->last_tunnel;
+	w->packets = sent > c->sent_mark ? sent - c->sent_mark : 0;
+	if ((!since && !forced) || !m->remote_is_weir) {
+		rest(s);
+		return;
+	}
+	if (forced && !since)
+		want_turn(s, w->forced);
+	w->doubt = since;
+	if (w->state != PEER_WATCH_PROBING && w->state != PEER_WATCH_FIRED) {
+		uint64_t at = since + ms(m, DOUBT_AFTER);
+
+		w->state = PEER_WATCH_WAITING;
+		w->fires_at = at + ms(m, 300);
+		if (!forced && s->now < at) {
+			want_turn(s, at);
+			return;
+		}
+		begin_probing(s);
+	}
+	if (since && s->now < since + ms(m, DOUBT_AFTER) &&
+	    !forced) { /* answered in between: a new doubt, if any */
+		w->state = PEER_WATCH_WAITING;
+		want_turn(s, since + ms(m, DOUBT_AFTER));
+		return;
+	}
+	judge_silence(s);
+	if (w->probe_from && m->chosen != PEER_NO_SLOT)
+		judge_filter(s);
+	if (w->probe_from && c->last_pong >= w->probe_from && s->now > w->probe_from + ms(m, 2000))
+		mtu_recheck(s, m->chosen);
+}
+
+void watch_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX])
+{
+	const struct watcher *w = &m->watch;
+	const struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];
+	unsigned long long age = w->doubt && m->now > w->doubt ? shown_ms(m, m->now - w->doubt) : 0;
+
+	out[0] = '\0';
+	if (!c || w->state == PEER_WATCH_OFF)
+		snprintf(out, PEER_NOTE_MAX, "no path to watch");
+	else if (w->state == PEER_WATCH_RESTING)
+		snprintf(out, PEER_NOTE_MAX, "everything sent on %s was answered", path_word(c));
+	else if (w->state == PEER_WATCH_WAITING)
+		snprintf(out, PEER_NOTE_MAX, "%llu packets on %s unanswered for %llu ms",
+			 (unsigned long long)w->packets, path_word(c), age);
+	else if (c->last_pong >= w->probe_from)
+		snprintf(out, PEER_NOTE_MAX,
+			 "%s answers pings in %llu ms; %llu packets unanswered by the tunnel for %llu ms",
+			 path_word(c), (unsigned long long)shown_ms(m, c->rtt),
+			 (unsigned long long)w->packets, age);
+	else
+		snprintf(out, PEER_NOTE_MAX, "%s: %llu packets unanswered for %llu ms, %u pings unanswered%s",
+			 path_word(c), (unsigned long long)w->packets, age, c->unanswered,
+			 w->state == PEER_WATCH_FIRED ? "; no other path answers" : "");
+}
