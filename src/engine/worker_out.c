@@ -8,7 +8,10 @@
 
 #include "engine/internal.h"
 #include "net/segment.h"
+#include "net/too_big.h"
 #include "wg/messages.h"
+
+#define TOO_BIG_INTERVAL (20 * NS_PER_MS) /* per peer */
 
 /* RFC 6040 section 4.1, normal mode: the outer header carries the inner one's ECN field. */
 static uint8_t inner_ecn(const uint8_t *packet)
@@ -40,10 +43,8 @@ static void send_trains(struct worker *w, uint64_t now)
 		struct engine_peer *p = wg_peer_owner(t->peer); /* NULL: just removed */
 
 		wg_sent(t->peer, t->keypair, t->packets, t->len, true, now);
-		if (p) {
+		if (p)
 			path_sent(g, p, t->to.via, t->packets, t->len, now);
-			path_traffic(p);
-		}
 		if (out[i].error) {
 			wg_send_failed(t->peer, t->packets);
 			if (p)
@@ -133,12 +134,53 @@ static void seal_all(struct worker *w, struct segmenter *s, struct wg_peer *peer
 	}
 }
 
+/* Into the TUN, as if a router behind it had sent it. */
+static void tell_too_big(struct worker *w, struct engine_peer *p, size_t len, unsigned limit, uint64_t now)
+{
+	uint64_t last = atomic_load_explicit(&p->too_big_told, memory_order_relaxed);
+	struct virtio_net_hdr header = {0};
+	uint8_t reply[TOO_BIG_REPLY_MAX];
+	struct iovec iov[2];
+	size_t reply_len;
+
+	if (last && now - last < TOO_BIG_INTERVAL)
+		return;
+	reply_len = too_big_reply(reply, w->packet, len, limit);
+	if (!reply_len)
+		return;
+	atomic_store_explicit(&p->too_big_told, now, memory_order_relaxed);
+	iov[1] = (struct iovec){.iov_base = reply, .iov_len = reply_len};
+	if (tun_write(&w->engine->tun, w->tun_queue, &header, iov, 2) < 0)
+		counter_add(&w->engine->tun_write_errors, 1);
+}
+
+/*
+ * The path carries less than the device's MTU. TCP super-packets are cut once more; of the rest, what must
+ * not be fragmented is refused, as a router would, and what may be goes: its outer datagram is fragmented.
+ * Every link takes IPv6 packets of 1280 bytes, so none that is smaller is refused.
+ */
+static bool fit(struct worker *w, struct engine_peer *p, struct segmenter *s, size_t len, unsigned limit,
+		uint64_t now)
+{
+	if (!segmenter_limit(s, limit))
+		return true;
+	if (w->packet[0] >> 4 == 6 && limit < IP6_MTU_MIN)
+		limit = IP6_MTU_MIN;
+	if (s->full_len <= limit || !too_big_for_good(w->packet))
+		return true;
+	wg_too_big(p->wg, s->count);
+	tell_too_big(w, p, len, limit, now);
+	return false;
+}
+
 static void take_packet(struct worker *w, const struct virtio_net_hdr *header, size_t len, uint64_t now)
 {
 	struct wg_device *d = w->engine->wg;
 	struct segmenter s;
+	struct engine_peer *p;
 	struct wg_peer *peer;
 	struct wg_keypair *k;
+	unsigned limit;
 	uint64_t counter;
 
 	if (segmenter_init(&s, header, w->packet, len))
@@ -147,11 +189,17 @@ static void take_packet(struct worker *w, const struct virtio_net_hdr *header, s
 	peer = wg_route(d, w->packet, len);
 	if (!peer)
 		return;
+	p = wg_peer_owner(peer); /* NULL: just removed */
+	limit = p ? atomic_load_explicit(&p->inner_limit, memory_order_relaxed) : 0;
+	if (limit && s.full_len > limit && !fit(w, p, &s, len, limit, now))
+		return;
 	k = wg_sending_keypair(peer, s.count, now, &counter);
 	if (k)
 		seal_all(w, &s, peer, k, counter, inner_ecn(w->packet), now);
 	else
 		stage_all(w, &s, peer, inner_ecn(w->packet), now);
+	if (p)
+		path_traffic(p);
 }
 
 void worker_out(struct worker *w, uint64_t now)

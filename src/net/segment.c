@@ -132,9 +132,32 @@ static int find_headers(struct segmenter *s)
 	return 0;
 }
 
+/* The payload into pieces of `size` bytes, the last of what is left. */
+static void cut(struct segmenter *s, size_t size)
+{
+	size_t payload = s->len - s->header_len;
+
+	s->payload = size;
+	s->count = (unsigned)((payload + size - 1) / size);
+	s->full_len = s->header_len + (s->count > 1 ? size : payload);
+	s->last_len = s->header_len + payload - (size_t)(s->count - 1) * size;
+	s->offset = s->header_len;
+}
+
+int segmenter_limit(struct segmenter *s, size_t limit)
+{
+	bool tcp = s->gso_type == VIRTIO_NET_HDR_GSO_TCPV4 || s->gso_type == VIRTIO_NET_HDR_GSO_TCPV6;
+
+	if (s->full_len <= limit)
+		return 0;
+	if (!tcp || limit <= s->header_len)
+		return -EMSGSIZE;
+	cut(s, limit - s->header_len);
+	return 0;
+}
+
 static int init_super(struct segmenter *s, unsigned gso_size)
 {
-	size_t payload;
 	unsigned at;
 	int r;
 
@@ -149,14 +172,9 @@ static int init_super(struct segmenter *s, unsigned gso_size)
 	if (s->needs_csum && (s->csum_start != s->ip_len || s->csum_offset != at))
 		return -EINVAL;
 	s->csum_offset = (uint16_t)at;
-	payload = s->len - s->header_len;
-	if (!payload)
+	if (s->len == s->header_len)
 		return -EINVAL;
-	s->payload = gso_size;
-	s->count = (unsigned)((payload + gso_size - 1) / gso_size);
-	s->full_len = s->header_len + (s->count > 1 ? gso_size : payload);
-	s->last_len = s->header_len + payload - (size_t)(s->count - 1) * gso_size;
-	s->offset = s->header_len;
+	cut(s, gso_size);
 	return 0;
 }
 

@@ -48,6 +48,7 @@ static const struct {
 	{"no_route", "from the TUN: in no peer's allowed IPs"},
 	{"no_endpoint", "dropped: no endpoint known"},
 	{"send_failed", "the kernel would not send"},
+	{"too_big", "too big for the path; the sender was told"},
 };
 
 #define KNOWN ((int)(sizeof(known) / sizeof(known[0])))

@@ -149,6 +149,11 @@ void wg_send_failed(struct wg_peer *p, unsigned datagrams)
 	count(p, WG_COUNT_send_failed, datagrams);
 }
 
+void wg_too_big(struct wg_peer *p, unsigned packets)
+{
+	count(p, WG_COUNT_too_big, packets);
+}
+
 /* ---- in ---- */
 
 /* RFC 6040 section 4.2, the decapsulator's table. False: drop. */

@@ -43,7 +43,8 @@
 	X(reject_ecn, "packets dropped because congestion was marked where it cannot be told (RFC 6040)")      \
 	X(no_route, "packets from the TUN that no peer's allowed IPs match")                                   \
 	X(no_endpoint, "packets dropped because no endpoint is known")                                         \
-	X(send_failed, "datagrams that the kernel would not send")
+	X(send_failed, "datagrams that the kernel would not send")                                             \
+	X(too_big, "packets too big for the path, which their senders were told")
 
 enum wg_counter {
 #define X(name, text) WG_COUNT_##name,

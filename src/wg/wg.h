@@ -183,6 +183,7 @@ void wg_sent(struct wg_peer *p, struct wg_keypair *k, unsigned packets, size_t b
 /* Facts: packets that could not go for want of an endpoint; datagrams that the kernel refused. */
 void wg_no_endpoint(struct wg_peer *p);
 void wg_send_failed(struct wg_peer *p, unsigned datagrams);
+void wg_too_big(struct wg_peer *p, unsigned packets); /* for the path, and not to be fragmented */
 
 /* Keeps a copy of an inner packet until a session stands, and sees that a handshake starts.
  * The oldest is dropped (and counted) when the peer has STAGED_MAX or the device its byte limit. */
