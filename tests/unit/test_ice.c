@@ -253,7 +253,7 @@ static void by_fast_socket(void **state)
 	struct both *b = *state;
 	struct error e = {0};
 	struct ice_agent_view v;
-	uint8_t packet[148], got[4096];
+	uint8_t packet[148], got[4096], frame[40] = "weir", other[40] = {5};
 	int left, right;
 
 	connect_both(b);
@@ -271,11 +271,11 @@ static void by_fast_socket(void **state)
 		assert_int_equal(receive(round & 1 ? left : right, got, sizeof(got)), len);
 		assert_memory_equal(got, packet, len);
 		/* frames and whatever else stays with libnice */
-		assert_int_equal(ice_agent_send(b->left.agent, "weir frame, longer than 16", 26), 0);
-		assert_int_equal(ice_agent_send(b->right.agent, "\x05\0\0\0 a type that is none", 26), 0);
+		assert_int_equal(ice_agent_send(b->left.agent, frame, sizeof(frame)), 0);
+		assert_int_equal(ice_agent_send(b->right.agent, other, sizeof(other)), 0);
 		assert_true(end_wait(b->loop, &b->right.datagrams, (unsigned)round + 1));
 		assert_true(end_wait(b->loop, &b->left.datagrams, (unsigned)round + 1));
-		assert_int_equal(b->left.last_len, 26);
+		assert_int_equal(b->left.last_len, sizeof(other));
 	}
 	/* Both checks' ends are alive, and none of their STUN went to us. */
 	turn_for(b, 500 * NS_PER_MS);
