@@ -33,7 +33,7 @@
 #define LIBRARY_BUFFER (1 << 20) /* the default loses half of a burst on the callback path */
 #define FAST_RECEIVE   (8 << 20)
 #define FAST_SEND      (4 << 20)
-#define GRO_AFTER      (5 * NS_PER_SEC)
+#define GRO_AFTER      (3 * NS_PER_SEC)
 #define STUN_HEADER    20
 
 static int set(int fd, int level, int option, int value)

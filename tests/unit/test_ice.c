@@ -1,11 +1,12 @@
 /* Two agents over a network of their own: connecting, both ways for data, ends in every state. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "ice/internal.h"
 #include "ice_help.h"
 #include "netspace.h"
 #include "test.h"
@@ -316,6 +317,64 @@ static void a_stray_goes_back(void **state)
 	assert_int_equal(v.strays, 1);
 }
 
+/* Sends `len` bytes from fd as datagrams of `segment` bytes, in one call. */
+static void send_train(int fd, const union address *to, const void *data, size_t len, uint16_t segment)
+{
+	char room[CMSG_SPACE(sizeof(segment))] = {0};
+	struct iovec part = {.iov_base = (void *)data, .iov_len = len};
+	struct msghdr m = {.msg_name = (void *)to,
+			   .msg_namelen = address_len(to),
+			   .msg_iov = &part,
+			   .msg_iovlen = 1,
+			   .msg_control = room,
+			   .msg_controllen = sizeof(room)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = IPPROTO_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+	assert_int_equal(sendmsg(fd, &m, 0), len);
+}
+
+/*
+ * Once A has UDP_GRO, a train of frames comes to libnice as one datagram: it is taken apart again. Strayed
+ * STUN ends that for good, and frames come one by one as before.
+ */
+static void glued_frames(void **state)
+{
+	struct both *b = *state;
+	struct endpoint from = {0};
+	uint8_t frames[3][100];
+	struct error e;
+	int fd;
+
+	memset(frames, 0x11, sizeof(frames));
+	for (int n = 0; n < 3; n++) {
+		memcpy(frames[n], "weir\1\0\0\0pair id.", 16);
+		frames[n][50] = (uint8_t)n;
+	}
+	connect_both(b);
+	fd = ice_agent_open_fast(b->right.agent, &e);
+	assert_true(fd >= 0 && ice_agent_open_fast(b->left.agent, &e) >= 0);
+	assert_false(b->left.agent->gro); /* not while its checks come close together */
+	turn_for(b, 4 * NS_PER_SEC);
+	assert_true(b->left.agent->gro);
+	send_train(fd, &b->left.pair.local, frames, 270, 100);
+	assert_true(end_wait(b->loop, &b->left.datagrams, 3));
+	assert_int_equal(b->left.last_len, 70);
+	assert_memory_equal(b->left.last, frames[2], 70);
+	from.remote = b->left.pair.remote;
+	ice_agent_stray(b->left.agent, &from, frames[0], 100);
+	assert_false(b->left.agent->gro);
+	assert_true(end_wait(b->loop, &b->left.datagrams, 4));
+	send_train(fd, &b->left.pair.local, frames, 300, 100);
+	assert_true(end_wait(b->loop, &b->left.datagrams, 7));
+	assert_int_equal(b->left.last_len, 100);
+	turn_for(b, 100 * NS_PER_MS);
+	assert_int_equal(b->left.datagrams, 7);
+}
+
 static void no_fast_socket(void **state)
 {
 	struct both *b = *state;
@@ -582,6 +641,7 @@ int main(void)
 		TEST(a_probe_is_not_fragmented),
 		TEST(by_fast_socket),
 		TEST(a_stray_goes_back),
+		TEST(glued_frames),
 		TEST(no_fast_socket),
 		TEST(both_control),
 		TEST(none_controls),
