@@ -100,6 +100,32 @@ static void list_free(struct conf_list *list)
 	free(list->items);
 }
 
+/* free() of a text that is secret */
+static void wipe_text(char *text)
+{
+	if (text)
+		sodium_memzero(text, strlen(text));
+	free(text);
+}
+
+static void network_free(struct engine_network *n)
+{
+	for (unsigned i = 0; i < n->url_count; i++)
+		free(n->urls[i]);
+	for (unsigned i = 0; i < n->stun_count; i++)
+		free(n->stun[i]);
+	for (unsigned i = 0; i < n->turn_count; i++) {
+		free(n->turn[i].host);
+		free(n->turn[i].port);
+		free(n->turn[i].user);
+		wipe_text(n->turn[i].password);
+	}
+	free(n->ca_file);
+	free(n->pin);
+	free(n->proxy);
+	sodium_memzero(n, sizeof(*n));
+}
+
 void conf_free(struct conf *c)
 {
 	if (!c)
@@ -111,6 +137,7 @@ void conf_free(struct conf *c)
 		free(p->allowed);
 		free(p->host);
 		free(p->port);
+		free(p->relay);
 		key_wipe(&p->psk);
 	}
 	free(c->peers);
@@ -121,6 +148,7 @@ void conf_free(struct conf *c)
 	list_free(&c->post_up);
 	list_free(&c->pre_down);
 	list_free(&c->post_down);
+	network_free(&c->network);
 	free(c->path);
 	key_wipe(&c->private_key);
 	free(c);
@@ -209,10 +237,10 @@ bool open_to_all(const char *path, const struct stat *st)
 	return open;
 }
 
-/* A key in the file itself, not in one that it names. */
+/* A key or another secret in the file itself, not in one that it names. */
 static bool holds_secret(const char *text)
 {
-	static const char *const words[] = {"PrivateKey", "PresharedKey"};
+	static const char *const words[] = {"PrivateKey", "PresharedKey", "Secret", "Token", "TurnPassword"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		for (const char *at = text; (at = strcasestr(at, words[i]));) {
@@ -250,7 +278,7 @@ struct conf *conf_read(const char *path, const char *ifname, struct conf_message
 	c = conf_parse(text, len, path, ifname, m);
 	if (open_to_all(path, &st) && holds_secret(text))
 		conf_complain(m, CONF_WARNING, 0, 0, "chmod o= takes that from them",
-			      "holds keys and every user may read it (mode %04o)",
+			      "holds secrets and every user may read it (mode %04o)",
 			      (unsigned)(st.st_mode & 07777));
 	sodium_memzero(text, len);
 	free(text);

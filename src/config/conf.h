@@ -14,6 +14,7 @@
 #include "base/endpoint.h"
 #include "base/error.h"
 #include "base/key.h"
+#include "engine/network.h"
 
 struct conf_prefix {
 	int family; /* AF_INET, AF_INET6 */
@@ -39,7 +40,18 @@ struct conf_peer {
 	char *host, *port;	/* endpoint as written; NULL: none */
 	union address endpoint; /* when numeric, else AF_UNSPEC */
 	uint16_t keepalive;
+	char *relay; /* where it is looked for first; NULL: not said */
+	enum peer_mode mode;
 	int line, endpoint_line; /* of its [Peer], of its Endpoint */
+	int relay_line, mode_line;
+};
+
+/* Where [Relay] and [Ice] say what; 0: they do not. */
+struct conf_network_lines {
+	int relay, secret, ca_file, pin;
+	int urls[ENGINE_RELAYS_MAX];
+	int ice, enable, stun, turn_only;
+	int turn[ICE_TURN_MAX];
 };
 
 struct conf {
@@ -58,6 +70,8 @@ struct conf {
 	enum conf_table table;
 	uint32_t table_number;
 	struct conf_list pre_up, post_up, pre_down, post_down; /* %i already replaced */
+	struct engine_network network;
+	struct conf_network_lines lines;
 	struct conf_peer *peers;
 	size_t peer_count;
 };
@@ -110,6 +124,9 @@ void conf_strip(const struct conf *c, FILE *to);
  * conf_encode. */
 void conf_encode(const struct conf *c, uint8_t **bytes, size_t *len);
 struct conf *conf_decode(const uint8_t *bytes, size_t len);
+
+/* Do [Relay] and [Ice] mean the same? NULL: neither section is there. */
+bool conf_network_equal(const struct conf *a, const struct conf *b);
 
 struct engine;
 

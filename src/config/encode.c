@@ -9,7 +9,7 @@
 #include "base/xalloc.h"
 #include "config/conf.h"
 
-#define ENCODE_MAGIC 0x31636677u /* this layout */
+#define ENCODE_MAGIC 0x32636677u /* this layout */
 #define NO_STRING    UINT32_MAX
 
 /* ---- writing ---- */
@@ -78,8 +78,59 @@ static void put_peer(struct writer *w, const struct conf_peer *p)
 	put_string(w, p->port);
 	put(w, &p->endpoint, sizeof(p->endpoint));
 	put_number(w, p->keepalive);
+	put_string(w, p->relay);
+	put_number(w, p->mode);
+	put_number(w, (uint32_t)p->relay_line);
+	put_number(w, (uint32_t)p->mode_line);
 	put_number(w, (uint32_t)p->line);
 	put_number(w, (uint32_t)p->endpoint_line);
+}
+
+static void put_network(struct writer *w, const struct engine_network *n)
+{
+	put_number(w, n->url_count);
+	for (unsigned i = 0; i < n->url_count; i++)
+		put_string(w, n->urls[i]);
+	put(w, &n->secret, sizeof(n->secret));
+	put_number(w, n->has_secret);
+	put_number(w, (uint32_t)n->token_len);
+	put(w, n->token, n->token_len);
+	put_string(w, n->ca_file);
+	put_string(w, n->pin);
+	put_string(w, n->proxy);
+	put_number(w, n->ice_off);
+	put_number(w, n->stun_count);
+	for (unsigned i = 0; i < n->stun_count; i++)
+		put_string(w, n->stun[i]);
+	put_number(w, n->turn_count);
+	for (unsigned i = 0; i < n->turn_count; i++) {
+		put_string(w, n->turn[i].host);
+		put_string(w, n->turn[i].port);
+		put_string(w, n->turn[i].user);
+		put_string(w, n->turn[i].password);
+		put_number(w, n->turn[i].tcp);
+	}
+	put_number(w, n->upnp);
+	put_number(w, n->ice_tcp);
+	put_number(w, n->no_fast);
+	put_number(w, n->turn_only);
+}
+
+/* By their bytes, so that no member can be forgotten here. */
+bool conf_network_equal(const struct conf *a, const struct conf *b)
+{
+	static const struct engine_network none;
+	struct writer wa = {0}, wb = {0};
+	bool equal;
+
+	put_network(&wa, a ? &a->network : &none);
+	put_network(&wb, b ? &b->network : &none);
+	equal = wa.len == wb.len && !memcmp(wa.bytes, wb.bytes, wa.len);
+	sodium_memzero(wa.bytes, wa.len);
+	sodium_memzero(wb.bytes, wb.len);
+	free(wa.bytes);
+	free(wb.bytes);
+	return equal;
 }
 
 void conf_encode(const struct conf *c, uint8_t **bytes, size_t *len)
@@ -106,6 +157,8 @@ void conf_encode(const struct conf *c, uint8_t **bytes, size_t *len)
 	put_list(&w, &c->post_up);
 	put_list(&w, &c->pre_down);
 	put_list(&w, &c->post_down);
+	put_network(&w, &c->network);
+	put(&w, &c->lines, sizeof(c->lines));
 	put_number(&w, (uint32_t)c->peer_count);
 	for (size_t i = 0; i < c->peer_count; i++)
 		put_peer(&w, &c->peers[i]);
@@ -202,8 +255,63 @@ static void get_peer(struct reader *r, struct conf_peer *p)
 	p->port = get_string(r);
 	get(r, &p->endpoint, sizeof(p->endpoint));
 	p->keepalive = (uint16_t)get_number(r);
+	p->relay = get_string(r);
+	p->mode = get_number(r);
+	if (p->mode > PEER_RELAY_ONLY)
+		r->bad = true;
+	p->relay_line = (int)get_number(r);
+	p->mode_line = (int)get_number(r);
 	p->line = (int)get_number(r);
 	p->endpoint_line = (int)get_number(r);
+}
+
+/* A string that must be there. */
+static char *get_text(struct reader *r)
+{
+	char *text = get_string(r);
+
+	if (!text)
+		r->bad = true;
+	return text;
+}
+
+static unsigned get_few(struct reader *r, unsigned max)
+{
+	uint32_t count = get_number(r);
+
+	if (count > max)
+		r->bad = true;
+	return r->bad ? 0 : count;
+}
+
+static void get_network(struct reader *r, struct engine_network *n)
+{
+	n->url_count = get_few(r, ENGINE_RELAYS_MAX);
+	for (unsigned i = 0; i < n->url_count; i++)
+		n->urls[i] = get_text(r);
+	get(r, &n->secret, sizeof(n->secret));
+	n->has_secret = get_number(r);
+	n->token_len = get_few(r, sizeof(n->token));
+	get(r, n->token, n->token_len);
+	n->ca_file = get_string(r);
+	n->pin = get_string(r);
+	n->proxy = get_string(r);
+	n->ice_off = get_number(r);
+	n->stun_count = get_few(r, ENGINE_STUN_MAX);
+	for (unsigned i = 0; i < n->stun_count; i++)
+		n->stun[i] = get_text(r);
+	n->turn_count = get_few(r, ICE_TURN_MAX);
+	for (unsigned i = 0; i < n->turn_count; i++) {
+		n->turn[i].host = get_text(r);
+		n->turn[i].port = get_text(r);
+		n->turn[i].user = get_string(r);
+		n->turn[i].password = get_string(r);
+		n->turn[i].tcp = get_number(r);
+	}
+	n->upnp = get_number(r);
+	n->ice_tcp = get_number(r);
+	n->no_fast = get_number(r);
+	n->turn_only = get_number(r);
 }
 
 static void get_interface(struct reader *r, struct conf *c)
@@ -234,6 +342,8 @@ static void get_interface(struct reader *r, struct conf *c)
 	get_list(r, &c->post_up);
 	get_list(r, &c->pre_down);
 	get_list(r, &c->post_down);
+	get_network(r, &c->network);
+	get(r, &c->lines, sizeof(c->lines));
 }
 
 struct conf *conf_decode(const uint8_t *bytes, size_t len)

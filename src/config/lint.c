@@ -8,11 +8,8 @@
 
 #include "base/map.h"
 #include "base/xalloc.h"
-#include "config/conf.h"
-#include "config/parse.h"
+#include "config/lint.h"
 #include "crypto/primitives.h"
-
-#define warn(m, line, column, hint, ...) conf_complain(m, CONF_WARNING, line, column, hint, __VA_ARGS__)
 
 #define PREFIX_TEXT (INET6_ADDRSTRLEN + 4)
 
@@ -338,5 +335,6 @@ void conf_lint(const struct conf *c, struct conf_messages *m)
 	for (size_t i = 0; i < c->peer_count; i++)
 		lint_peer(c, &c->peers[i], &own, &all, m);
 	lint_twins(c, m);
+	lint_network(c, m);
 	free(all.items);
 }

@@ -86,16 +86,21 @@ static void begin_section(struct parser *p, char *text)
 		if (near != SECTION_UNKNOWN)
 			snprintf(hint, sizeof(hint), "did you mean %s?", section_name(near));
 		else
-			snprintf(hint, sizeof(hint), "the sections are [Interface] and [Peer]");
+			snprintf(hint, sizeof(hint),
+				 "the sections are [Interface], [Relay], [Ice] and [Peer]");
 		bad(p, hint, "unknown section \"%s\"", quote(shown, text));
 		return;
 	}
 	for (int i = 0; i < KEYWORDS; i++)
 		if (keyword_table[i].section == SECTION_PEER)
 			p->seen[i] = 0;
-	if (p->section == SECTION_INTERFACE) {
-		if (!p->interface_line)
-			p->interface_line = p->line;
+	if (p->section != SECTION_PEER) {
+		int *line = p->section == SECTION_INTERFACE ? &p->interface_line
+			    : p->section == SECTION_RELAY   ? &p->c->lines.relay
+							    : &p->c->lines.ice;
+
+		if (!*line)
+			*line = p->line;
 		return;
 	}
 	grow_peers(p);

@@ -18,6 +18,7 @@ struct parser {
 	int line, column;     /* of the value in hand */
 	struct conf_peer *peer;
 	size_t peer_room;
+	bool turn_bad;	    /* the Turn in hand was refused: what is below it is not read */
 	bool named;	    /* the peer's name came from the keyword, not from a comment */
 	bool comment_names; /* still in the block of lines that [Peer] begins */
 	int interface_line; /* of [Interface], 0: none yet */
@@ -33,6 +34,25 @@ void value_name(struct parser *p, const char *text, bool from_comment);
 
 /* 44 characters of base64 from a file. `what` is the keyword or "credential". */
 bool value_key_file(struct parser *p, const char *what, const char *path, struct key *out);
+
+/* The value of a keyword of [Relay] or [Ice], or of Relay and Mode of a [Peer]; text as for value_read. */
+void network_value_read(struct parser *p, char *text);
+
+/*
+ * The text of a file without the blanks around it, *len bytes, which the caller wipes and frees; NULL: told.
+ * `noun` is what is in it, for the warning that all may read it.
+ */
+char *value_text_file(struct parser *p, const char *what, const char *path, const char *noun, size_t *len);
+
+/* A path of the configuration as one that does not depend on where we stand: a relative one starts at the
+ * configuration's folder. NULL: told. The caller frees. */
+char *value_path(struct parser *p, const char *text);
+
+/* HOST:PORT taken apart in place, without the brackets of an IPv6 address; what is wrong with it, or NULL. */
+const char *endpoint_fault(char *text, char **host, char **port);
+
+/* Commas part items; where wg-quick(8) reads, blanks do too. Each item is read with its own column. */
+void each_item(struct parser *p, char *text, bool blanks_part, void (*read)(struct parser *, const char *));
 
 /* Takes all blanks out, as wg(8) reads a line; in place. */
 void text_compact(char *text);

@@ -183,60 +183,74 @@ static bool key_text(struct parser *p, const char *what, const char *text, struc
 	return false;
 }
 
-bool value_key_file(struct parser *p, const char *what, const char *path, struct key *out)
+char *value_text_file(struct parser *p, const char *what, const char *path, const char *noun, size_t *len)
 {
 	struct error e = {0};
 	struct stat st;
 	char *text, *begin, *end;
-	size_t len;
-	bool good;
+	size_t whole;
 
 	if (stat(path, &st)) {
 		bad(p, NULL, "%s %s: %s", what, path, strerror(errno));
-		return false;
+		return NULL;
 	}
 	if (!S_ISREG(st.st_mode)) {
 		bad(p, NULL, "%s %s is not a regular file", what, path);
-		return false;
+		return NULL;
 	}
-	if (file_read(path, &text, &len, 4096, &e)) {
+	if (file_read(path, &text, &whole, 4096, &e)) {
 		bad(p, NULL, "%s", e.text);
-		return false;
+		return NULL;
 	}
 	if (open_to_all(path, &st))
-		doubtful(p, "chmod o= takes that from them", "every user may read the key in %s", path);
+		doubtful(p, "chmod o= takes that from them", "every user may read the %s in %s", noun, path);
 	for (begin = text; isspace((unsigned char)*begin); begin++)
 		;
 	for (end = begin + strlen(begin); end > begin && isspace((unsigned char)end[-1]); end--)
 		;
-	*end = '\0';
-	good = key_text(p, path, begin, out);
+	*len = (size_t)(end - begin);
+	memmove(text, begin, *len);
+	sodium_memzero(text + *len, whole - *len);
+	return text;
+}
+
+bool value_key_file(struct parser *p, const char *what, const char *path, struct key *out)
+{
+	size_t len;
+	char *text = value_text_file(p, what, path, "key", &len);
+	bool good;
+
+	if (!text)
+		return false;
+	good = key_text(p, path, text, out);
 	sodium_memzero(text, len);
 	free(text);
 	return good;
 }
 
-/* A relative path is meant from the configuration's own folder: it must not change with who starts us. */
-static bool key_in_file(struct parser *p, const char *text, struct key *out)
+char *value_path(struct parser *p, const char *text)
 {
 	const char *name = keyword_table[p->keyword].name;
 	const char *slash = p->path ? strrchr(p->path, '/') : NULL;
-	char *path;
-	bool good;
 
 	if (!p->path) {
 		bad(p, "give the key itself", "%s is not read here", name);
-		return false;
+		return NULL;
 	}
 	if (!*text) {
 		bad(p, NULL, "%s is empty: a path is missing", name);
-		return false;
+		return NULL;
 	}
 	if (*text == '/' || !slash)
-		path = xstrdup(text);
-	else
-		path = xasprintf("%.*s/%s", (int)(slash - p->path), p->path, text);
-	good = value_key_file(p, name, path, out);
+		return xstrdup(text);
+	return xasprintf("%.*s/%s", (int)(slash - p->path), p->path, text);
+}
+
+static bool key_in_file(struct parser *p, const char *text, struct key *out)
+{
+	char *path = value_path(p, text);
+	bool good = path && value_key_file(p, keyword_table[p->keyword].name, path, out);
+
 	free(path);
 	return good;
 }
@@ -354,7 +368,7 @@ static void read_dns(struct parser *p, const char *text)
 		    "\"%s\" is neither address nor domain", quote(shown, text));
 }
 
-static const char *endpoint_fault(char *text, char **host, char **port)
+static const char *host_fault(char *text, char **host, char **port)
 {
 	char *colon = strrchr(text, ':');
 	struct in6_addr six;
@@ -395,15 +409,22 @@ static const char *endpoint_fault(char *text, char **host, char **port)
 	return NULL;
 }
 
+const char *endpoint_fault(char *text, char **host, char **port)
+{
+	const char *fault = host_fault(text, host, port);
+	uint64_t n;
+
+	if (!fault && (!decimal(*port, UINT16_MAX, &n) || !n))
+		return "has no port from 1 to 65535";
+	return fault;
+}
+
 static void read_endpoint(struct parser *p, const char *text)
 {
 	struct conf_peer *peer = p->peer;
 	char *copy = xstrdup(text), *host = NULL, *port = NULL, shown[QUOTE_MAX];
 	const char *fault = endpoint_fault(copy, &host, &port);
-	uint64_t n;
 
-	if (!fault && (!decimal(port, UINT16_MAX, &n) || !n))
-		fault = "has no port from 1 to 65535";
 	if (!fault) {
 		free(peer->host);
 		free(peer->port);
@@ -483,9 +504,7 @@ static void read_hook(struct parser *p, const char *text, struct conf_list *list
 
 /* ---- lists ---- */
 
-/* Commas part items; where wg-quick(8) reads, blanks do too. Each item is read with its own column. */
-static void each_item(struct parser *p, char *text, bool blanks_part,
-		      void (*read)(struct parser *, const char *))
+void each_item(struct parser *p, char *text, bool blanks_part, void (*read)(struct parser *, const char *))
 {
 	int column = p->column;
 	char *at = text;
@@ -539,7 +558,13 @@ static void read_interface_value(struct parser *p, char *text)
 void value_read(struct parser *p, char *text)
 {
 	struct conf *c = p->c;
+	enum section s = keyword_table[p->keyword].section;
 
+	if (s == SECTION_RELAY || s == SECTION_ICE || p->keyword == KEYWORD_Relay ||
+	    p->keyword == KEYWORD_Mode) {
+		network_value_read(p, text);
+		return;
+	}
 	switch (p->keyword) {
 	case KEYWORD_PreUp:
 		read_hook(p, text, &c->pre_up);

@@ -12,16 +12,14 @@ const struct keyword_info keyword_table[KEYWORDS] = {
 #undef X
 };
 
+static const char *const section_names[] = {
+	[SECTION_NONE] = "",	 [SECTION_INTERFACE] = "[Interface]", [SECTION_RELAY] = "[Relay]",
+	[SECTION_ICE] = "[Ice]", [SECTION_PEER] = "[Peer]",	      [SECTION_UNKNOWN] = "",
+};
+
 const char *section_name(enum section s)
 {
-	switch (s) {
-	case SECTION_INTERFACE:
-		return "[Interface]";
-	case SECTION_PEER:
-		return "[Peer]";
-	default:
-		return "";
-	}
+	return section_names[s];
 }
 
 enum keyword keyword_find(enum section s, const char *word)
@@ -35,10 +33,9 @@ enum keyword keyword_find(enum section s, const char *word)
 
 enum section section_find(const char *word)
 {
-	if (!strcasecmp(word, "[Interface]"))
-		return SECTION_INTERFACE;
-	if (!strcasecmp(word, "[Peer]"))
-		return SECTION_PEER;
+	for (enum section s = SECTION_INTERFACE; s < SECTION_UNKNOWN; s++)
+		if (!strcasecmp(word, section_names[s]))
+			return s;
 	return SECTION_UNKNOWN;
 }
 
@@ -106,10 +103,16 @@ enum keyword keyword_nearest(enum section s, const char *word)
 
 enum section section_nearest(const char *word)
 {
-	static const enum section all[] = {SECTION_INTERFACE, SECTION_PEER};
+	unsigned best = WORD_MAX;
+	enum section found = SECTION_UNKNOWN;
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		if (is_near(word_distance(section_name(all[i]), word), section_name(all[i])))
-			return all[i];
-	return SECTION_UNKNOWN;
+	for (enum section s = SECTION_INTERFACE; s < SECTION_UNKNOWN; s++) {
+		unsigned d = word_distance(section_names[s], word);
+
+		if (d < best) {
+			best = d;
+			found = s;
+		}
+	}
+	return is_near(best, section_names[found]) ? found : SECTION_UNKNOWN;
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum section { SECTION_NONE, SECTION_INTERFACE, SECTION_PEER, SECTION_UNKNOWN };
+enum section { SECTION_NONE, SECTION_INTERFACE, SECTION_RELAY, SECTION_ICE, SECTION_PEER, SECTION_UNKNOWN };
 
 /* section, name, whether a second line of it adds to the first instead of replacing it */
 #define KEYWORD_TABLE(X)                                                                                     \
@@ -22,12 +22,33 @@ enum section { SECTION_NONE, SECTION_INTERFACE, SECTION_PEER, SECTION_UNKNOWN };
 	X(INTERFACE, PreDown, true)                                                                          \
 	X(INTERFACE, PostDown, true)                                                                         \
 	X(INTERFACE, SaveConfig, false)                                                                      \
+	X(RELAY, Url, true)                                                                                  \
+	X(RELAY, Secret, false)                                                                              \
+	X(RELAY, SecretFile, false)                                                                          \
+	X(RELAY, Token, false)                                                                               \
+	X(RELAY, TokenFile, false)                                                                           \
+	X(RELAY, CaFile, false)                                                                              \
+	X(RELAY, Pin, false)                                                                                 \
+	X(RELAY, Proxy, false)                                                                               \
+	X(ICE, Enable, false)                                                                                \
+	X(ICE, Stun, true)                                                                                   \
+	X(ICE, Turn, true)                                                                                   \
+	X(ICE, TurnUser, false)                                                                              \
+	X(ICE, TurnPassword, false)                                                                          \
+	X(ICE, TurnPasswordFile, false)                                                                      \
+	X(ICE, TurnTransport, false)                                                                         \
+	X(ICE, TurnOnly, false)                                                                              \
+	X(ICE, Upnp, false)                                                                                  \
+	X(ICE, Tcp, false)                                                                                   \
+	X(ICE, FastSocket, false)                                                                            \
 	X(PEER, PublicKey, false)                                                                            \
 	X(PEER, PresharedKey, false)                                                                         \
 	X(PEER, PresharedKeyFile, false)                                                                     \
 	X(PEER, AllowedIPs, true)                                                                            \
 	X(PEER, Endpoint, false)                                                                             \
 	X(PEER, PersistentKeepalive, false)                                                                  \
+	X(PEER, Relay, false)                                                                                \
+	X(PEER, Mode, false)                                                                                 \
 	X(PEER, Name, false)
 
 enum keyword {

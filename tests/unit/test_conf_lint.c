@@ -17,6 +17,11 @@
 #define ROAMING	  "[Interface]\nPrivateKey = " PRIVATE "\n\n"
 #define PEER(key) "[Peer]\nPublicKey = " key "\n"
 #define MESSAGES  8
+/* Ended in the year 2001 and ends in 2286: 01, 32 zeros, the seconds. */
+#define TOKEN_OLD "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAMTAwMDAwMDAwMA=="
+#define TOKEN_NEW "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAOTk5OTk5OTk5OQ=="
+#define RELAY	  "[Relay]\nSecret = s\n"
+#define WANTED	  PEER(KEY_A) "AllowedIPs = 10.0.0.2/32\n"
 
 struct lint_case {
 	const char *name, *text;
@@ -95,6 +100,55 @@ static const struct lint_case cases[] = {
 	 {{9, "the peer of line 4 is named \"x\" too"}, {13, "line 8 has the same endpoint"}}},
 };
 
+static const struct lint_case network_cases[] = {
+	{"relays and ICE as they should be",
+	 HEAD RELAY "Url = rels://a.example, rel://10.0.0.7, rel://[fd00::7]:81, rel://box, rel://r.lan\n"
+		    "[Ice]\nTurn = t.example:1\nTurnUser = u\nTurnPassword = p\nTurnOnly = yes\n" WANTED
+		    "Mode = relay-only\nRelay = rels://b.example\n",
+	 {{0, NULL}}},
+	{"no TLS across the internet",
+	 HEAD RELAY
+	 "Url = rel://a.example:80, rel://192.169.0.1\nUrl = rel://172.32.0.1, rel://[2001:db8::1]\n" WANTED
+	 "Relay = rel://c.example\n",
+	 {{6, "rel://a.example:80 has no TLS"},
+	  {6, "rel://192.169.0.1 has no TLS"},
+	  {7, "rel://172.32.0.1 has no TLS"},
+	  {7, "rel://[2001:db8::1] has no TLS"},
+	  {11, "rel://c.example has no TLS"}}},
+	{"one relay twice",
+	 HEAD RELAY "Url = rels://a.example\nUrl = rels://A.example\n",
+	 {{7, "stands on line 6 too"}}},
+	{"no relay to log in at", HEAD RELAY, {{4, "[Relay] has no Url"}}},
+	{"nothing to log in with",
+	 HEAD "[Relay]\nUrl = rels://a.example\n",
+	 {{4, "neither a secret nor a token"}}},
+	{"a token of old",
+	 HEAD "[Relay]\nUrl = rels://a.example\nToken = " TOKEN_OLD "\n",
+	 {{6, "this token ended"}}},
+	{"a token that lasts", HEAD "[Relay]\nUrl = rels://a.example\nToken = " TOKEN_NEW "\n", {{0, NULL}}},
+	{"a pin for nobody",
+	 HEAD RELAY "Url = rel://10.0.0.7\nPin = " KEY_A "\n",
+	 {{7, "no relay has rels://"}}},
+	{"TURN without a login",
+	 HEAD "[Ice]\nTurn = a:1\nTurn = b:1\nTurnUser = u\n",
+	 {{5, "server a has no user"}, {6, "server b has no password"}}},
+	{"only TURN, and none", HEAD "[Ice]\nTurnOnly = yes\n", {{5, "TurnOnly without a Turn"}}},
+	{"only TURN, and STUN",
+	 HEAD "[Ice]\nTurnOnly = yes\nTurn = a:1\nTurnUser = u\nTurnPassword = p\nStun = s:1\n",
+	 {{9, "Stun changes nothing"}}},
+	{"ICE off, with servers", HEAD "[Ice]\nStun = s:1\nEnable = no\n", {{6, "ICE is off"}}},
+	{"relay-only without a relay", HEAD WANTED "Mode = relay-only\n", {{7, "it cannot be reached"}}},
+	{"relay-only with an endpoint",
+	 HEAD RELAY "Url = rels://a.example\n" WANTED "Mode = relay-only\nEndpoint = a.b:1\n",
+	 {{11, "Endpoint changes nothing"}}},
+	{"a relay of a peer alone",
+	 HEAD WANTED "Relay = rels://a.example\n",
+	 {{7, "there is no [Relay] section"}}},
+	{"a relay of a plain peer",
+	 HEAD RELAY "Url = rels://a.example\n" WANTED "Relay = rels://a.example\nMode = plain\n",
+	 {{10, "a plain peer uses no relay"}}},
+};
+
 static struct conf *parse(const char *text, struct conf_messages *m)
 {
 	return conf_parse(text, strlen(text), NULL, "wg0", m);
@@ -133,6 +187,8 @@ static void each_case(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		check(&cases[i]);
+	for (size_t i = 0; i < sizeof(network_cases) / sizeof(*network_cases); i++)
+		check(&network_cases[i]);
 }
 
 static void own_key_as_peer(void **state)
