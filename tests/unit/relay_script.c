@@ -1,0 +1,413 @@
+#include "relay_script.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+
+enum opcode { CONTINUATION = 0, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
+
+static void drop(struct script_connection *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+static void send_bytes(struct script_connection *c, const void *bytes, size_t len)
+{
+	const uint8_t *at = bytes;
+	ssize_t n;
+
+	while (len) {
+		n = send(c->fd, at, len, MSG_NOSIGNAL);
+		if (n < 0 && errno == EAGAIN) {
+			poll(&(struct pollfd){.fd = c->fd, .events = POLLOUT}, 1, 100);
+			continue;
+		}
+		if (n < 0)
+			return; /* the reading side will notice */
+		at += n;
+		len -= (size_t)n;
+	}
+}
+
+static void send_frame(struct script_connection *c, enum opcode op, bool final, const void *data, size_t len)
+{
+	uint8_t frame[4 + RELAY_MESSAGE_MAX];
+	size_t head = 2;
+
+	assert(len <= RELAY_MESSAGE_MAX);
+	frame[0] = (uint8_t)((final ? 0x80 : 0) | op);
+	if (len < 126) {
+		frame[1] = (uint8_t)len;
+	} else {
+		frame[1] = 126;
+		frame[2] = (uint8_t)(len >> 8);
+		frame[3] = (uint8_t)len;
+		head = 4;
+	}
+	memcpy(frame + head, data, len);
+	send_bytes(c, frame, head + len);
+}
+
+static void say(struct script *s, struct script_connection *c, const void *message, size_t len)
+{
+	const uint8_t *bytes = message;
+
+	if (s->fragment && len > 1) {
+		send_frame(c, BINARY, false, bytes, len / 2);
+		send_frame(c, CONTINUATION, true, bytes + len / 2, len - len / 2);
+	} else {
+		send_frame(c, BINARY, true, message, len);
+	}
+}
+
+/* ---- what clients say ---- */
+
+static struct script_connection *find(struct script *s, const uint8_t *id)
+{
+	for (int i = 0; i < SCRIPT_CONNECTIONS; i++) {
+		struct script_connection *c = &s->connections[i];
+
+		if (c->fd >= 0 && c->logged_in && !memcmp(c->id.bytes, id, RELAY_ID_LEN))
+			return c;
+	}
+	return NULL;
+}
+
+static void announce(struct script *s, const struct script_connection *about, enum relay_type type)
+{
+	uint8_t message[64];
+	int len = relay_put_list(message, sizeof(message), type, &about->id, 1);
+
+	for (int i = 0; i < SCRIPT_CONNECTIONS; i++) {
+		struct script_connection *c = &s->connections[i];
+
+		if (c->fd >= 0 && c->logged_in && c != about)
+			say(s, c, message, (size_t)len);
+	}
+}
+
+static void log_in(struct script *s, struct script_connection *c, const struct relay_message *m)
+{
+	uint8_t out[300];
+	char url[RELAY_URL_MAX];
+	struct relay_id stranger;
+	int len;
+
+	memcpy(c->id.bytes, m->id, RELAY_ID_LEN);
+	memcpy(s->token, m->data, m->len);
+	s->token_len = m->len;
+	if (s->refuse_token) {
+		drop(c);
+		return;
+	}
+	if (s->overtake) {
+		relay_id_of_text(&stranger, "stranger");
+		len = relay_put_list(out, sizeof(out), RELAY_PEERS_ONLINE, &stranger, 1);
+		say(s, c, out, (size_t)len);
+		relay_put_transport(out, &stranger);
+		memcpy(out + RELAY_TRANSPORT_LEN, "early", 5);
+		say(s, c, out, RELAY_TRANSPORT_LEN + 5);
+	}
+	if (s->login_delay_ms)
+		usleep((useconds_t)s->login_delay_ms * 1000);
+	script_url(s, url);
+	len = relay_put_auth_response(out, sizeof(out), url);
+	say(s, c, out, (size_t)len);
+	c->logged_in = true;
+	s->logins++;
+	announce(s, c, RELAY_PEERS_ONLINE);
+	if (s->close_at_login)
+		drop(c);
+}
+
+static void answer_subscription(struct script *s, struct script_connection *c, const struct relay_message *m)
+{
+	uint8_t out[64];
+	struct relay_id id;
+	int len;
+
+	s->subscribes++;
+	for (size_t i = 0; i < m->count; i++) {
+		memcpy(id.bytes, m->data + i * RELAY_ID_LEN, RELAY_ID_LEN);
+		if (!find(s, id.bytes))
+			continue;
+		len = relay_put_list(out, sizeof(out), RELAY_PEERS_ONLINE, &id, 1);
+		say(s, c, out, (size_t)len);
+	}
+}
+
+static void take_message(struct script *s, struct script_connection *c, uint8_t *bytes, size_t len)
+{
+	struct script_connection *to;
+	struct relay_message m;
+
+	if (relay_parse(bytes, len, &m) != RELAY_OK)
+		return;
+	switch (m.type) {
+	case RELAY_AUTH:
+		log_in(s, c, &m);
+		break;
+	case RELAY_SUBSCRIBE:
+		answer_subscription(s, c, &m);
+		break;
+	case RELAY_UNSUBSCRIBE:
+		s->unsubscribes++;
+		break;
+	case RELAY_HEALTH_CHECK:
+		s->health_echoes++;
+		break;
+	case RELAY_CLOSE:
+		s->closes++;
+		drop(c);
+		announce(s, c, RELAY_PEERS_OFFLINE);
+		break;
+	case RELAY_TRANSPORT:
+		to = find(s, m.id);
+		if (!to)
+			break;
+		relay_put_transport(bytes, &c->id);
+		say(s, to, bytes, len);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- WebSocket, as far as a client of ours speaks it ---- */
+
+static void upgrade(struct script *s, struct script_connection *c)
+{
+	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+	const char *key;
+	char text[128], answer[300];
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	size_t len;
+
+	c->in[c->in_len < sizeof(c->in) ? c->in_len : sizeof(c->in) - 1] = '\0';
+	if (!strstr((char *)c->in, "\r\n\r\n"))
+		return;
+	snprintf(s->request, sizeof(s->request), "%s", (char *)c->in);
+	c->in_len = 0;
+	if (s->http_status) {
+		snprintf(answer, sizeof(answer), "HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n",
+			 s->http_status);
+		send_bytes(c, answer, strlen(answer));
+		return;
+	}
+	key = strcasestr(s->request, "\r\nsec-websocket-key:");
+	assert(key);
+	key += strlen("\r\nsec-websocket-key:");
+	key += strspn(key, " ");
+	len = strcspn(key, "\r");
+	snprintf(text, sizeof(text), "%.*s%s", (int)len, key, guid);
+	EVP_Digest(text, strlen(text), hash, NULL, EVP_sha1(), NULL);
+	EVP_EncodeBlock((unsigned char *)text, hash, 20);
+	snprintf(answer, sizeof(answer),
+		 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		 "Sec-WebSocket-Accept: %s\r\n\r\n",
+		 text);
+	send_bytes(c, answer, strlen(answer));
+	c->upgraded = true;
+}
+
+/* The next whole frame of the buffer; false: there is none. A client sends every message in one. */
+static bool take_frame(struct script *s, struct script_connection *c)
+{
+	uint8_t *in = c->in, *mask;
+	size_t len, head = 6;
+	enum opcode op;
+
+	if (c->in_len < head)
+		return false;
+	op = in[0] & 15;
+	assert((in[0] & 0x80) && (in[1] & 0x80)); /* one frame, masked */
+	len = in[1] & 127;
+	assert(len != 127);
+	if (len == 126) {
+		len = (size_t)in[2] << 8 | in[3];
+		head = 8;
+	}
+	if (c->in_len < head + len)
+		return false;
+	mask = in + head - 4;
+	for (size_t i = 0; i < len; i++)
+		in[head + i] ^= mask[i % 4];
+	if (op == BINARY) {
+		uint8_t message[RELAY_MESSAGE_MAX];
+
+		assert(len <= sizeof(message));
+		memcpy(message, in + head, len);
+		take_message(s, c, message, len);
+	} else if (op == PING && !s->mute) {
+		send_frame(c, PONG, true, in + head, len);
+	}
+	c->in_len -= head + len;
+	memmove(in, in + head + len, c->in_len);
+	return true;
+}
+
+static void serve(struct script *s, struct script_connection *c)
+{
+	ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - 1 - c->in_len, MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		drop(c);
+		if (c->logged_in)
+			announce(s, c, RELAY_PEERS_OFFLINE);
+		return;
+	}
+	if (s->deaf)
+		return;
+	c->in_len += (size_t)n;
+	if (!c->upgraded)
+		upgrade(s, c);
+	else
+		while (c->fd >= 0 && take_frame(s, c))
+			;
+}
+
+static void take_client(struct script *s)
+{
+	int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+
+	if (fd < 0)
+		return;
+	s->accepted++;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	for (int i = 0; i < SCRIPT_CONNECTIONS; i++) {
+		struct script_connection *c = &s->connections[i];
+
+		if (c->fd >= 0)
+			continue;
+		c->fd = fd;
+		c->upgraded = c->logged_in = false;
+		c->in_len = 0;
+		return;
+	}
+	close(fd);
+}
+
+static void *run(void *arg)
+{
+	struct script *s = arg;
+	struct pollfd fds[SCRIPT_CONNECTIONS + 1];
+
+	for (;;) {
+		pthread_mutex_lock(&s->lock);
+		if (s->stop)
+			break;
+		take_client(s);
+		for (int i = 0; i < SCRIPT_CONNECTIONS; i++)
+			if (s->connections[i].fd >= 0)
+				serve(s, &s->connections[i]);
+		for (int i = 0; i < SCRIPT_CONNECTIONS; i++)
+			fds[i] = (struct pollfd){.fd = s->connections[i].fd, .events = POLLIN};
+		fds[SCRIPT_CONNECTIONS] = (struct pollfd){.fd = s->listener, .events = POLLIN};
+		pthread_mutex_unlock(&s->lock);
+		poll(fds, SCRIPT_CONNECTIONS + 1, 5); /* so that what a test changed is seen */
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+static void listen_at(struct script *s)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(s->port)};
+	socklen_t len = sizeof(at);
+	int on = 1, ok;
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	ok = bind(s->listener, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(s->listener, 64) == 0 &&
+	     getsockname(s->listener, (struct sockaddr *)&at, &len) == 0;
+	assert(ok);
+	(void)ok;
+	s->port = ntohs(at.sin_port);
+}
+
+struct script *script_new(void)
+{
+	struct script *s = xcalloc(1, sizeof(*s));
+
+	pthread_mutex_init(&s->lock, NULL);
+	for (int i = 0; i < SCRIPT_CONNECTIONS; i++)
+		s->connections[i].fd = -1;
+	listen_at(s);
+	pthread_create(&s->thread, NULL, run, s);
+	return s;
+}
+
+void script_free(struct script *s)
+{
+	script_set(s, stop, true);
+	pthread_join(s->thread, NULL);
+	for (int i = 0; i < SCRIPT_CONNECTIONS; i++)
+		drop(&s->connections[i]);
+	if (s->listener >= 0)
+		close(s->listener);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+void script_url(const struct script *s, char out[RELAY_URL_MAX])
+{
+	snprintf(out, RELAY_URL_MAX, "rel://127.0.0.1:%u", s->port);
+}
+
+void script_drop_all(struct script *s)
+{
+	pthread_mutex_lock(&s->lock);
+	for (int i = 0; i < SCRIPT_CONNECTIONS; i++)
+		drop(&s->connections[i]);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void script_down(struct script *s)
+{
+	script_drop_all(s);
+	pthread_mutex_lock(&s->lock);
+	close(s->listener);
+	s->listener = -1;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void script_up(struct script *s)
+{
+	pthread_mutex_lock(&s->lock);
+	listen_at(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void script_say_all(struct script *s, const void *message, size_t len)
+{
+	pthread_mutex_lock(&s->lock);
+	for (int i = 0; i < SCRIPT_CONNECTIONS; i++)
+		if (s->connections[i].fd >= 0 && s->connections[i].logged_in)
+			say(s, &s->connections[i], message, len);
+	pthread_mutex_unlock(&s->lock);
+}
+
+unsigned script_count(struct script *s, const unsigned *counter)
+{
+	unsigned value;
+
+	pthread_mutex_lock(&s->lock);
+	value = *counter;
+	pthread_mutex_unlock(&s->lock);
+	return value;
+}
