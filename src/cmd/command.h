@@ -34,6 +34,7 @@ int down_main(const struct options *o, int count, char **words, struct error *e)
 int drain_main(const struct options *o, int count, char **words, struct error *e);
 int handshake_main(const struct options *o, int count, char **words, struct error *e);
 int reset_main(const struct options *o, int count, char **words, struct error *e);
+int relay_main(const struct options *o, int count, char **words, struct error *e);
 int reload_main(const struct options *o, int count, char **words, struct error *e);
 int log_main(const struct options *o, int count, char **words, struct error *e);
 int lint_main(const struct options *o, int count, char **words, struct error *e);

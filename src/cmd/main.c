@@ -21,6 +21,10 @@ const struct command commands[] = {
 	{"log", log_main, "[IFACE]", 0, 1, "follow json log-level " TALK, "the engine's last log lines"},
 	{"lint", lint_main, "IFACE|FILE", 1, 1, "", "check a configuration file, and what it means"},
 	{"strip", strip_main, "IFACE|FILE", 1, 1, "", "print a configuration in the form of wg(8)"},
+	{"relay", relay_main, "", 0, 0,
+	 "listen secret-file url cert key allow stun status user max-clients max-per-address rate queue login-time "
+	 "trust-proxy log-level no-sandbox time-divisor",
+	 "run a relay server, with STUN, for peers that cannot reach each other"},
 	{0},
 };
 /* clang-format on */

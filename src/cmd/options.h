@@ -23,6 +23,11 @@ struct options {
 	enum tui_color color;
 	enum log_level log_level;
 	bool log_level_given;
+
+	/* weir relay */
+	const char *listen, *url, *secret_file, *cert_file, *key_file, *allow_file, *stun, *status, *user;
+	unsigned max_clients, max_per_address, rate, queue, login_time; /* 0: the usual */
+	bool trust_proxy;
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER, OPTION_WHEN, OPTION_LEVEL };

@@ -155,8 +155,31 @@ static unsigned sudo_id(const char *name)
 static int become(uid_t uid, gid_t gid, struct error *e)
 {
 	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
-		return error_set(e, errno, "cannot become user %u for the view: %s", uid, strerror(errno));
+		return error_set(e, errno, "cannot become user %u: %s", uid, strerror(errno));
 	return 0;
+}
+
+int sandbox_relay(const char *name, struct error *e)
+{
+	const struct passwd *user = getpwnam(name ? name : "nobody");
+	int r = 0;
+
+	if (name && !user)
+		return error_exit(e, EXIT_USAGE, EINVAL, "--user %s: there is no such user", name);
+	if (!geteuid())
+		r = become(user ? user->pw_uid : NOBODY, user ? user->pw_gid : NOBODY, e);
+	/* In a user namespace there may be no other user to become: capabilities go all the same. */
+	if (r == -EINVAL || (r == -EPERM && !name))
+		r = 0;
+	if (!r)
+		r = keep_capabilities(NULL, 0, e);
+#ifdef WEIR_SANITIZED
+	return r;
+#endif
+	if (r)
+		return r;
+	forbid_traces();
+	return filter_calls(e);
 }
 
 int sandbox_view(struct error *e)

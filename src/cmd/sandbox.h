@@ -18,6 +18,12 @@ int sandbox_engine(const char *const *folders, struct error *e);
 /* True with CAP_NET_ADMIN, without which there is no interface. */
 bool sandbox_may_run_engine(void);
 
+/*
+ * For the relay server, once its sockets are bound: root becomes this user (NULL: nobody), nobody keeps a capability, and
+ * what leads to other programs is forbidden as for the engine. Built with a sanitizer, it forbids nothing.
+ */
+int sandbox_relay(const char *user, struct error *e);
+
 /* For a view: becomes the user behind sudo, or else nobody, without any capability. */
 int sandbox_view(struct error *e);
 

@@ -1,0 +1,110 @@
+/* What the relay server reads from disk, at the start and again at SIGHUP. */
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/key.h"
+#include "crypto/primitives.h"
+#include "relay/server_internal.h"
+
+#define SECRET_MAX  4096
+#define ALLOWED_MAX (16 << 20)
+
+int server_read_secret(const char *path, struct relay_secret *secret, struct error *e)
+{
+	size_t len, end;
+	char *text;
+	int r = file_read(path, &text, &len, SECRET_MAX, e);
+
+	if (r)
+		return r;
+	/* The line's end is the editor's, not the secret's. */
+	for (end = len; end && strchr(" \t\r\n", text[end - 1]); end--)
+		;
+	if (end)
+		relay_secret_set(secret, text, end);
+	else
+		r = error_exit(e, EXIT_CONFIG, EINVAL, "%s is empty: it should hold the relay's secret",
+			       path);
+	crypto_wipe(text, len);
+	free(text);
+	return r;
+}
+
+static int allow_line(const char *path, unsigned number, char *line, struct map *allowed, struct error *e)
+{
+	struct relay_id id;
+	struct key key;
+
+	line += strspn(line, " \t");
+	line[strcspn(line, "# \t\r")] = '\0';
+	if (!*line)
+		return 0;
+	if (!key_from_base64(&key, line))
+		return error_exit(e, EXIT_CONFIG, EINVAL, "%s, line %u: a public key in base64 was expected",
+				  path, number);
+	relay_id_of(&id, &key);
+	map_put(allowed, &id, allowed);
+	return 0;
+}
+
+int server_read_allowed(const char *path, struct map **out, struct error *e)
+{
+	struct map *allowed;
+	char *text, *line, *rest;
+	unsigned number = 0;
+	size_t len;
+	int r = file_read(path, &text, &len, ALLOWED_MAX, e);
+
+	if (r)
+		return r;
+	allowed = map_new(RELAY_ID_LEN);
+	rest = text;
+	while (!r && (line = strsep(&rest, "\n")))
+		r = allow_line(path, ++number, line, allowed, e);
+	free(text);
+	if (r)
+		map_free(allowed);
+	else
+		*out = allowed;
+	return r;
+}
+
+static int tls_failed(const char *path, const char *what, struct error *e)
+{
+	char why[160] = "";
+	unsigned long code = ERR_peek_last_error();
+
+	if (code)
+		ERR_error_string_n(code, why, sizeof(why));
+	ERR_clear_error();
+	return error_exit(e, EXIT_CONFIG, EINVAL, "%s: %s%s%s%s", path, what, *why ? " (" : "", why,
+			  *why ? ")" : "");
+}
+
+int server_use_tls(struct ssl_ctx_st *ctx, const char *cert_file, const char *key_file, struct error *e)
+{
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
+		return tls_failed(cert_file, "no certificate (PEM) can be read here", e);
+	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1)
+		return tls_failed(key_file, "no private key (PEM) can be read here that fits the certificate",
+				  e);
+	if (SSL_CTX_check_private_key(ctx) != 1)
+		return tls_failed(key_file, "this key does not belong to the certificate", e);
+	return 0;
+}
+
+int server_check_tls(const char *cert_file, const char *key_file, struct error *e)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	int r;
+
+	if (!ctx)
+		return tls_failed("OpenSSL", "no TLS context", e);
+	r = server_use_tls(ctx, cert_file, key_file, e);
+	SSL_CTX_free(ctx);
+	return r;
+}
