@@ -10,6 +10,7 @@
 #include "base/xalloc.h"
 #include "config/lint.h"
 #include "crypto/primitives.h"
+#include "relay/wire.h"
 
 #define PREFIX_TEXT (INET6_ADDRSTRLEN + 4)
 
@@ -183,26 +184,38 @@ static void lint_host_bits(const struct conf_peer *p, struct conf_messages *m)
 }
 
 /*
- * An endpoint inside what the tunnel carries: its packets would go into the tunnel that they are to carry.
- * The default route is exempt, because policy routing keeps marked packets out of it; a narrower route is in
- * the main table, which is asked before the mark.
+ * A host outside that lies inside what the tunnel carries: packets to it would go into the tunnel that they
+ * are to carry. The default route is exempt, because policy routing keeps marked packets out of it; a
+ * narrower route is in the main table, which is asked before the mark. `what` is said of it; names are not
+ * looked up.
  */
-static void lint_loop(const struct conf *c, const struct conf_peer *p, const struct owned_list *all,
-		      struct conf_messages *m)
+static void lint_loop(const struct conf *c, const char *what, const char *host, int line,
+		      const struct owned_list *all, struct conf_messages *m)
 {
-	int family = p->endpoint.sa.sa_family;
 	const struct owned *around;
 	char text[PREFIX_TEXT];
+	uint8_t addr[16];
+	int family = strchr(host, ':') ? AF_INET6 : AF_INET;
 
-	if ((family != AF_INET && family != AF_INET6) || c->table != TABLE_AUTO || c->has_fwmark)
+	if (inet_pton(family, host, addr) != 1 || c->table != TABLE_AUTO || c->has_fwmark)
 		return;
-	around = find_around(all, family,
-			     family == AF_INET ? (const void *)&p->endpoint.in.sin_addr
-					       : &p->endpoint.in6.sin6_addr);
+	around = find_around(all, family, addr);
 	if (around && around->net.len)
-		warn(m, p->endpoint_line, 1, "route the endpoint around the tunnel, or narrow AllowedIPs",
-		     "the endpoint %s lies inside AllowedIPs %s of line %d: its packets would loop", p->host,
+		warn(m, line, 1, "route it around the tunnel, or narrow AllowedIPs",
+		     "the %s %s lies inside AllowedIPs %s of line %d: its packets would loop", what, host,
 		     prefix_text(text, &around->net), around->net.line);
+}
+
+static void lint_server_loops(const struct conf *c, const struct owned_list *all, struct conf_messages *m)
+{
+	const struct engine_network *n = &c->network;
+	struct relay_url url;
+
+	for (unsigned i = 0; i < n->url_count; i++)
+		if (relay_url_parse(&url, n->urls[i]))
+			lint_loop(c, "relay", url.host, c->lines.urls[i], all, m);
+	for (unsigned i = 0; i < n->turn_count; i++)
+		lint_loop(c, "TURN server", n->turn[i].host, c->lines.turn[i], all, m);
 }
 
 static void lint_peer(const struct conf *c, const struct conf_peer *p, const struct key *own,
@@ -214,13 +227,14 @@ static void lint_peer(const struct conf *c, const struct conf_peer *p, const str
 	if (!p->allowed_count)
 		warn(m, p->line, 1, "add AllowedIPs",
 		     "this peer has no AllowedIPs: nothing goes to it, nothing is taken from it");
-	if (p->host && !p->keepalive && !c->listen_port)
+	if (p->host && !p->keepalive && !c->listen_port && (p->mode == PEER_PLAIN || !c->network.url_count))
 		warn(m, p->line, 1, "PersistentKeepalive = 25",
 		     "without ListenPort we are probably behind a NAT, and without a keepalive this peer "
 		     "cannot reach us "
 		     "once the NAT forgets");
 	lint_host_bits(p, m);
-	lint_loop(c, p, all, m);
+	if (p->host)
+		lint_loop(c, "endpoint", p->host, p->endpoint_line, all, m);
 }
 
 /* ---- what must be different between peers ---- */
@@ -334,6 +348,7 @@ void conf_lint(const struct conf *c, struct conf_messages *m)
 	lint_overlaps(c, &all, m);
 	for (size_t i = 0; i < c->peer_count; i++)
 		lint_peer(c, &c->peers[i], &own, &all, m);
+	lint_server_loops(c, &all, m);
 	lint_twins(c, m);
 	lint_network(c, m);
 	free(all.items);

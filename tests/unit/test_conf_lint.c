@@ -126,6 +126,17 @@ static const struct lint_case network_cases[] = {
 	 HEAD "[Relay]\nUrl = rels://a.example\nToken = " TOKEN_OLD "\n",
 	 {{6, "this token ended"}}},
 	{"a token that lasts", HEAD "[Relay]\nUrl = rels://a.example\nToken = " TOKEN_NEW "\n", {{0, NULL}}},
+	{"servers inside the tunnel",
+	 HEAD RELAY "Url = rels://10.0.0.2, rels://[fd00::2]:1, rels://10.0.1.2\n"
+		    "[Ice]\nTurn = 10.0.0.2:1\nTurnUser = u\nTurnPassword = p\n" WANTED
+		    "AllowedIPs = fd00::/64\n",
+	 {{6, "the relay 10.0.0.2 lies inside AllowedIPs 10.0.0.2/32 of line 13"},
+	  {6, "the relay fd00::2 lies inside"},
+	  {8, "the TURN server 10.0.0.2 lies inside"}}},
+	{"a relay reaches us behind any NAT",
+	 ROAMING RELAY "Url = rels://a.example\n" WANTED "Endpoint = a.b:1\n" PEER(
+		 KEY_B) "AllowedIPs = 10.0.0.3/32\nEndpoint = c.d:1\nMode = plain\n",
+	 {{11, "without a keepalive this peer cannot reach us"}}},
 	{"a pin for nobody",
 	 HEAD RELAY "Url = rel://10.0.0.7\nPin = " KEY_A "\n",
 	 {{7, "no relay has rels://"}}},
