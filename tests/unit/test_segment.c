@@ -109,7 +109,8 @@ static void check_piece(const struct packet_spec *s, const struct packet_view *v
 	assert_int_equal(get16(v->transport + 14), s->window);
 }
 
-static void one_super_packet(const struct packet_spec *s, size_t gso_size, bool with_sum)
+/* limit 0: none */
+static void one_super_packet(const struct packet_spec *s, size_t gso_size, bool with_sum, size_t limit)
 {
 	uint8_t *packet = malloc(70000), *exact, *piece;
 	struct virtio_net_hdr h;
@@ -122,6 +123,17 @@ static void one_super_packet(const struct packet_spec *s, size_t gso_size, bool 
 	exact = malloc(len);
 	memcpy(exact, packet, len);
 	assert_int_equal(segmenter_init(&seg, &h, exact, len), 0);
+	if (limit && seg.full_len > limit) {
+		int r = segmenter_limit(&seg, limit);
+
+		if (s->protocol == IPPROTO_TCP && limit > header_len(s)) {
+			assert_int_equal(r, 0);
+			assert_true(seg.full_len <= limit);
+			gso_size = limit - header_len(s);
+		} else {
+			assert_int_equal(r, -EMSGSIZE);
+		}
+	}
 	assert_int_equal(seg.count, (s->payload_len + gso_size - 1) / gso_size);
 	piece = malloc(seg.full_len);
 	while ((n = segmenter_next(&seg, piece)) > 0) {
@@ -148,7 +160,8 @@ static void random_super_packets(void **state)
 		size_t room = 65535 - header_len(&s);
 
 		s.payload_len = 1 + (random_below(4) ? random_below((uint32_t)room) : random_below(3000));
-		one_super_packet(&s, 1 + random_below(random_below(3) ? 1500 : 9000), random_below(8) != 0);
+		one_super_packet(&s, 1 + random_below(random_below(3) ? 1500 : 9000), random_below(8) != 0,
+				 random_below(2) ? random_below(1500) : 0);
 	}
 }
 

@@ -47,6 +47,15 @@ void rig_carry(struct rig *r, const union address *from, const union address *to
 	memcpy(g->data, data, len);
 }
 
+void rig_carry_by(struct rig *r, uint32_t via, const union address *to, const uint8_t *data, size_t len,
+		  uint64_t delay)
+{
+	static const union address nowhere;
+
+	rig_carry(r, &nowhere, to, data, len, delay);
+	r->wire[r->wire_count - 1].via = via;
+}
+
 static struct datagram *first_on_wire(struct rig *r)
 {
 	struct datagram *first = NULL;
@@ -60,7 +69,7 @@ static struct datagram *first_on_wire(struct rig *r)
 	return first;
 }
 
-static void put_on_wire(struct node *n, const union address *to, const uint8_t *data, size_t len)
+static void put_on_wire(struct node *n, const struct endpoint *to, const uint8_t *data, size_t len)
 {
 	struct rig *r = n->rig;
 	uint8_t *copy = xmalloc(len);
@@ -68,10 +77,14 @@ static void put_on_wire(struct node *n, const union address *to, const uint8_t *
 	memcpy(copy, data, len);
 	if (message_type_of(data) == MESSAGE_DATA && len == DATA_OVERHEAD)
 		n->keepalive_at = r->now.boot;
-	if (r->carrier)
-		r->carrier(r, n, to, copy, len);
-	else if (!r->filter || r->filter(r, n, copy, len))
-		rig_carry(r, &n->address, to, copy, len, r->latency);
+	if (r->carrier && !to->via)
+		r->carrier(r, n, &to->remote, copy, len);
+	else if (r->filter && !r->filter(r, n, copy, len))
+		;
+	else if (to->via)
+		rig_carry_by(r, to->via, &node_other(n)->address, copy, len, r->latency);
+	else
+		rig_carry(r, &n->address, &to->remote, copy, len, r->latency);
 	free(copy);
 }
 
@@ -82,7 +95,7 @@ static void on_send(void *ctx, struct wg_peer *peer, const struct endpoint *to, 
 {
 	(void)peer;
 	(void)ecn;
-	put_on_wire(ctx, &to->remote, datagram, len);
+	put_on_wire(ctx, to, datagram, len);
 }
 
 static void on_event(void *ctx, struct wg_peer *peer, const struct wg_event *ev)
@@ -123,8 +136,20 @@ static void on_floor(void *ctx, uint64_t floor)
 	n->persisted++;
 }
 
-static const struct wg_ops ops = {
-	.send = on_send, .event = on_event, .peer_gone = on_gone, .wake = on_wake, .persist_floor = on_floor};
+static struct wg_peer *on_via_peer(void *ctx, uint32_t via)
+{
+	struct node *n = ctx;
+
+	assert_int_not_equal(via, 0);
+	return n->knows_ways ? n->peer : NULL;
+}
+
+static const struct wg_ops ops = {.send = on_send,
+				  .event = on_event,
+				  .peer_gone = on_gone,
+				  .wake = on_wake,
+				  .via_peer = on_via_peer,
+				  .persist_floor = on_floor};
 
 /* ---- nodes ---- */
 
@@ -247,7 +272,7 @@ static void open_one(struct node *n, struct datagram *g, const struct endpoint *
 static void deliver(struct rig *r, struct datagram *at)
 {
 	struct datagram g = *at;
-	struct endpoint from = {.remote = g.from};
+	struct endpoint from = {.remote = g.from, .via = g.via};
 
 	*at = r->wire[--r->wire_count];
 	for (unsigned i = 0; i < 2; i++) {
@@ -383,7 +408,7 @@ unsigned node_send_from(struct node *n, size_t len, uint8_t source_last, uint8_t
 			size_t sealed = wg_seal(n->d, n->aead, k, counter, buffer, len);
 
 			if (endpoint_known(&to)) {
-				put_on_wire(n, &to.remote, buffer, sealed);
+				put_on_wire(n, &to, buffer, sealed);
 				wg_sent(p, k, 1, sealed, true, now);
 			} else {
 				wg_no_endpoint(p);

@@ -26,6 +26,7 @@ struct node {
 	struct wg_peer *peer; /* the other node */
 	struct key private_key, public_key;
 	union address address; /* where it is on the wire */
+	bool knows_ways;       /* ways other than the wire are known to lead to the other node */
 	struct epoch_reader *reader;
 	struct aead *aead;
 	uint64_t floor;	    /* what persist_floor said last */
@@ -48,6 +49,7 @@ struct node {
 struct datagram {
 	uint64_t due, sequence;
 	union address from, to;
+	uint32_t via; /* the way that it came by, 0: the wire between addresses */
 	uint8_t *data;
 	size_t len;
 };
@@ -64,7 +66,7 @@ struct rig {
 	/* False: lost. May be NULL. */
 	bool (*filter)(struct rig *r, struct node *from, uint8_t *data, size_t len);
 	void *filter_arg;
-	/* Instead of the filter: may put any number of datagrams on the wire by rig_carry. */
+	/* Instead of the filter, for what goes by addresses: may put any number of datagrams on the wire by rig_carry. */
 	void (*carrier)(struct rig *r, struct node *from, const union address *to, const uint8_t *data,
 			size_t len);
 };
@@ -85,6 +87,8 @@ void node_point(struct node *n, const union address *a); /* sets the endpoint of
 /* Lets time pass, in steps from event to event. */
 void rig_run(struct rig *r, uint64_t duration);
 bool rig_run_until(struct rig *r, uint64_t longest, bool (*done)(struct rig *r));
+void rig_carry_by(struct rig *r, uint32_t via, const union address *to, const uint8_t *data, size_t len,
+		  uint64_t delay);
 void rig_carry(struct rig *r, const union address *from, const union address *to, const uint8_t *data,
 	       size_t len, uint64_t delay);
 
