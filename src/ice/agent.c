@@ -398,18 +398,31 @@ static void add_servers(struct ice_agent *a, const struct ice_options *o)
 		     (guint)ntohs(six ? o->stun.in6.sin6_port : o->stun.in.sin_port), NULL);
 }
 
+static void add_address(struct ice_agent *a, const union address *at)
+{
+	NiceAddress address;
+
+	nice_address_init(&address);
+	nice_address_set_from_sockaddr(&address, &at->sa);
+	nice_agent_add_local_address(a->nice, &address);
+}
+
+/* The best of both families, by turns: a machine with many bridges must not lose its IPv6. */
 static void add_addresses(struct ice_agent *a)
 {
-	union address addresses[ADDRESSES_MAX];
-	size_t count = ice_local_addresses(a->ice, addresses, ADDRESSES_MAX);
+	union address all[ICE_ADDRESSES_MAX];
+	size_t count = ice_local_addresses(a->ice, all, ICE_ADDRESSES_MAX), added = 0;
+	size_t next[2] = {0, 0}; /* IPv4, IPv6 */
 
-	for (size_t n = 0; n < count; n++) {
-		NiceAddress address;
-
-		nice_address_init(&address);
-		nice_address_set_from_sockaddr(&address, &addresses[n].sa);
-		nice_agent_add_local_address(a->nice, &address);
-	}
+	while (added < ADDRESSES_MAX && (next[0] < count || next[1] < count))
+		for (int six = 0; six < 2 && added < ADDRESSES_MAX; six++) {
+			while (next[six] < count && (all[next[six]].sa.sa_family == AF_INET6) != six)
+				next[six]++;
+			if (next[six] == count)
+				continue;
+			add_address(a, &all[next[six]++]);
+			added++;
+		}
 }
 
 static void connect_signals(struct ice_agent *a)

@@ -1,6 +1,7 @@
 /* Two agents over a network of their own: connecting, both ways for data, ends in every state. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -443,28 +444,55 @@ static void pair_table(void **state)
 	assert_true(pairs[0].selected);
 }
 
-static void ipv6(void **state)
+/* The link that libnice tied its socket to, so that no route into a tunnel of ours can catch what it sends.
+ */
+static unsigned link_of(int fd, int family)
 {
-	struct both *b = *state;
+	uint32_t index = 0;
+	socklen_t len = sizeof(index);
+
+	if (family == AF_INET6)
+		assert_int_equal(getsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_IF, &index, &len), 0);
+	else
+		assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_UNICAST_IF, &index, &len), 0);
+	return ntohl(index);
+}
+
+static void over(struct both *b, int family)
+{
 	struct error e = {0};
 	uint8_t packet[148], got[200];
 	int left, right;
 
-	run("ip -4 addr flush dev lan0");
 	connect_both(b);
-	run("ip addr add 192.0.2.1/24 dev lan0");
-	assert_int_equal(b->left.pair.local.sa.sa_family, AF_INET6);
+	assert_int_equal(b->left.pair.local.sa.sa_family, family);
 	left = ice_agent_open_fast(b->left.agent, &e);
 	right = ice_agent_open_fast(b->right.agent, &e);
 	assert_true(left >= 0 && right >= 0);
+	assert_int_equal(link_of(left, family), if_nametoindex("lan0"));
 	assert_int_equal(sendto(left, packet, wireguard(packet, 4), 0, &b->left.pair.remote.sa,
 				address_len(&b->left.pair.remote)),
 			 32);
 	assert_int_equal(receive(right, got, sizeof(got)), 32);
+	/* What strayed comes back to libnice, in both families. */
 	ice_agent_stray(b->right.agent, &(struct endpoint){.remote = b->left.pair.local},
 			(const uint8_t *)"weir: eighteen byte", 18);
 	assert_true(end_wait(b->loop, &b->right.datagrams, 1));
 	assert_int_equal(b->right.last_len, 18);
+}
+
+static void ipv4(void **state)
+{
+	run("ip -6 addr flush dev lan0");
+	over(*state, AF_INET);
+	run("ip link set lan0 down; ip link set lan0 up; ip -6 addr add 2001:db8::1/64 dev lan0 nodad");
+}
+
+static void ipv6(void **state)
+{
+	run("ip -4 addr flush dev lan0");
+	over(*state, AF_INET6);
+	run("ip addr add 192.0.2.1/24 dev lan0");
 }
 
 static void quiet_after(struct both *b, struct end *s)
@@ -646,6 +674,7 @@ int main(void)
 		TEST(both_control),
 		TEST(none_controls),
 		TEST(pair_table),
+		TEST(ipv4),
 		TEST(ipv6),
 		TEST(freed_at_once),
 		TEST(freed_in_candidate),
@@ -665,7 +694,7 @@ int main(void)
 	}
 	run("ip link set lo up; ip link add lan0 type veth peer name lan1;"
 	    "sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 "
-	    "net.ipv6.conf.lan0.accept_dad=0;"
+	    "net.ipv6.conf.lan0.accept_dad=0 net.ipv6.conf.lan1.disable_ipv6=1;"
 	    "ip addr add 192.0.2.1/24 dev lan0; ip -6 addr add 2001:db8::1/64 dev lan0 nodad;"
 	    "ip link set lan1 up; ip link set lan0 up");
 	return cmocka_run_group_tests_name("ice", tests, NULL, NULL);
