@@ -45,6 +45,9 @@ static enum path_state derive_path(const struct peer_facts *f, enum tunnel_state
 {
 	if (!f->endpoint_known)
 		return PATH_NONE;
+	/* Other ways than the plain one are proven by the controller. */
+	if (f->controlled && f->path_kind != PATH_KIND_DIRECT)
+		return f->path_state;
 	if (tunnel == TUNNEL_SILENT || f->initiations_unanswered >= STUCK_TRIES)
 		return PATH_STALE;
 	if (f->last_received && now - f->last_received < KEY_LIFE)
@@ -151,6 +154,69 @@ static void explain_refused(char *out, size_t size, const struct peer_facts *f)
 			 refused);
 }
 
+/* Why it is relayed and not direct, and when that is tried again. */
+static void explain_relayed(char *out, size_t size, const struct peer_facts *f, uint64_t now)
+{
+	const char *how = f->path_kind == PATH_KIND_TURN ? "through TURN" : "relayed";
+	char failed[24], next[24];
+
+	if (f->relay_asked) {
+		snprintf(out, size, "%s: asked for", how);
+		return;
+	}
+	if (f->ice_off) {
+		snprintf(out, size, "%s: ICE is off, and no endpoint works", how);
+		return;
+	}
+	if (f->ice_running && f->path_kind == PATH_KIND_RELAY) {
+		snprintf(out, size, "%s: a direct path is being tried", how);
+		return;
+	}
+	if (!f->ice_failed_at) {
+		snprintf(out, size, "%s: no direct path yet", how);
+		return;
+	}
+	age(failed, sizeof(failed), now - f->ice_failed_at);
+	if (f->direct_retry_at > now) {
+		age(next, sizeof(next), f->direct_retry_at - now);
+		snprintf(out, size, "%s: ICE failed %s ago, next try in %s", how, failed, next);
+	} else {
+		snprintf(out, size, "%s: ICE failed %s ago", how, failed);
+	}
+}
+
+/* It said goodbye: what goes unanswered needs no other cause. */
+static void explain_away(char *out, size_t size, const struct peer_facts *f, uint64_t now)
+{
+	char back[24];
+
+	if (f->remote_back_at > now) {
+		age(back, sizeof(back), f->remote_back_at - now);
+		snprintf(out, size, "it said that it goes down, and is back in about %s", back);
+	} else {
+		snprintf(out, size, "it said that it goes down");
+	}
+}
+
+/* There is no way to it: which of the ways is missing what. */
+static void explain_no_way(char *out, size_t size, const struct peer_facts *f)
+{
+	int n = 0;
+
+	if (f->staged)
+		n = snprintf(out, size, "%u packets wait, but ", f->staged);
+	if (n < 0 || (size_t)n >= size)
+		return;
+	if (!f->controlled || !f->relay_configured)
+		snprintf(out + n, size - (size_t)n,
+			 f->staged ? "no endpoint is known" : "no endpoint: the peer must come to us");
+	else if (!f->relay_up)
+		snprintf(out + n, size - (size_t)n, "no endpoint is known, and no relay is up: %s",
+			 f->relay_error);
+	else
+		snprintf(out + n, size - (size_t)n, "no endpoint is known, and it is online at no relay");
+}
+
 void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint64_t now)
 {
 	char text[24];
@@ -158,6 +224,7 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 	memset(out, 0, sizeof(*out));
 	out->tunnel = derive_tunnel(f, now);
 	out->path = derive_path(f, out->tunnel, now);
+	out->path_kind = f->path_kind;
 	if (!f->device_up) {
 		out->word = WORD_DOWN;
 		snprintf(out->reason, sizeof(out->reason), "the interface is down: ip link sets it up");
@@ -170,6 +237,9 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 	} else if (!f->endpoint_known && f->resolving) {
 		out->word = WORD_WAIT;
 		snprintf(out->reason, sizeof(out->reason), "its name is being resolved");
+	} else if (f->remote_away && out->tunnel != TUNNEL_UP) {
+		out->word = f->staged || f->attempt ? WORD_WAIT : WORD_IDLE;
+		explain_away(out->reason, sizeof(out->reason), f, now);
 	} else if (f->endpoint_known && f->initiations_unanswered >= STUCK_TRIES &&
 		   (f->attempt || f->given_up || out->tunnel != TUNNEL_UP)) {
 		out->word = WORD_STUCK;
@@ -184,18 +254,21 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 		age(text, sizeof(text), now - f->unanswered_since);
 		snprintf(out->reason, sizeof(out->reason), "no answer to our data for %s", text);
 	} else if (out->tunnel == TUNNEL_UP) {
-		out->word = WORD_DIRECT;
+		bool relayed = f->path_kind == PATH_KIND_RELAY || f->path_kind == PATH_KIND_TURN;
+
+		out->word = relayed ? WORD_RELAY : WORD_DIRECT;
 		explain_refused(out->reason, sizeof(out->reason), f);
+		if (relayed && !*out->reason)
+			explain_relayed(out->reason, sizeof(out->reason), f, now);
 	} else if (f->attempt) {
 		out->word = WORD_WAIT;
 		snprintf(out->reason, sizeof(out->reason), "handshake under way, try %u", f->attempt);
 	} else if (!f->endpoint_known && f->staged) {
 		out->word = WORD_WAIT;
-		snprintf(out->reason, sizeof(out->reason), "%u packets wait, but no endpoint is known",
-			 f->staged);
+		explain_no_way(out->reason, sizeof(out->reason), f);
 	} else {
 		out->word = WORD_IDLE;
 		if (!f->endpoint_known)
-			snprintf(out->reason, sizeof(out->reason), "no endpoint: the peer must come to us");
+			explain_no_way(out->reason, sizeof(out->reason), f);
 	}
 }

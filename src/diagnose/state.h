@@ -39,10 +39,23 @@ struct peer_facts {
 	uint64_t cookies_received, responses_rejected, timestamps_rejected;
 	uint64_t peer_initiations_since; /* valid ones, that we answered */
 	uint64_t data_received, inner_sources_rejected;
+
+	/* Paths. Of a peer without a controller only path_kind is set. */
+	enum path_kind path_kind; /* that the tunnel sends on; NONE: nowhere */
+	bool controlled;
+	enum path_state path_state; /* of that path, as the controller has it */
+	bool remote_is_weir, remote_away; /* it said that it goes */
+	uint64_t remote_back_at;	  /* boot ns, 0: it did not say */
+	bool relay_asked;		  /* the relay by somebody's wish */
+	bool relay_configured, relay_up, relay_online; /* online: the peer is there */
+	char relay_error[160];		  /* why none is up */
+	bool ice_off, ice_running;
+	uint64_t ice_failed_at, direct_retry_at; /* boot ns, 0: never, none planned */
 };
 
 struct peer_state {
 	enum path_state path;
+	enum path_kind path_kind;
 	enum tunnel_state tunnel;
 	enum peer_word word;
 	char reason[224]; /* one sentence with its evidence, "" when all is well */

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/xalloc.h"
 #include "engine/internal.h"
+#include "engine/network.h"
 
 #define RECLAIM_INTERVAL (50 * NS_PER_MS)
 #define PERSIST_DELAY	 (1 * NS_PER_SEC)
@@ -52,9 +53,11 @@ static void wg_happened(void *ctx, struct wg_peer *wg, const struct wg_event *ev
 	timeline_wg_event(g, p, event);
 	if (!p)
 		return;
+	paths_wg_event(p, event);
 	switch (event->type) {
 	case WG_EVENT_ROAMED:
-		p->origin = ORIGIN_ROAMED;
+		if (!event->from->via)
+			p->origin = ORIGIN_ROAMED;
 		g->persist_due = earlier(g->persist_due, event->at_boot + PERSIST_DELAY);
 		break;
 	case WG_EVENT_HANDSHAKE_DONE:
@@ -201,6 +204,7 @@ static void control_turn(struct engine *g)
 		start_wanted_handshakes(g, now);
 	}
 	wg_service(g->wg, now, SERVICE_BUDGET);
+	paths_turn(g);
 	due = earlier(wg_deadline(g->wg), names_service(g, now.boot));
 	if (g->words_due && g->words_due <= now.boot)
 		words_service(g, now.boot);
@@ -295,6 +299,7 @@ int engine_new(struct engine **out, struct loop *loop, const struct engine_optio
 	g->timer = loop_timer_new(loop, on_timer, g);
 	g->resolver = resolver_new(loop);
 	restore_persisted(g);
+	paths_open(g);
 	r = link_open(g, e);
 	if (r) {
 		engine_free(g);
@@ -315,6 +320,7 @@ void engine_free(struct engine *g)
 		persist_close(g->persist);
 	}
 	engine_remove_all_peers(g);
+	paths_close(g);
 	resolver_free(g->resolver);
 	heap_clear(&g->names);
 	loop_timer_free(g->timer);
@@ -371,6 +377,7 @@ int engine_up(struct engine *g, struct error *e)
 		 aead_name(g->workers[0]->aead));
 	engine_note(g, NULL, LOG_INFO, "up", "up on port %u", g->udp.port);
 	wg_up(g->wg, clock_now());
+	paths_up(g);
 	words_update(g);
 	engine_kick(g);
 	return 0;
@@ -380,8 +387,10 @@ void engine_down(struct engine *g)
 {
 	if (!g->up)
 		return;
+	paths_stop(g);
 	stop_workers(g);
 	wg_down(g->wg);
+	paths_down(g);
 	g->up = false;
 	/* The kernel's choice stays ours: peers know this port. */
 	g->port = g->udp.port;
@@ -436,11 +445,17 @@ int engine_ifindex(struct engine *g)
 int engine_set_private_key(struct engine *g, const struct key *private_key)
 {
 	struct engine_peer *own;
-	struct key public_key;
+	struct key public_key, before;
 
+	wg_get_public_key(g->wg, &before);
 	wg_set_private_key(g->wg, private_key);
 	/* A peer that turns out to be ourselves goes, as in wireguard-go: one file can serve all members. */
 	wg_get_public_key(g->wg, &public_key);
+	/* Frames and relays know us by our key: with another one all of that starts over. */
+	if (g->up && !key_equal(&before, &public_key)) {
+		paths_down(g);
+		paths_up(g);
+	}
 	own = engine_find_peer(g, &public_key);
 	if (own)
 		engine_remove_peer(own);
@@ -470,14 +485,16 @@ int engine_set_listen_port(struct engine *g, uint16_t port, struct error *e)
 	g->port = port;
 	r = start_workers(g, e);
 	if (r) {
-		g->up = false;
 		wg_down(g->wg);
+		paths_down(g);
+		g->up = false;
 		udp_close(&g->udp);
 		return r;
 	}
 	engine_note(g, NULL, LOG_INFO, "port", "now on port %u", g->udp.port);
 	/* A remote learns the new port from the next packet that it authenticates. */
 	wg_announce(g->wg, clock_now());
+	paths_network_changed(g);
 	engine_kick(g);
 	return 0;
 }
@@ -495,7 +512,10 @@ int engine_set_fwmark(struct engine *g, uint32_t fwmark, struct error *e)
 		if (r)
 			return r;
 	}
-	g->fwmark = fwmark;
+	if (g->fwmark != fwmark) {
+		g->fwmark = fwmark;
+		paths_mark_changed(g);
+	}
 	return 0;
 }
 
@@ -508,5 +528,6 @@ void engine_drain_all(struct engine *g, enum wg_reason why, const char *who)
 {
 	engine_note(g, NULL, LOG_NOTICE, "drain", "all peers drained by %s", who);
 	wg_drain(g->wg, clock_now(), why);
+	engine_say_bye(g, why == WG_REASON_shutdown ? SIGNAL_REASON_shutdown : SIGNAL_REASON_drain, false);
 	engine_kick(g);
 }

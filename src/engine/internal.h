@@ -33,6 +33,8 @@ struct timeline {
 };
 
 struct persist;
+struct paths;
+struct peer_paths;
 
 struct engine_peer {
 	struct list link;
@@ -63,6 +65,9 @@ struct engine_peer {
 	uint64_t base_cookies, base_failures, base_data, base_inner;
 
 	bool handshake_wanted;	  /* a new endpoint: begin in the next turn */
+	uint8_t mode;		  /* enum peer_mode */
+	char *relay;		  /* where it is looked for first, or NULL */
+	struct peer_paths *paths; /* its controller and ways; NULL: plain, or the device was never up */
 	atomic_bool source_lost; /* [worker] the kernel refused its source address */
 	atomic_int send_error;	 /* [worker] errno of the last datagram that the kernel did not send */
 
@@ -111,6 +116,7 @@ struct engine {
 	struct persist *persist;
 	uint64_t persist_due;
 
+	struct paths *paths;
 	struct netlink *netlink;
 	struct netlink_monitor *monitor;
 	struct loop_fd *monitor_watch;
@@ -157,6 +163,30 @@ uint64_t persist_floor(const struct persist *s);
 bool persist_endpoint(const struct persist *s, const struct key *public_key, union address *out);
 void persist_set_floor(struct persist *s, uint64_t floor_ns);
 void persist_save(struct persist *s, struct engine *g);
+
+/* paths.c: the controllers of peers that are not plain. */
+void paths_open(struct engine *g);
+void paths_close(struct engine *g);
+void paths_up(struct engine *g);
+void paths_stop(struct engine *g); /* the last words, while the sockets are open */
+void paths_down(struct engine *g); /* after the workers */
+void paths_add(struct engine_peer *p);	  /* if the device is up and the peer not plain */
+void paths_remove(struct engine_peer *p);
+void paths_settings_changed(struct engine *g);
+
+/* paths_events.c */
+bool paths_take_endpoint(struct engine_peer *p, const union address *a); /* true: the tunnel shall use it now */
+struct endpoint paths_direct(struct engine_peer *p);	/* where the peer is without relay and ICE */
+bool paths_direct_chosen(struct engine_peer *p);
+void paths_forget_source(struct engine_peer *p);
+void paths_wg_event(struct engine_peer *p, const struct wg_event *ev);
+void paths_network_changed(struct engine *g);
+void paths_mark_changed(struct engine *g);
+void paths_turn(struct engine *g); /* events that came up in this turn */
+void paths_command(struct engine_peer *p, int command); /* enum peer_command */
+
+/* paths_view.c */
+void paths_word_facts(struct engine_peer *p, struct peer_facts *f);
 
 /* link.c */
 int link_open(struct engine *g, struct error *e);

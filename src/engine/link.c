@@ -36,6 +36,7 @@ static void set_mtu(struct engine *g, int mtu)
 		return;
 	g->mtu = mtu;
 	wg_set_mtu(g->wg, (unsigned)mtu);
+	paths_settings_changed(g);
 	if (!g->link_away)
 		fit_super_packets(g, mtu);
 	log_info("engine", "%s has MTU %d", g->tun.name, mtu);
@@ -87,6 +88,7 @@ static void forget_sources(struct engine *g)
 	for (struct engine_peer *p = engine_first_peer(g); p; p = engine_next_peer(p)) {
 		struct endpoint e = wg_peer_endpoint(p->wg), was = e;
 
+		paths_forget_source(p);
 		if (!endpoint_known(&e))
 			continue;
 		endpoint_forget_source(&e);
@@ -94,6 +96,7 @@ static void forget_sources(struct engine *g)
 			wg_peer_set_endpoint(p->wg, &e);
 	}
 	wg_announce(g->wg, clock_now());
+	paths_network_changed(g);
 	engine_kick(g);
 }
 

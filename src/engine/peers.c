@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/xalloc.h"
 #include "engine/internal.h"
+#include "peer/peer.h"
 
 struct engine_peer *peer_of(struct wg_peer *wg)
 {
@@ -46,12 +47,16 @@ struct engine_peer *engine_add_peer(struct engine *g, const struct key *public_k
 	/* Where it was last seen: a roaming peer has no other address after our restart (DESIGN 4.1). */
 	if (g->persist && persist_endpoint(g->persist, public_key, &known))
 		peer_point_at(p, &known, ORIGIN_PERSISTED);
+	paths_add(p);
 	return p;
 }
 
 static void free_peer(void *ptr)
 {
-	free(ptr);
+	struct engine_peer *p = ptr;
+
+	free(p->relay);
+	free(p);
 }
 
 void engine_remove_peer(struct engine_peer *p)
@@ -64,6 +69,7 @@ void engine_remove_peer(struct engine_peer *p)
 	wg_peer_look(p->wg, &view, clock_boot_ns());
 	g->removed_rx += view.rx_bytes;
 	g->removed_tx += view.tx_bytes;
+	paths_remove(p);
 	names_forget(p);
 	list_remove(&p->watch);
 	list_remove(&p->link);
@@ -198,6 +204,8 @@ void peer_point_at(struct engine_peer *p, const union address *a, enum endpoint_
 	struct endpoint now = wg_peer_endpoint(p->wg), e = {.remote = *a};
 
 	p->origin = origin;
+	if (!paths_take_endpoint(p, a))
+		return;
 	if (endpoint_known(&now) && address_equal(&now.remote, a))
 		return;
 	wg_peer_set_endpoint(p->wg, &e);
@@ -216,13 +224,15 @@ void engine_peer_set_endpoint(struct engine_peer *p, const union address *a)
 		return;
 	}
 	p->origin = ORIGIN_NONE;
-	wg_peer_set_endpoint(p->wg, &(struct endpoint){0});
+	if (paths_take_endpoint(p, &(union address){0}))
+		wg_peer_set_endpoint(p->wg, &(struct endpoint){0});
 }
 
 int engine_peer_drain(struct engine_peer *p, const char *who)
 {
 	engine_note(p->engine, p, LOG_NOTICE, "drain", "drained by %s: all keys dropped", who);
 	wg_peer_drain(p->wg, clock_now(), WG_REASON_user);
+	paths_command(p, PEER_DRAIN);
 	engine_kick(p->engine);
 	return 0;
 }
@@ -250,6 +260,7 @@ int engine_peer_handshake(struct engine_peer *p, const char *who, struct error *
 
 	if (!r)
 		engine_note(p->engine, p, LOG_INFO, "handshake", "handshake asked for by %s", who);
+	paths_command(p, PEER_HANDSHAKE);
 	engine_kick(p->engine);
 	return explain_handshake(p, r, e);
 }
@@ -266,8 +277,9 @@ int engine_peer_reset(struct engine_peer *p, const char *who, struct error *e)
 
 	engine_note(p->engine, p, LOG_NOTICE, "reset", "endpoint reset by %s", who);
 	if (p->configured.sa.sa_family != AF_UNSPEC) {
-		start.remote = p->configured;
 		p->origin = ORIGIN_CONFIGURED;
+		if (paths_take_endpoint(p, &p->configured))
+			start.remote = p->configured;
 	}
 	wg_peer_reset(p->wg, &start, now);
 	if (p->host) {
@@ -275,6 +287,7 @@ int engine_peer_reset(struct engine_peer *p, const char *who, struct error *e)
 		names_silent(p, now.boot);
 	}
 	r = wg_peer_handshake(p->wg, now, WG_REASON_user, true);
+	paths_command(p, PEER_RESET);
 	engine_kick(p->engine);
 	/* Nothing to call is no failure of a reset: the peer, or its name, will tell. */
 	return r == -EDESTADDRREQ ? 0 : explain_handshake(p, r, e);

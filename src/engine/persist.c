@@ -256,7 +256,7 @@ void persist_save(struct persist *s, struct engine *g)
 	struct strbuf lines = {0};
 
 	for (struct engine_peer *p = engine_first_peer(g); p; p = engine_next_peer(p)) {
-		struct endpoint e = wg_peer_endpoint(p->wg);
+		struct endpoint e = paths_direct(p);
 		struct key key;
 		union address before;
 

@@ -55,6 +55,7 @@ static void gather(struct engine_peer *p, const struct wg_peer_view *wg, uint64_
 		.data_received = counter_get(&c[WG_COUNT_data_received]) - p->base_data,
 		.inner_sources_rejected = counter_get(&c[WG_COUNT_reject_inner_source]) - p->base_inner,
 	};
+	paths_word_facts(p, f);
 }
 
 /* The counts since the last handshake that worked: what a stuck peer is judged by. */
@@ -148,6 +149,9 @@ void engine_look_peer(struct engine_peer *p, struct engine_peer_view *out)
 	out->keepalive = wg_peer_keepalive(p->wg);
 	out->used = wg_peer_endpoint(p->wg);
 	out->endpoint = out->used.remote;
+	/* Behind a relay there is no address to show: the one that a direct path would use is what people look for. */
+	if (out->used.via && out->endpoint.sa.sa_family == AF_UNSPEC)
+		out->endpoint = paths_direct(p).remote;
 	out->origin = endpoint_known(&out->used) ? p->origin : ORIGIN_NONE;
 	out->host = p->host;
 	out->port = p->port;
