@@ -1,4 +1,5 @@
-/* weir drain, handshake, reset: one request each, and a line that says what came of it. */
+/* weir drain, handshake, reset, rotate, probe, path, ladder: one request each, and a line that says what came
+ * of it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,9 @@ static void print_failures(const char *ifname, const json_t *result)
 		json_string_value(json_object_get(failure, "error")));
 }
 
-static int act(const struct options *o, const char *method, const char *peer, const char *done,
-	       struct error *e)
+/* params: an object to which the peer is added; taken over. */
+static int act(const struct options *o, const char *method, json_t *params, const char *peer,
+	       const char *done, struct error *e)
 {
 	char ifname[IFNAMSIZ];
 	struct client *c = command_connect(o, NULL, ifname, e);
@@ -23,9 +25,12 @@ static int act(const struct options *o, const char *method, const char *peer, co
 	json_int_t peers;
 	size_t failed;
 
-	if (!c)
+	if (!c) {
+		json_decref(params);
 		return command_failed(e);
-	result = client_call(c, method, json_pack("{s:s}", "peer", peer), e);
+	}
+	json_object_set_new(params, "peer", json_string(peer));
+	result = client_call(c, method, params, e);
 	client_close(c);
 	if (!result)
 		return command_failed(e);
@@ -41,17 +46,44 @@ static int act(const struct options *o, const char *method, const char *peer, co
 int drain_main(const struct options *o, int count, char **words, struct error *e)
 {
 	(void)count;
-	return act(o, "drain", words[0], "drained", e);
+	return act(o, "drain", json_object(), words[0], "drained", e);
 }
 
 int handshake_main(const struct options *o, int count, char **words, struct error *e)
 {
 	(void)count;
-	return act(o, "handshake", words[0], "asked for a handshake", e);
+	return act(o, "handshake", json_object(), words[0], "asked for a handshake", e);
 }
 
 int reset_main(const struct options *o, int count, char **words, struct error *e)
 {
 	(void)count;
-	return act(o, "reset", words[0], "reset", e);
+	return act(o, "reset", json_object(), words[0], "reset", e);
+}
+
+int rotate_main(const struct options *o, int count, char **words, struct error *e)
+{
+	(void)count;
+	return act(o, "rotate", json_object(), words[0], "began a new session", e);
+}
+
+int probe_main(const struct options *o, int count, char **words, struct error *e)
+{
+	(void)count;
+	return act(o, "probe", json_object(), words[0], "being probed on every path", e);
+}
+
+int path_main(const struct options *o, int count, char **words, struct error *e)
+{
+	const char *prefer = count > 1 ? words[1] : "auto";
+	char done[64];
+
+	snprintf(done, sizeof(done), "told to use %s", !strcmp(prefer, "auto") ? "the best path" : prefer);
+	return act(o, "path", json_pack("{s:s}", "prefer", prefer), words[0], done, e);
+}
+
+int ladder_main(const struct options *o, int count, char **words, struct error *e)
+{
+	(void)count;
+	return act(o, "ladder", json_pack("{s:s}", "step", words[1]), words[0], "told so", e);
 }

@@ -35,6 +35,11 @@ int drain_main(const struct options *o, int count, char **words, struct error *e
 int handshake_main(const struct options *o, int count, char **words, struct error *e);
 int reset_main(const struct options *o, int count, char **words, struct error *e);
 int relay_main(const struct options *o, int count, char **words, struct error *e);
+int rotate_main(const struct options *o, int count, char **words, struct error *e);
+int probe_main(const struct options *o, int count, char **words, struct error *e);
+int path_main(const struct options *o, int count, char **words, struct error *e);
+int ladder_main(const struct options *o, int count, char **words, struct error *e);
+int debug_main(const struct options *o, int count, char **words, struct error *e);
 int reload_main(const struct options *o, int count, char **words, struct error *e);
 int log_main(const struct options *o, int count, char **words, struct error *e);
 int lint_main(const struct options *o, int count, char **words, struct error *e);

@@ -17,6 +17,10 @@ const struct command commands[] = {
 	{"drain", drain_main, "PEER|all", 1, 1, TALK, "expire the keys: the next packet starts a handshake"},
 	{"handshake", handshake_main, "PEER|all", 1, 1, TALK, "start a handshake now; the old keys stay in use"},
 	{"reset", reset_main, "PEER|all", 1, 1, TALK, "go back to the configured endpoint, looked up anew"},
+	{"rotate", rotate_main, "PEER|all", 1, 1, TALK, "a new session: ICE starts over, beside the path in use"},
+	{"probe", probe_main, "PEER|all", 1, 1, TALK, "ask on every path now whether it is alive"},
+	{"path", path_main, "PEER|all [auto|relay|relay-only]", 1, 2, TALK, "which paths may be used"},
+	{"ladder", ladder_main, "PEER|all now|skip|hold", 2, 2, TALK, "the next step of recovery: take it, leave it out, wait"},
 	{"reload", reload_main, "[IFACE]", 0, 1, TALK, "read the file again and apply the difference"},
 	{"log", log_main, "[IFACE]", 0, 1, "follow json log-level " TALK, "the engine's last log lines"},
 	{"lint", lint_main, "IFACE|FILE", 1, 1, "", "check a configuration file, and what it means"},
@@ -25,6 +29,7 @@ const struct command commands[] = {
 	 "listen secret-file url cert key allow stun status user max-clients max-per-address rate queue login-time "
 	 "trust-proxy log-level no-sandbox time-divisor",
 	 "run a relay server, with STUN, for peers that cannot reach each other"},
+	{"debug", debug_main, "fsm", 1, 1, "", "print the table of the peer controller"},
 	{0},
 };
 /* clang-format on */

@@ -40,6 +40,7 @@ struct changes {
 	uint64_t removed_floor; /* removals up to this version are forgotten */
 	struct strbuf object;
 	struct allowed_list allowed;
+	struct snapshot_paths paths;
 };
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -225,7 +226,8 @@ static void look(struct changes *c, struct watched *w, uint64_t now)
 	engine_look_peer(w->peer, &view);
 	allowed_list_take(&c->allowed, engine_peer_wg(w->peer));
 	c->object.len = 0;
-	snapshot_peer(&writer, &view, &c->allowed, SNAPSHOT_ALLOWED, c->time_base);
+	snapshot_peer(&writer, &view, &c->allowed, SNAPSHOT_ALLOWED, snapshot_paths_take(&c->paths, w->peer),
+		      c->time_base);
 	compare(c, w, hash_bytes(c->object.text, c->object.len));
 }
 

@@ -35,7 +35,8 @@ struct stream {
 
 /* An action on many peers, some per turn: each handshake costs a tenth of a millisecond. */
 struct job {
-	int (*act)(struct engine_peer *p, const char *who, struct error *e); /* NULL: no job */
+	int (*act)(struct engine_peer *p, int what, const char *who, struct error *e); /* NULL: no job */
+	int what; /* the action's own number */
 	char *id;
 	struct key *keys;
 	size_t count, next, done;
@@ -87,6 +88,7 @@ struct control {
 	char hostname[65];
 	struct time_base time_base;
 	struct allowed_list allowed;
+	struct snapshot_paths paths;
 	struct engine_observer observer;
 	struct changes *changes; /* while there are subscribers */
 	struct loop_timer *tick;

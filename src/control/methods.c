@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "control/internal.h"
+#include "control/snapshot_network.h"
 
 #define TIMELINE_REPLY_MAX 64
 #define FAILED_MAX	   256 /* failures named in a reply; the rest are counted only */
@@ -156,6 +157,7 @@ void control_device(struct control *c, struct writer *w, uint64_t dropped)
 {
 	struct snapshot_host host = {.hostname = c->hostname, .now = clock_now(), .dropped = dropped};
 	struct wg_device *wg = engine_wg(c->engine);
+	struct engine_relay_view *relays;
 	struct engine_view view;
 	struct key public_key;
 
@@ -164,6 +166,9 @@ void control_device(struct control *c, struct writer *w, uint64_t dropped)
 	engine_look(c->engine, &view);
 	wg_get_public_key(wg, &public_key);
 	snapshot_device(w, &view, wg_has_private_key(wg) ? &public_key : NULL, &c->time_base, &host);
+	relays = xcalloc(SNAPSHOT_RELAYS, sizeof(*relays));
+	snapshot_relays(w, relays, engine_look_relays(c->engine, relays, SNAPSHOT_RELAYS), &c->time_base);
+	free(relays);
 }
 
 void control_peer(struct control *c, struct writer *w, struct engine_peer *p, size_t max_allowed)
@@ -172,7 +177,7 @@ void control_peer(struct control *c, struct writer *w, struct engine_peer *p, si
 
 	engine_look_peer(p, &view);
 	allowed_list_take(&c->allowed, engine_peer_wg(p));
-	snapshot_peer(w, &view, &c->allowed, max_allowed, &c->time_base);
+	snapshot_peer(w, &view, &c->allowed, max_allowed, snapshot_paths_take(&c->paths, p), &c->time_base);
 }
 
 void control_peer_brief(struct writer *w, struct engine_peer *p)
@@ -350,7 +355,8 @@ static void method_drain(struct request *r)
 }
 
 /* An action on one peer that fails is an error; on all, each failure is an element of "failed". */
-static void start_job(struct request *r, int (*act)(struct engine_peer *p, const char *who, struct error *e))
+static void start_job(struct request *r,
+		      int (*act)(struct engine_peer *p, int what, const char *who, struct error *e), int what)
 {
 	struct job *job = &r->client->job;
 	struct engine_peer *p;
@@ -359,13 +365,13 @@ static void start_job(struct request *r, int (*act)(struct engine_peer *p, const
 	if (!param_peer(r, true, &p))
 		return;
 	if (p) {
-		if (act(p, r->client->who, &e))
+		if (act(p, what, r->client->who, &e))
 			reply_error(r, "failed", e.text, false);
 		else
 			reply_count(r, 1);
 		return;
 	}
-	*job = (struct job){.act = act, .id = r->id};
+	*job = (struct job){.act = act, .what = what, .id = r->id};
 	r->id = NULL;
 	job->keys = control_keys(r->client->control->engine, &job->count);
 }
@@ -419,7 +425,7 @@ void methods_job(struct control_client *c)
 
 		if (!p)
 			continue;
-		if (job->act(p, c->who, &e))
+		if (job->act(p, job->what, c->who, &e))
 			job_failed(job, p, key, &e);
 		else
 			job->done++;
@@ -437,14 +443,80 @@ void job_clear(struct job *j)
 	*j = (struct job){0};
 }
 
+static int act_handshake(struct engine_peer *p, int what, const char *who, struct error *e)
+{
+	(void)what;
+	return engine_peer_handshake(p, who, e);
+}
+
 static void method_handshake(struct request *r)
 {
-	start_job(r, engine_peer_handshake);
+	start_job(r, act_handshake, 0);
+}
+
+static int act_reset(struct engine_peer *p, int what, const char *who, struct error *e)
+{
+	(void)what;
+	return engine_peer_reset(p, who, e);
 }
 
 static void method_reset(struct request *r)
 {
-	start_job(r, engine_peer_reset);
+	start_job(r, act_reset, 0);
+}
+
+static int act_command(struct engine_peer *p, int what, const char *who, struct error *e)
+{
+	return engine_peer_command(p, (enum peer_command)what, who, e);
+}
+
+static void method_rotate(struct request *r)
+{
+	start_job(r, act_command, PEER_ROTATE);
+}
+
+static void method_probe(struct request *r)
+{
+	start_job(r, act_command, PEER_PROBE);
+}
+
+/* One of a parameter's words, or an answer that lists them. */
+static bool param_word(struct request *r, const char *name, const char *const *words, unsigned count,
+		       unsigned *out)
+{
+	const char *text = json_string_value(json_object_get(r->params, name));
+	struct strbuf list = {0};
+
+	for (*out = 0; *out < count; ++*out)
+		if (text && !strcmp(text, words[*out]))
+			return true;
+	for (unsigned i = 0; i < count; i++)
+		strbuf_add(&list, "%s%s", !i ? "" : i + 1 < count ? ", " : " or ", words[i]);
+	text = xasprintf("parameter \"%s\" must be %s", name, list.text);
+	reply_bad(r, text);
+	free((char *)text);
+	strbuf_clear(&list);
+	return false;
+}
+
+static void method_path(struct request *r)
+{
+	static const char *const words[] = {"auto", "relay", "relay-only"};
+	static const enum peer_command commands[] = {PEER_PREFER_AUTO, PEER_PREFER_RELAY, PEER_FORCE_RELAY};
+	unsigned i;
+
+	if (param_word(r, "prefer", words, 3, &i))
+		start_job(r, act_command, (int)commands[i]);
+}
+
+static void method_ladder(struct request *r)
+{
+	static const char *const words[] = {"now", "skip", "hold"};
+	static const enum peer_command commands[] = {PEER_LADDER_NOW, PEER_LADDER_SKIP, PEER_LADDER_HOLD};
+	unsigned i;
+
+	if (param_word(r, "step", words, 3, &i))
+		start_job(r, act_command, (int)commands[i]);
 }
 
 static void method_reload(struct request *r)
@@ -507,6 +579,10 @@ static const struct method {
 	{"drain", true, method_drain},
 	{"handshake", true, method_handshake},
 	{"reset", true, method_reset},
+	{"rotate", true, method_rotate},
+	{"probe", true, method_probe},
+	{"path", true, method_path},
+	{"ladder", true, method_ladder},
 	{"reload", true, method_reload},
 	{"down", true, method_down},
 };

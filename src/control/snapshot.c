@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/snapshot_network.h"
 #include "wg/messages.h"
 
 /* Slewing keeps wall and boot time together; more than this is a step. */
@@ -196,14 +197,27 @@ static void endpoints(struct writer *w, const struct engine_peer_view *v)
 	member_text(w, "resolveError", v->resolve_error ? v->resolve_error : "");
 }
 
-static void state(struct writer *w, const struct engine_peer_view *v, const struct time_base *t)
+/* The path in use; a peer without a controller has no other than the direct one. */
+static const char *path_kind(const struct engine_peer_view *v, const struct snapshot_paths *paths)
+{
+	if (v->state.path == PATH_NONE)
+		return "none";
+	if (paths)
+		for (unsigned i = 0; i < paths->view.path_count; i++)
+			if (paths->view.paths[i].chosen)
+				return path_kind_name(paths->view.paths[i].path.ref.kind);
+	return "direct";
+}
+
+static void state(struct writer *w, const struct engine_peer_view *v, const struct snapshot_paths *paths,
+		  const struct time_base *t)
 {
 	member_text(w, "word", peer_word_name(v->state.word));
 	member_time(w, "wordSinceAt", time_base_wall(t, v->state_since));
 	member_text(w, "reason", v->state.reason);
 	writer_name(w, "path");
 	writer_open(w, '{');
-	member_text(w, "kind", v->state.path == PATH_NONE ? "none" : "direct");
+	member_text(w, "kind", path_kind(v, paths));
 	member_text(w, "state", path_state_name(v->state.path));
 	writer_close(w, '}');
 	writer_name(w, "tunnel");
@@ -318,7 +332,7 @@ static void timers(struct writer *w, const struct engine_peer_view *v, const str
 }
 
 void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const struct allowed_list *allowed,
-		   size_t max_allowed, const struct time_base *t)
+		   size_t max_allowed, const struct snapshot_paths *paths, const struct time_base *t)
 {
 	char base64[KEY_BASE64_LEN + 1];
 
@@ -330,7 +344,7 @@ void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const str
 	member_count(w, "persistentKeepalive", v->keepalive);
 	allowed_ips(w, allowed, max_allowed);
 	endpoints(w, v);
-	state(w, v, t);
+	state(w, v, paths, t);
 	traffic(w, &v->wg, t);
 	handshake(w, v);
 	keypairs(w, &v->wg, t);
@@ -338,6 +352,8 @@ void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const str
 	member_flag(w, "draining", v->wg.draining);
 	member_count(w, "staged", v->wg.staged);
 	counters(w, v->wg.counters, false);
+	if (paths)
+		snapshot_network(w, &paths->view, paths->pairs, paths->pair_count, t);
 	writer_close(w, '}');
 }
 

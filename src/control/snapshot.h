@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/json_writer.h"
-#include "engine/engine.h"
+#include "engine/network.h"
 
 #define CONTROL_SCHEMA 1
 
@@ -47,9 +47,19 @@ struct allowed_list {
 };
 void allowed_list_take(struct allowed_list *a, const struct wg_peer *p);
 
-/* One peer object with at most max_allowed allowed IPs. */
+/* What the engine tells of a peer's paths. */
+#define SNAPSHOT_PAIRS 64
+struct snapshot_paths {
+	struct engine_network_view view;
+	struct ice_pair_view pairs[SNAPSHOT_PAIRS];
+	size_t pair_count;
+};
+/* NULL: the peer has no controller; else p. */
+const struct snapshot_paths *snapshot_paths_take(struct snapshot_paths *s, struct engine_peer *p);
+
+/* One peer object with at most max_allowed allowed IPs; paths may be NULL. */
 void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const struct allowed_list *allowed,
-		   size_t max_allowed, const struct time_base *t);
+		   size_t max_allowed, const struct snapshot_paths *paths, const struct time_base *t);
 
 /* The members that a list of all peers needs: a quarter of the bytes, for `weir status` with many peers. */
 void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v);

@@ -18,9 +18,44 @@ const char *action_method(enum command c)
 		return "drain";
 	case COMMAND_RESET:
 		return "reset";
+	case COMMAND_ROTATE:
+		return "rotate";
+	case COMMAND_PROBE:
+		return "probe";
+	case COMMAND_PREFER:
+	case COMMAND_FORCE:
+		return "path";
+	case COMMAND_LADDER_NOW:
+	case COMMAND_LADDER_SKIP:
+	case COMMAND_LADDER_HOLD:
+		return "ladder";
 	case COMMAND_RELOAD:
 		return "reload";
 	default:
+		return NULL;
+	}
+}
+
+const char *action_argument(enum command c, const struct peer *p, const char **name)
+{
+	const char *now = p && p->network ? p->network->preference : "auto";
+
+	*name = "step";
+	switch (c) {
+	case COMMAND_LADDER_NOW:
+		return "now";
+	case COMMAND_LADDER_SKIP:
+		return "skip";
+	case COMMAND_LADDER_HOLD:
+		return "hold";
+	case COMMAND_PREFER:
+		*name = "prefer";
+		return strcmp(now, "auto") == 0 ? "relay" : "auto";
+	case COMMAND_FORCE:
+		*name = "prefer";
+		return strcmp(now, "relay-only") == 0 ? "auto" : "relay-only";
+	default:
+		*name = NULL;
 		return NULL;
 	}
 }
@@ -88,12 +123,14 @@ static void find_route(struct model *m, const struct data *d)
 		snprintf(p->expected, sizeof(p->expected), "%.8s", owner->key);
 }
 
-static void send_one(struct model *m, enum command c, const char *key, const char *label, struct effects *fx)
+static void send_one(struct model *m, enum command c, const struct peer *p, const char *label,
+		     struct effects *fx)
 {
 	struct effect *e = effect_add(fx, EFFECT_REQUEST);
 
 	e->method = action_method(c);
-	text_copy(e->key, sizeof(e->key), key);
+	text_copy(e->key, sizeof(e->key), p ? p->key : "");
+	e->value = action_argument(c, p, &e->name);
 	e->id = model_expect(m, c, label);
 }
 
@@ -103,12 +140,12 @@ static void perform(struct model *m, const struct data *d, double now, struct ef
 	char label[LABEL_ROOM];
 
 	if (p->command == COMMAND_RELOAD)
-		send_one(m, p->command, "", "", fx);
+		send_one(m, p->command, NULL, "", fx);
 	for (size_t i = 0; i < p->count; i++) {
 		const struct peer *peer = data_peer(d, p->targets[i]);
 
 		if (peer)
-			send_one(m, p->command, peer->key, peer_label(label, peer, m->private), fx);
+			send_one(m, p->command, peer, peer_label(label, peer, m->private), fx);
 	}
 	if (p->count > 1)
 		model_say(m, now, false, "%s: asked for %zu peers", action_method(p->command), p->count);
@@ -212,4 +249,12 @@ void model_reply(struct model *m, const struct reply *r, double now)
 		model_say(m, now, false, "endpoint of %s reset", p->label);
 	else if (p->command == COMMAND_HANDSHAKE)
 		model_say(m, now, false, "handshake with %s started", p->label);
+	else if (p->command == COMMAND_ROTATE)
+		model_say(m, now, false, "%s: a new session begins", p->label);
+	else if (p->command == COMMAND_PROBE)
+		model_say(m, now, false, "%s: every path is being asked", p->label);
+	else if (p->command == COMMAND_PREFER || p->command == COMMAND_FORCE)
+		model_say(m, now, false, "%s: path preference changed", p->label);
+	else if (verb && strcmp(verb, "ladder") == 0)
+		model_say(m, now, false, "%s: recovery told so", p->label);
 }

@@ -37,6 +37,7 @@ static void peer_free(struct peer *p)
 {
 	free(p->allowed);
 	free(p->prefixes);
+	free(p->network);
 	free(p);
 }
 
@@ -76,6 +77,8 @@ struct data *data_clone(const struct data *d)
 
 		p->allowed = xstrdup(p->allowed);
 		p->prefixes = copy_of(p->prefixes, p->prefixes_count * sizeof(*p->prefixes));
+		if (p->network)
+			p->network = copy_of(p->network, sizeof(*p->network));
 		c->peers[i] = p;
 		map_put(c->by_key, p->key, p);
 	}

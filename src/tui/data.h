@@ -11,11 +11,13 @@
 #include <stdint.h>
 
 #include "base/key.h"
+#include "tui/network.h"
 
 #define HISTORY	     96	  /* samples of rates that are kept */
 #define EVENTS_KEPT  2048 /* timeline entries of all peers */
 #define LOG_KEPT     4096
 #define COUNTERS_MAX 64
+#define DATA_RELAYS  16
 
 struct prefix {
 	uint8_t family; /* AF_INET or AF_INET6 */
@@ -69,6 +71,8 @@ struct peer {
 	unsigned staged;
 	uint64_t counters[COUNTERS_MAX]; /* index: counter_slot */
 
+	struct network *network; /* owned; NULL: the peer has no controller */
+
 	/* Kept by the view. */
 	uint64_t sampled_rx, sampled_tx;
 	float history_rx[HISTORY], history_tx[HISTORY];	  /* bytes per second, ring: data.samples */
@@ -107,6 +111,8 @@ struct data {
 	double started_at, at; /* Unix seconds */
 	uint64_t rx, tx;       /* all peers, removed ones too */
 	uint64_t counters[COUNTERS_MAX];
+	struct net_relay relays[DATA_RELAYS];
+	unsigned relays_count;
 
 	struct peer **peers; /* in order of creation */
 	size_t peers_count, peers_room;

@@ -3,7 +3,6 @@
  * are ignored: the schema only grows.
  */
 #include <arpa/inet.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,40 +11,38 @@
 #include "base/map.h"
 #include "base/strbuf.h"
 #include "base/xalloc.h"
-#include "tui/data_internal.h"
+#include "tui/json_get.h"
 #include "tui/text.h"
 
-static void get_text(const json_t *o, const char *name, char *dst, size_t size)
+void get_text(const json_t *o, const char *name, char *dst, size_t size)
 {
 	const char *text = json_string_value(json_object_get(o, name));
 
 	text_clean(dst, size, text ? text : "");
 }
 
-#define TEXT(o, name, field) get_text(o, name, field, sizeof(field))
-
-static double get_number(const json_t *o, const char *name)
+double get_number(const json_t *o, const char *name)
 {
 	double v = json_number_value(json_object_get(o, name));
 
 	return isfinite(v) && fabs(v) < 1e18 ? v : 0;
 }
 
-static uint64_t get_count(const json_t *o, const char *name)
+uint64_t get_count(const json_t *o, const char *name)
 {
 	double v = get_number(o, name);
 
 	return v > 0 ? (uint64_t)v : 0;
 }
 
-static unsigned get_unsigned(const json_t *o, const char *name)
+unsigned get_unsigned(const json_t *o, const char *name)
 {
 	double v = get_number(o, name);
 
 	return v > 0 && v < 4294967296.0 ? (unsigned)v : 0;
 }
 
-static bool get_bool(const json_t *o, const char *name)
+bool get_bool(const json_t *o, const char *name)
 {
 	return json_is_true(json_object_get(o, name));
 }
@@ -232,6 +229,7 @@ static void get_peer(struct data *d, const json_t *o)
 	get_timers(p, json_object_get(o, "timers"));
 	p->staged = get_unsigned(o, "staged");
 	get_counters(json_object_get(o, "counters"), p->counters);
+	json_network(p, json_object_get(o, "network"));
 }
 
 static bool in_map(const struct peer *p, const void *arg)
@@ -286,6 +284,7 @@ static void get_device(struct data *d, const json_t *o)
 	d->rx = get_count(o, "transferRx");
 	d->tx = get_count(o, "transferTx");
 	get_counters(json_object_get(o, "counters"), d->counters);
+	json_relays(d, json_object_get(o, "relays"));
 }
 
 static void get_snapshot(struct data *d, const json_t *o, double interval)

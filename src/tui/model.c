@@ -96,7 +96,7 @@ int model_overlay_rows(const struct model *m)
 		return 0;
 	for (size_t i = 0; i < key_table_size; i++)
 		entries += (key_table[i].where & WHERE_MENU) != 0;
-	return entries + 2;
+	return (entries + 1) / 2 + 2; /* two columns, a rule and a last line */
 }
 
 struct layout model_layout(const struct model *m, const struct data *d)
@@ -247,6 +247,16 @@ static size_t moved(size_t at, long by, size_t count)
 	return to < 0 || !count ? 0 : (size_t)to >= count ? count - 1 : (size_t)to;
 }
 
+/* A peer that has nothing but its endpoint has no network pane. */
+static void step_pane(struct model *m, const struct data *d, int by)
+{
+	const struct peer *p = model_selected(m, d);
+
+	m->pane = (m->pane + by) % PANES;
+	if (m->pane == PANE_NETWORK && p && !p->network)
+		m->pane = (m->pane + by) % PANES;
+}
+
 /* Lines of the pane that the movement keys scroll. */
 static size_t pane_length(const struct model *m, const struct data *d)
 {
@@ -256,6 +266,8 @@ static size_t pane_length(const struct model *m, const struct data *d)
 	if (p && m->pane == PANE_COUNTERS)
 		for (int i = 0; i < counter_slots(); i++)
 			length += p->counters[i] > 0;
+	if (p && m->pane == PANE_NETWORK && p->network)
+		length = NETWORK_LINES + p->network->path_count + p->network->pair_count + 2 * d->relays_count;
 	if (p && m->pane == PANE_TIMELINE)
 		for (size_t i = 0; i < d->events_count; i++)
 			length += strcmp(d->events[i].key, p->key) == 0;
@@ -571,7 +583,7 @@ static bool navigate(struct model *m, const struct data *d, enum command c, doub
 		break;
 	case COMMAND_NEXT_PANE:
 	case COMMAND_PREVIOUS_PANE:
-		m->pane = (m->pane + (c == COMMAND_NEXT_PANE ? 1 : PANES - 1)) % PANES;
+		step_pane(m, d, c == COMMAND_NEXT_PANE ? 1 : PANES - 1);
 		break;
 	default:
 		return false;
@@ -630,6 +642,13 @@ static void run(struct model *m, const struct data *d, enum command c, double no
 	case COMMAND_DRAIN:
 	case COMMAND_RESET:
 	case COMMAND_HANDSHAKE:
+	case COMMAND_ROTATE:
+	case COMMAND_PROBE:
+	case COMMAND_PREFER:
+	case COMMAND_FORCE:
+	case COMMAND_LADDER_NOW:
+	case COMMAND_LADDER_SKIP:
+	case COMMAND_LADDER_HOLD:
 	case COMMAND_RELOAD:
 		action_ask(m, d, c, now, fx);
 		break;

@@ -16,7 +16,7 @@
 
 enum screen { SCREEN_PEERS, SCREEN_PEER, SCREEN_LOG };
 enum mode { MODE_NORMAL, MODE_FILTER, MODE_MENU, MODE_CONFIRM, MODE_HELP };
-enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_TIMELINE, PANES };
+enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_NETWORK, PANE_TIMELINE, PANES };
 
 #define SORT_WORST  COLUMNS /* the default */
 #define FILTER_ROOM 64
@@ -90,7 +90,7 @@ struct model {
 extern const double model_intervals[INTERVALS]; /* s */
 
 enum effect_kind {
-	EFFECT_REQUEST,	  /* method, key of the peer ("" if none), id */
+	EFFECT_REQUEST,	  /* method, key of the peer ("" if none), id, name and value of a parameter */
 	EFFECT_SUBSCRIBE, /* with the interval of the model */
 	EFFECT_COPY,	  /* text */
 	EFFECT_FREEZE,
@@ -105,6 +105,7 @@ enum effect_kind {
 struct effect {
 	enum effect_kind kind;
 	const char *method;
+	const char *name, *value; /* one more parameter, NULL: none */
 	char key[KEY_BASE64_LEN + 1];
 	long id;
 	char text[400];
@@ -156,6 +157,8 @@ void action_ask(struct model *m, const struct data *d, enum command c, double no
 void action_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
 void action_menu_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
 const char *action_method(enum command c);
+/* The parameter that goes with it, and its name; NULL: none. */
+const char *action_argument(enum command c, const struct peer *p, const char **name);
 void prompt_clear(struct prompt *p);
 struct effect *effect_add(struct effects *fx, enum effect_kind kind);
 long model_expect(struct model *m, enum command c, const char *label);

@@ -92,6 +92,8 @@ static void request(struct tui *t, const struct effect *fx)
 
 	if (*fx->key)
 		json_object_set_new(params, "peer", json_string(fx->key));
+	if (fx->value)
+		json_object_set_new(params, fx->name, json_string(fx->value));
 	if (strcmp(fx->method, "peer") == 0)
 		json_object_set_new(params, "timeline", json_integer(60));
 	send_request(t, fx->id, fx->method, params);

@@ -21,6 +21,9 @@ void view_draw(struct grid *g, struct scene *s);
 void view_peers(struct grid *g, const struct scene *s);
 void view_detail(struct grid *g, const struct scene *s); /* the pane below the table */
 void view_peer(struct grid *g, const struct scene *s);
+/* The network pane: rows used, of at most `rows`; and how many it would have. */
+int view_network(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows, int limit);
+int view_network_lines(const struct scene *s, const struct peer *p, int limit);
 void view_log(struct grid *g, const struct scene *s);
 void view_help(struct grid *g, const struct scene *s);
 void view_prompt(struct grid *g, const struct scene *s); /* over the bottom of what is there */
@@ -40,6 +43,9 @@ const char *part_ago(char out[FORMAT_ROOM], const struct scene *s, double at);
 
 /* "e 198.51.100.23:41641", or what stands in its way; long addresses lose their middle. */
 const char *part_path(char out[TEXT_ROOM], const struct scene *s, const struct peer *p, int cells);
+
+/* Is it reached by something else than its endpoint: ICE, TURN or a relay? */
+bool part_carried(const struct peer *p);
 
 /* "direct up", "none". */
 void part_path_state(struct pen *pen, const struct peer *p);

@@ -29,6 +29,13 @@ static void draw_path(struct detail *t)
 	char text[TEXT_ROOM];
 
 	part_path_state(&pen, p);
+	if (part_carried(p)) {
+		pen_print(&pen, STYLE_PLAIN, "   %s", part_path(text, t->s, p, 60));
+		if (p->network && *p->network->local_session)
+			pen_print(&pen, STYLE_DIM, "   session %.6s/%.6s", p->network->local_session,
+				  *p->network->remote_session ? p->network->remote_session : "\u2013");
+		return;
+	}
 	if (*p->endpoint) {
 		pen_print(&pen, STYLE_PLAIN, "   %s", part_endpoint(t->s, p));
 		pen_print(&pen, STYLE_DIM, " %s", p->origin);

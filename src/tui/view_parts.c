@@ -84,10 +84,50 @@ static void cut_middle(char *out, size_t size, const char *address, int cells)
 		snprintf(out, size, "%.*s\u2026%s", head, address, address + len - tail);
 }
 
+bool part_carried(const struct peer *p)
+{
+	return *p->path_kind && strcmp(p->path_kind, "direct") != 0 && strcmp(p->path_kind, "none") != 0;
+}
+
+/* "rels://relay.example.net:443" without what a narrow column cannot show. */
+static const char *relay_name(const char *url)
+{
+	const char *slashes = strstr(url, "//");
+
+	return slashes ? slashes + 2 : url;
+}
+
+/* A path that is no endpoint of ours: "s 203.0.113.9:41641", "r relay.example.net". */
+static const char *carried_path(char out[TEXT_ROOM], const struct scene *s, const struct peer *p, int cells)
+{
+	const struct net_path *path = network_chosen(p->network);
+	char letter = 'r', text[TEXT_ROOM], span[FORMAT_ROOM];
+	bool relay = strcmp(p->path_kind, "relay") == 0;
+
+	if (!path || cells < 16) {
+		snprintf(out, TEXT_ROOM, "%s", p->path_kind);
+		return out;
+	}
+	if (!relay)
+		letter = *path->remote_type && *path->remote_type != 'r' ? *path->remote_type : 't';
+	cut_middle(text, sizeof(text),
+		   s->m->private ? "(hidden)"
+		   : relay	 ? relay_name(path->remote)
+				 : path->remote,
+		   cells - 2);
+	snprintf(out, TEXT_ROOM, "%c %.300s", letter, text);
+	if (relay && p->network->ice_retry > s->now && (int)text_cells(out) + 16 < cells)
+		snprintf(out + strlen(out), 40, ", ice retry in %s",
+			 format_span(span, ceil(p->network->ice_retry - s->now)));
+	return out;
+}
+
 const char *part_path(char out[TEXT_ROOM], const struct scene *s, const struct peer *p, int cells)
 {
 	char text[TEXT_ROOM];
 
+	if (part_carried(p))
+		return carried_path(out, s, p, cells);
 	if (!*p->endpoint && *p->resolve_error)
 		snprintf(out, TEXT_ROOM, "name not resolved");
 	else if (!*p->endpoint && *p->host)

@@ -42,7 +42,9 @@ static void draw_head(struct grid *g, const struct scene *s, const struct peer *
 	pen = pen_at(g, 2, 1, g->width - 1);
 	pen_field(&pen, STYLE_DIM, 7, "path");
 	part_path_state(&pen, p);
-	if (*p->endpoint)
+	if (part_carried(p))
+		pen_print(&pen, STYLE_PLAIN, "   %s", part_path(text, s, p, 60));
+	else if (*p->endpoint)
 		pen_print(&pen, STYLE_PLAIN, "   endpoint %s %s", part_endpoint(s, p), p->origin);
 	else
 		pen_print(&pen, STYLE_WARN, "   %s", *p->host ? "no endpoint yet" : "no endpoint");
@@ -343,8 +345,18 @@ static void draw_wide(struct grid *g, const struct scene *s, const struct peer *
 	for (int r = top; r < end; r++)
 		grid_put(g, r, split, g->width, 0x2502, STYLE_DIM);
 	row += draw_sessions(g, s, p, row, split);
-	row += draw_timers(g, s, p, row, end - row >= COUNTDOWNS + 4 ? COUNTDOWNS + 1 : 5, split);
-	draw_counters(g, s, p, row, end - row, split);
+	row += draw_timers(g, s, p, row, !p->network && end - row >= COUNTDOWNS + 4 ? COUNTDOWNS + 1 : 5,
+			   split);
+	if (p->network) {
+		int most = end - row -
+			   (s->m->pane == PANE_NETWORK	  ? 0
+			    : s->m->pane == PANE_COUNTERS ? 12
+							  : 4);
+
+		row += view_network(g, s, p, row, most, split);
+	}
+	if (end - row > 1)
+		draw_counters(g, s, p, row, end - row, split);
 	draw_timeline(g, s, p, top, end - top - 3, split + 1, g->width);
 	draw_traffic(g, s, p, end - 3, split + 1, g->width);
 	grid_put(g, top, split, g->width, 0x252c, STYLE_DIM);
@@ -362,12 +374,24 @@ static void draw_stacked(struct grid *g, const struct scene *s, const struct pee
 			draw_timers(g, s, p, row, left, g->width);
 		else if (s->m->pane == PANE_COUNTERS)
 			draw_counters(g, s, p, row, left, g->width);
+		else if (s->m->pane == PANE_NETWORK && p->network)
+			view_network(g, s, p, row, left, g->width);
 		else
 			draw_timeline(g, s, p, row, left, 0, g->width);
 		return;
 	}
+	if (s->m->pane == PANE_NETWORK && p->network && left < view_network_lines(s, p, g->width) + 5) {
+		view_network(g, s, p, row, left, g->width);
+		return;
+	}
 	row += draw_timers(g, s, p, row, left >= 24 ? COUNTDOWNS + 1 : 5, g->width);
 	left = end - row;
+	if (p->network) {
+		row += view_network(g, s, p, row, s->m->pane == PANE_NETWORK ? left : left / 2, g->width);
+		left = end - row;
+	}
+	if (left < 4)
+		return;
 	row += draw_counters(g, s, p, row, s->m->pane == PANE_COUNTERS ? left - 3 : (left + 1) / 3 + 1,
 			     g->width);
 	draw_timeline(g, s, p, row, end - row, 0, g->width);

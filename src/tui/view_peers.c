@@ -82,6 +82,36 @@ static uint64_t count_of(const struct data *d, const char *name)
 	return d->counters[counter_slot(name)];
 }
 
+/* "relay fra1.example.net ok 22ms, 1 standby": the home relay, and how many more are there. */
+static void draw_relays(struct pen *p, const struct data *d, bool private)
+{
+	unsigned others = 0;
+
+	for (unsigned i = 0; i < d->relays_count; i++) {
+		const struct net_relay *r = &d->relays[i];
+		const char *name = strstr(r->url, "//");
+		bool up = strcmp(r->state, "up") == 0;
+
+		if (strcmp(r->role, "home") != 0 && i) {
+			others += up;
+			continue;
+		}
+		if (p->limit - p->col >= 40)
+			pen_print(p, STYLE_PLAIN, "   relay %s ",
+				  private ? "(hidden)"
+				  : name  ? name + 2
+					  : r->url);
+		else
+			pen_text(p, STYLE_PLAIN, "   relay ");
+		if (up && r->rtt > 0)
+			pen_print(p, STYLE_OK, "ok %.0fms", r->rtt * 1000);
+		else
+			pen_text(p, up ? STYLE_OK : STYLE_BAD, up ? "ok" : r->state);
+	}
+	if (others)
+		pen_print(p, STYLE_DIM, ", %u more", others);
+}
+
 static void draw_numbers(struct grid *g, const struct scene *s, int row, bool rates)
 {
 	const struct data *d = s->d;
@@ -105,6 +135,7 @@ static void draw_numbers(struct grid *g, const struct scene *s, int row, bool ra
 	pen_print(&p, dropped ? STYLE_WARN : STYLE_PLAIN, "   dropped %s", format_count(text, dropped));
 	if (d->under_load)
 		pen_text(&p, STYLE_BAD, "   UNDER LOAD");
+	draw_relays(&p, d, s->m->private);
 	if (!rates) {
 		pen_print(&p, STYLE_DIM, "    %u worker%s, %s", d->workers, d->workers == 1 ? "" : "s",
 			  d->aead);

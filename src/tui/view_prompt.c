@@ -15,9 +15,11 @@ static void clear_rows(struct grid *g, int from)
 
 static const char *question(enum command c)
 {
-	return c == COMMAND_DRAIN   ? "Drain"
-	       : c == COMMAND_RESET ? "Reset the endpoint of"
-				    : "Reload the configuration";
+	return c == COMMAND_DRAIN    ? "Drain"
+	       : c == COMMAND_RESET  ? "Reset the endpoint of"
+	       : c == COMMAND_ROTATE ? "Begin a new session with"
+	       : c == COMMAND_FORCE  ? "Only the relay, on or off, for"
+				     : "Reload the configuration";
 }
 
 static const char *consequence(enum command c)
@@ -27,6 +29,10 @@ static const char *consequence(enum command c)
 		return "Its keys expire now; the next packet handshakes.";
 	case COMMAND_RESET:
 		return "Back to the configured endpoint, new handshake.";
+	case COMMAND_ROTATE:
+		return "ICE starts over at both ends; the path in use stays.";
+	case COMMAND_FORCE:
+		return "Direct paths are left; the tunnel goes by the relay.";
 	default:
 		return "Applies what changed in the file; other sessions stay.";
 	}
@@ -100,17 +106,20 @@ static void draw_command(struct pen *p, const struct scene *s, const struct prom
 {
 	char label[LABEL_ROOM], text[200];
 	const struct peer *peer = q->count ? data_peer(s->d, q->targets[0]) : NULL;
+	const char *name, *argument = action_argument(q->command, peer, &name);
 
 	if (!q->count)
 		snprintf(text, sizeof(text), "weir %s %s", action_method(q->command), s->d->interface);
 	else if (!peer)
 		return;
 	else if (*peer->name || s->m->private)
-		snprintf(text, sizeof(text), "weir %s -i %s %s%s", action_method(q->command), s->d->interface,
-			 peer_label(label, peer, s->m->private), q->count > 1 ? " ..." : "");
+		snprintf(text, sizeof(text), "weir %s -i %s %s%s%s%s", action_method(q->command),
+			 s->d->interface, peer_label(label, peer, s->m->private), argument ? " " : "",
+			 argument ? argument : "", q->count > 1 ? " ..." : "");
 	else
-		snprintf(text, sizeof(text), "weir %s -i %s %.8s%s", action_method(q->command),
-			 s->d->interface, peer->key, q->count > 1 ? " ..." : "");
+		snprintf(text, sizeof(text), "weir %s -i %s %.8s%s%s%s", action_method(q->command),
+			 s->d->interface, peer->key, argument ? " " : "", argument ? argument : "",
+			 q->count > 1 ? " ..." : "");
 	pen_right(p, STYLE_INFO, text);
 }
 
@@ -146,7 +155,7 @@ static void draw_question(struct grid *g, const struct scene *s)
 
 static void draw_menu(struct grid *g, const struct scene *s)
 {
-	int row = g->height - s->l.overlay;
+	int row = g->height - s->l.overlay, rows = s->l.overlay - 2, n = 0;
 	struct pen p = pen_at(g, row, 0, g->width);
 	char title[96], label[LABEL_ROOM], name[16];
 	const struct peer *peer = model_selected(s->m, s->d);
@@ -163,13 +172,16 @@ static void draw_menu(struct grid *g, const struct scene *s)
 
 		if (!(e->where & WHERE_MENU) || (s->m->readonly && (e->flags & KEY_CHANGES)))
 			continue;
-		p = pen_at(g, ++row, 3, g->width - 1);
-		pen_field(&p, STYLE_ACCENT, 4, key_name(name, e->codes[0]));
-		pen_print(&p, STYLE_PLAIN, "%s", e->text);
-		pen_text(&p, STYLE_WARN, e->flags & KEY_ASKS ? "  ! asks first" : "");
+		p = pen_at(g, row + 1 + n % rows, n < rows ? 3 : g->width / 2,
+			   n < rows ? g->width / 2 - 1 : g->width - 1);
+		n++;
+		pen_field(&p, STYLE_ACCENT, 3, key_name(name, e->codes[0]));
+		pen_text(&p, STYLE_PLAIN, e->text);
+		pen_text(&p, STYLE_WARN, e->flags & KEY_ASKS ? " !" : "");
 	}
-	p = pen_at(g, ++row, 3, g->width - 1);
-	pen_text(&p, STYLE_DIM, "any other key: nothing");
+	row = g->height - 1;
+	p = pen_at(g, row, 3, g->width - 1);
+	pen_text(&p, STYLE_DIM, "! asks first   any other key: nothing");
 	g->cursor_row = row;
 	g->cursor_col = 1;
 }

@@ -84,9 +84,10 @@ static const char *effects_text(const struct stage *t)
 		const struct peer *p = data_peer(t->d, e->key);
 		size_t len = strlen(out);
 
-		snprintf(out + len, sizeof(out) - len, "%s%s%s%s", len ? "; " : "",
+		snprintf(out + len, sizeof(out) - len, "%s%s%s%s%s%s%s%s", len ? "; " : "",
 			 e->kind == EFFECT_REQUEST ? e->method : names[e->kind], p ? " " : "",
-			 p ? p->name : "");
+			 p ? p->name : "", e->value ? " " : "", e->value ? e->name : "", e->value ? "=" : "",
+			 e->value ? e->value : "");
 	}
 	return out;
 }
@@ -114,7 +115,15 @@ static void keys_do_what_the_table_says(void **state)
 		{"4~", "peer edge-sfo", "edge-sfo", SCREEN_PEER, MODE_NORMAL},
 		{"4~^", "peer edge-sfo", "edge-sfo", SCREEN_LOG, MODE_NORMAL},
 		{"3", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL}, /* not offered yet */
-		{"TSfpobw:", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"Tobw:", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"p", "probe edge-sfo", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"f", "path edge-sfo prefer=relay", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"S", "", "edge-sfo", SCREEN_PEERS, MODE_CONFIRM},
+		{"Sy", "rotate edge-sfo", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"xFy", "path edge-sfo prefer=relay-only", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"xn", "ladder edge-sfo step=now", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"xk", "ladder edge-sfo step=skip", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"xw", "ladder edge-sfo step=hold", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"?", "", "edge-sfo", SCREEN_PEERS, MODE_HELP},
 		{"?q", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL}, /* any key closes, and does nothing else */
 		{"?jjk", "", "edge-sfo", SCREEN_PEERS, MODE_HELP},
