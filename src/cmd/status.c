@@ -74,15 +74,20 @@ static bool in_trouble(const struct row *row)
 static void fill(struct row *row, const json_t *peer)
 {
 	const char *name = text_of(peer, "name"), *endpoint = text_of(peer, "endpoint");
+	const json_t *path = json_object_get(peer, "path");
 
 	row->peer = peer;
+	row->reason = text_of(peer, "reason");
 	row->rank = rank(text_of(peer, "word"));
 	/* As much of the key as `weir drain` and the others need to find it again. */
 	row->name = text_tame(*name ? xstrdup(name) : xasprintf("%.8s...", text_of(peer, "publicKey")));
 	if (!*endpoint)
 		endpoint = text_of(peer, "endpointHost");
+	if (*text_of(path, "remote")) {
+		row->endpoint = text_tame(xasprintf("%s %s", text_of(path, "kind"), text_of(path, "remote")));
+		return;
+	}
 	row->endpoint = text_tame(xstrdup(*endpoint ? endpoint : "no endpoint"));
-	row->reason = text_of(peer, "reason");
 }
 
 static void print_reason(const struct row *row)
@@ -135,6 +140,25 @@ static void print_strangers(const json_t *s)
 	}
 }
 
+static void print_relays(const json_t *s)
+{
+	const json_t *relay;
+	size_t i;
+
+	json_array_foreach(json_object_get(s, "relays"), i, relay)
+	{
+		char *url = text_tame(xstrdup(text_of(relay, "url"))),
+		     *error = text_tame(xstrdup(text_of(relay, "error")));
+
+		printf("    relay %s: %s, %s", url, text_of(relay, "role"), text_of(relay, "state"));
+		if (number_of(relay, "rtt") > 0)
+			printf(", %.0f ms", number_of(relay, "rtt") * 1000);
+		printf("%s%s\n", *error ? ": " : "", error);
+		free(url);
+		free(error);
+	}
+}
+
 static void print_device(const json_t *s, size_t peers)
 {
 	char age[TEXT_FIGURE], rx[TEXT_FIGURE], tx[TEXT_FIGURE];
@@ -155,6 +179,7 @@ static void print_device(const json_t *s, size_t peers)
 	printf("%s\n",
 	       json_is_true(json_object_get(s, "underLoad")) ? ", under load: cookies are asked for" : "");
 	print_strangers(s);
+	print_relays(s);
 	putchar('\n');
 }
 

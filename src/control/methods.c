@@ -182,10 +182,12 @@ void control_peer(struct control *c, struct writer *w, struct engine_peer *p, si
 
 void control_peer_brief(struct writer *w, struct engine_peer *p)
 {
+	struct engine_network_view network;
 	struct engine_peer_view view;
 
 	engine_look_peer(p, &view);
-	snapshot_peer_brief(w, &view);
+	engine_look_network(p, &network);
+	snapshot_peer_brief(w, &view, network.has_controller ? &network : NULL);
 }
 
 struct key *control_keys(struct engine *g, size_t *count)

@@ -197,16 +197,22 @@ static void endpoints(struct writer *w, const struct engine_peer_view *v)
 	member_text(w, "resolveError", v->resolve_error ? v->resolve_error : "");
 }
 
-/* The path in use; a peer without a controller has no other than the direct one. */
-static const char *path_kind(const struct engine_peer_view *v, const struct snapshot_paths *paths)
+static const struct engine_path_view *chosen_path(const struct engine_network_view *n)
 {
+	for (unsigned i = 0; i < n->path_count; i++)
+		if (n->paths[i].chosen)
+			return &n->paths[i];
+	return NULL;
+}
+
+/* The path in use; a peer without a controller has no other than the direct one. */
+static const char *path_kind(const struct engine_peer_view *v, const struct engine_network_view *network)
+{
+	const struct engine_path_view *chosen = network ? chosen_path(network) : NULL;
+
 	if (v->state.path == PATH_NONE)
 		return "none";
-	if (paths)
-		for (unsigned i = 0; i < paths->view.path_count; i++)
-			if (paths->view.paths[i].chosen)
-				return path_kind_name(paths->view.paths[i].path.ref.kind);
-	return "direct";
+	return chosen ? path_kind_name(chosen->path.ref.kind) : "direct";
 }
 
 static void state(struct writer *w, const struct engine_peer_view *v, const struct snapshot_paths *paths,
@@ -217,7 +223,7 @@ static void state(struct writer *w, const struct engine_peer_view *v, const stru
 	member_text(w, "reason", v->state.reason);
 	writer_name(w, "path");
 	writer_open(w, '{');
-	member_text(w, "kind", path_kind(v, paths));
+	member_text(w, "kind", path_kind(v, paths ? &paths->view : NULL));
 	member_text(w, "state", path_state_name(v->state.path));
 	writer_close(w, '}');
 	writer_name(w, "tunnel");
@@ -357,7 +363,21 @@ void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const str
 	writer_close(w, '}');
 }
 
-void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v)
+static void brief_path(struct writer *w, const struct engine_peer_view *v,
+		       const struct engine_network_view *network)
+{
+	const struct engine_path_view *chosen = network ? chosen_path(network) : NULL;
+
+	writer_name(w, "path");
+	writer_open(w, '{');
+	member_text(w, "kind", path_kind(v, network));
+	member_text(w, "state", path_state_name(v->state.path));
+	member_text(w, "remote", chosen && chosen->path.ref.kind != PATH_KIND_DIRECT ? chosen->remote : "");
+	writer_close(w, '}');
+}
+
+void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v,
+			 const struct engine_network_view *network)
 {
 	char text[320];
 
@@ -372,6 +392,7 @@ void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v)
 	member_text(w, "endpoint", text);
 	host_text(text, sizeof(text), v);
 	member_text(w, "endpointHost", text);
+	brief_path(w, v, network);
 	member_text(w, "word", peer_word_name(v->state.word));
 	member_text(w, "reason", v->state.reason);
 	member_time(w, "latestHandshake", v->wg.last_handshake_wall);

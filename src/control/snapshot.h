@@ -62,7 +62,8 @@ void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const str
 		   size_t max_allowed, const struct snapshot_paths *paths, const struct time_base *t);
 
 /* The members that a list of all peers needs: a quarter of the bytes, for `weir status` with many peers. */
-void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v);
+void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v,
+			 const struct engine_network_view *network); /* NULL: no controller */
 
 /* peer_key "" for events of the device. */
 void snapshot_event(struct writer *w, const struct timeline_event *ev, const char *peer_key,
