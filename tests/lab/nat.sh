@@ -194,3 +194,77 @@ outage_of() {
 	awk '/bytes from/ { t = substr($1, 2) + 0; if (last && t - last > gap) gap = t - last; last = t }
 		END { printf "%d\n", gap * 1000 }' "$1"
 }
+
+# ---- servers on srv ----
+
+# relay_start [options]: weir's relay server with STUN; its pid is in $lab/srv/pid.relay.
+relay_start() {
+	[ -f $lab/srv/secret ] || (umask 077 && head -c 24 /dev/urandom | base64 >$lab/srv/secret)
+	ip netns exec srv "$weir" relay --listen "$nat_server:443" --secret-file $lab/srv/secret --status 127.0.0.1:9090 "$@" \
+		>>$lab/srv/log.relay 2>&1 &
+	echo $! >$lab/srv/pid.relay
+	until_true 20 on srv sh -c "ss -Hltn 'sport = :443' | grep -q ." || fail "the relay does not listen"
+}
+
+# coturn_start: user weir, password pass, realm lab.
+coturn_start() {
+	cat >$lab/srv/turn.conf <<CONF
+listening-ip=$nat_server
+relay-ip=$nat_server
+listening-port=3479
+lt-cred-mech
+user=weir:pass
+realm=lab
+no-cli
+no-tls
+no-dtls
+no-multicast-peers
+pidfile=$lab/srv/turn.pid
+log-file=stdout
+simple-log
+CONF
+	ip netns exec srv turnserver -c $lab/srv/turn.conf >>$lab/srv/log.turn 2>&1 &
+	echo $! >$lab/srv/pid.turn
+	until_true 20 on srv sh -c "ss -Hlun 'sport = :3479' | grep -q ." || fail "coturn does not listen"
+}
+
+# ---- a pair of engines: peer_conf HOST LAST PEER PEER-LAST [more lines for the file's sections before the peer] ----
+
+# The tunnel addresses are 10.9.0.LAST. What peer_extra holds goes into the peer's section.
+peer_conf() {
+	keys "$1" "$3"
+	cat >"$lab/$1/wg0.conf" <<CONF
+[Interface]
+PrivateKey = $(cat "$lab/$1/key")
+Address = 10.9.0.$2/24
+[Relay]
+Url = rel://$nat_server:443
+SecretFile = $lab/srv/secret
+${5:-}
+[Peer]
+Name = $3
+PublicKey = $(cat "$lab/$3/pub")
+AllowedIPs = 10.9.0.$4/32
+${peer_extra:-}
+CONF
+	chmod 600 "$lab/$1/wg0.conf"
+}
+
+# path_of HOST: kind of the path that its first peer is reached by now.
+path_of() {
+	weir_on "$1" status wg0 --json 2>/dev/null | jq -r '.peers[0].path | if .state == "up" then .kind else "none" end'
+}
+
+path_is() { # HOST KIND...
+	pi_now=$(path_of "$1")
+	shift
+	for pi_kind in "$@"; do
+		[ "$pi_now" != "$pi_kind" ] || return 0
+	done
+	return 1
+}
+
+# since START: milliseconds, for "time to ...".
+since() {
+	echo $(($(milliseconds) - $1))
+}
