@@ -171,6 +171,7 @@ static const struct field snapshot_fields[] = {
 	{"tun", JSON_OBJECT},
 	{"counters", JSON_OBJECT},
 	{"dropped", JSON_INTEGER},
+	{"relays", JSON_ARRAY},
 	{"peers", JSON_ARRAY},
 	{NULL, 0},
 };
@@ -214,6 +215,7 @@ static const struct field peer_fields[] = {
 	{"draining", FLAG},
 	{"staged", JSON_INTEGER},
 	{"counters", JSON_OBJECT},
+	{"network", JSON_OBJECT},
 	{NULL, 0},
 };
 static const struct field handshake_fields[] = {
