@@ -71,6 +71,24 @@ static bool mark_differs(const struct conf *old, const struct conf *new)
 	return old && old->has_fwmark && !has_policy_routing(new);
 }
 
+/* Relays, ICE. The engine touches only what differs; a section that says the same is not even shown to it. What the
+ * engine refuses it may have taken in part: the old one puts that right. */
+static int apply_network(struct engine *g, const struct conf *old, const struct conf *new,
+			 struct conf_changes *changes, struct error *e)
+{
+	static const struct engine_network none;
+	int r = 0;
+
+	if (conf_network_equal(old, new))
+		return 0;
+	r = engine_set_network(g, new ? &new->network : &none, e);
+	if (r)
+		engine_set_network(g, old ? &old->network : &none, NULL);
+	else
+		changes->device_changed = true;
+	return r;
+}
+
 /* What may fail comes first, and goes back when the next fails: nothing is half applied. */
 static int apply_device(struct engine *g, const struct conf *old, const struct conf *new,
 			struct conf_changes *changes, struct error *e)
@@ -97,7 +115,7 @@ static int apply_device(struct engine *g, const struct conf *old, const struct c
 	}
 	if (key)
 		engine_set_private_key(g, &new->private_key);
-	changes->device_changed = port || mark || key;
+	changes->device_changed |= port || mark || key;
 	return 0;
 }
 
@@ -136,6 +154,14 @@ static bool apply_peer(struct engine_peer *p, const struct conf_peer *old, const
 	}
 	if (old->keepalive != new->keepalive) {
 		wg_peer_set_keepalive(engine_peer_wg(p), new->keepalive, clock_now());
+		changed = true;
+	}
+	if (!same_text(old->relay, new->relay)) {
+		engine_peer_set_relay(p, new->relay);
+		changed = true;
+	}
+	if (old->mode != new->mode) {
+		engine_peer_set_mode(p, new->mode);
 		changed = true;
 	}
 	if (!same_text(old->host, new->host) || !same_text(old->port, new->port)) {
@@ -186,8 +212,8 @@ static bool same_allowed(const struct conf_peer *a, const struct conf_peer *b)
 static bool same_peer(const struct conf_peer *a, const struct conf_peer *b)
 {
 	return same_text(a->name, b->name) && same_text(a->host, b->host) && same_text(a->port, b->port) &&
-	       a->keepalive == b->keepalive && a->has_psk == b->has_psk && key_equal(&a->psk, &b->psk) &&
-	       same_allowed(a, b);
+	       same_text(a->relay, b->relay) && a->mode == b->mode && a->keepalive == b->keepalive &&
+	       a->has_psk == b->has_psk && key_equal(&a->psk, &b->psk) && same_allowed(a, b);
 }
 
 static void add_and_change_peers(struct change *d, const struct conf *new, struct conf_changes *changes)
@@ -282,9 +308,14 @@ int conf_apply(struct engine *g, const struct conf *old, const struct conf *new,
 	if (!changes)
 		changes = &ignored;
 	*changes = (struct conf_changes){0};
-	r = apply_device(g, old, new, changes, e);
+	r = apply_network(g, old, new, changes, e);
 	if (r)
 		return r;
+	r = apply_device(g, old, new, changes, e);
+	if (r) {
+		apply_network(g, new, old, &(struct conf_changes){0}, NULL);
+		return r;
+	}
 	d.fresh = xcalloc(3 * room, sizeof(bool));
 	d.gone = d.fresh + room;
 	d.changed = d.gone + room;

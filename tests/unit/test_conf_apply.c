@@ -13,6 +13,7 @@
 #include "config/conf.h"
 #include "crypto/primitives.h"
 #include "engine/engine.h"
+#include "engine/network.h"
 #include "tests/unit/test.h"
 
 #define PRIVATE	  "oK56DE9Ue9zK76rAc8pBl6opph+1v36lm7cXXsQKrQM="
@@ -45,7 +46,7 @@ struct engine {
 	size_t prefix_count;
 	uint16_t port;
 	uint32_t mark;
-	int refuse_mark;
+	int refuse_mark, refuse_network;
 	struct strbuf calls;
 };
 
@@ -141,6 +142,24 @@ int engine_set_fwmark(struct engine *g, uint32_t mark, struct error *e)
 		return error_set(e, EPERM, "no mark");
 	g->mark = mark;
 	return 0;
+}
+
+int engine_set_network(struct engine *g, const struct engine_network *n, struct error *e)
+{
+	record("network %u %u%s;", n->url_count, n->turn_count, n->ice_off ? " off" : "");
+	if (g->refuse_network)
+		return error_set(e, EIO, "no network");
+	return 0;
+}
+
+void engine_peer_set_mode(struct engine_peer *p, enum peer_mode mode)
+{
+	record("mode %c %d;", letter(&p->key), mode);
+}
+
+void engine_peer_set_relay(struct engine_peer *p, const char *url)
+{
+	record("relay %c %s;", letter(&p->key), url ? url : "(none)");
 }
 
 int engine_set_private_key(struct engine *g, const struct key *k)
@@ -414,6 +433,83 @@ static void by_hand(void **state)
 	conf_free(new);
 }
 
+#define RELAYED                                                                                              \
+	HEAD "[Relay]\nUrl = rels://r.example\nSecret = s\n[Ice]\nTurn = t:1\nTurnUser = u\nTurnPassword = " \
+	     "p\n"
+#define MODES PEER(KEY_A) "AllowedIPs = 10.0.0.1/32\nMode = relay-only\nRelay = rel://a\n"
+
+static void relays_come_first(void **state)
+{
+	struct conf *c = parse(RELAYED MODES PEER(KEY_B) "Mode = auto\n");
+	struct conf_changes changes;
+	struct error e = {0};
+
+	(void)state;
+	assert_int_equal(conf_apply(recorder, NULL, c, &changes, &e), 0);
+	assert_string_equal(recorder->calls.text,
+			    "network 1 1;port 5;key;add A;relay A rel://a;mode A 2;add B;"
+			    "allow A 10.0.0.1/32;");
+	conf_free(c);
+}
+
+static void same_network_is_not_touched(void **state)
+{
+	(void)state;
+	assert_false(expect(RELAYED MODES, RELAYED MODES, "").device_changed);
+	/* Blanks, order and line numbers mean nothing. */
+	expect(RELAYED MODES,
+	       HEAD "\n[Ice]\nTurn=t:1\nTurnPassword=p\nTurnUser=u\nUpnp=no\n[Relay]\nSecret=s\nUrl=rels://"
+		    "r.example\n" MODES,
+	       "");
+}
+
+static void network_changes(void **state)
+{
+	struct conf_changes c = expect(RELAYED MODES, HEAD "[Ice]\nEnable = no\n" MODES, "network 0 0 off;");
+
+	(void)state;
+	assert_true(c.device_changed);
+	assert_int_equal(c.peers_changed, 0);
+	expect(RELAYED, RELAYED "TurnTransport = tcp\n", "network 1 1;");
+	expect(RELAYED, HEAD, "network 0 0;");
+}
+
+static void modes_change(void **state)
+{
+	struct conf_changes c = expect(
+		HEAD MODES PEER(KEY_B) "Relay = rel://b\n",
+		HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.1/32\nMode = plain\n" PEER(KEY_B) "Relay = rel://c\n",
+		"relay A (none);mode A 1;relay B rel://c;");
+
+	(void)state;
+	assert_int_equal(c.peers_changed, 2);
+	assert_int_equal(c.sessions_kept, 2);
+}
+
+/* A refused network leaves the device alone; a refused device gives the old network back. */
+static void network_is_not_half_applied(void **state)
+{
+	struct conf *old = parse(RELAYED), *new = parse(HEAD "ListenPort = 666\n"),
+		    *fine = parse(HEAD "ListenPort = 7\n");
+	struct conf_changes changes;
+	struct error e = {0};
+
+	(void)state;
+	conf_apply(recorder, NULL, old, &changes, &e);
+	strbuf_clear(&recorder->calls);
+	assert_int_equal(conf_apply(recorder, old, new, &changes, &e), -EADDRINUSE);
+	assert_string_equal(recorder->calls.text, "network 0 0;port 666;network 1 1;");
+	assert_non_null(strstr(e.text, "666"));
+	strbuf_clear(&recorder->calls);
+	recorder->refuse_network = 1;
+	assert_int_equal(conf_apply(recorder, old, fine, &changes, &e), -EIO);
+	assert_string_equal(recorder->calls.text, "network 0 0;network 1 1;");
+	assert_false(changes.device_changed);
+	conf_free(old);
+	conf_free(new);
+	conf_free(fine);
+}
+
 static void nothing_half_applied(void **state)
 {
 	struct conf *old = parse(base);
@@ -453,6 +549,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(thief_is_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(order_of_peers_swapped, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_hand, setup, teardown),
+		cmocka_unit_test_setup_teardown(relays_come_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(same_network_is_not_touched, setup, teardown),
+		cmocka_unit_test_setup_teardown(network_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(modes_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(network_is_not_half_applied, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_half_applied, setup, teardown),
 	};
 
