@@ -473,9 +473,6 @@ static void *run(void *arg)
 		say_close(s);
 		kill_session(s);
 	}
-	lws_context_destroy(t->context);
-	list_for_each_safe (at, &t->sessions)
-		free_session(container_of(at, struct relay_session, link));
 	return NULL;
 }
 
@@ -616,9 +613,14 @@ static int set_up(struct transport *t, const char *ca_file, struct error *e)
 
 static void tear_down(struct transport *t)
 {
+	/* Not in the thread, which may be woken until it is joined. */
+	if (t->context)
+		lws_context_destroy(t->context);
+	list_for_each_safe (at, &t->sessions)
+		free_session(container_of(at, struct relay_session, link));
 	list_for_each_safe (at, &t->commands) {
 		list_remove(at);
-		free(container_of(at, struct command, link));
+		free(container_of(at, struct command, link)); /* run() has emptied it, if it ran */
 	}
 	for (unsigned i = 0; i < t->trust_count; i++)
 		relay_tls_free(t->trusts[i]);
@@ -646,8 +648,6 @@ struct transport *transport_new(const struct transport_ops *ops, const char *ca_
 	}
 	if (!err)
 		return t;
-	if (t->context)
-		lws_context_destroy(t->context);
 	tear_down(t);
 	return NULL;
 }
