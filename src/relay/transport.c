@@ -90,6 +90,10 @@ static void end_session(struct relay_session *s)
 	s->fd = -1;
 	drop_messages(&s->outbox);
 	relay_batch_clear(&s->batch);
+	if (!s->error[0] && s->tls.error[0]) {
+		s->refused = true;
+		snprintf(s->error, sizeof(s->error), "%s", s->tls.error);
+	}
 	if (!s->error[0])
 		snprintf(s->error, sizeof(s->error), "the connection ended");
 	s->transport->ops.closed(s);
@@ -211,10 +215,9 @@ static void explain(struct relay_session *s, struct lws *wsi, const char *text, 
 		return;
 	relay_tls_last_error(tls, sizeof(tls));
 	log_visible(words, sizeof(words), text ? text : "", text ? len : 0);
-	if (s->tls.error[0]) {
-		s->refused = true;
-		snprintf(s->error, sizeof(s->error), "%s", s->tls.error);
-	} else if (status && status != 101) {
+	if (s->tls.error[0])
+		return; /* end_session says that */
+	if (status && status != 101) {
 		s->refused = true;
 		snprintf(s->error, sizeof(s->error), "refused: HTTP %u%s", status,
 			 status == 404 ? " (is this a relay server?)" : "");

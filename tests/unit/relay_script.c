@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +21,39 @@ enum opcode { CONTINUATION = 0, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 
 static void drop(struct script_connection *c)
 {
+	SSL_free(c->tls);
+	c->tls = NULL;
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
+}
+
+/* As the calls of the same name, by TLS or not; -1 with EAGAIN where it would wait. */
+static ssize_t write_to(struct script_connection *c, const void *bytes, size_t len)
+{
+	int n;
+
+	if (!c->tls)
+		return send(c->fd, bytes, len, MSG_NOSIGNAL);
+	n = SSL_write(c->tls, bytes, (int)len);
+	if (n > 0)
+		return n;
+	errno = SSL_get_error(c->tls, n) == SSL_ERROR_WANT_WRITE ? EAGAIN : EPIPE;
+	return -1;
+}
+
+static ssize_t read_from(struct script_connection *c, void *bytes, size_t len)
+{
+	int n, error;
+
+	if (!c->tls)
+		return recv(c->fd, bytes, len, MSG_DONTWAIT);
+	n = SSL_read(c->tls, bytes, (int)len);
+	if (n > 0)
+		return n;
+	error = SSL_get_error(c->tls, n);
+	errno = EAGAIN;
+	return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? -1 : 0;
 }
 
 static void send_bytes(struct script_connection *c, const void *bytes, size_t len)
@@ -29,7 +62,7 @@ static void send_bytes(struct script_connection *c, const void *bytes, size_t le
 	ssize_t n;
 
 	while (len) {
-		n = send(c->fd, at, len, MSG_NOSIGNAL);
+		n = write_to(c, at, len);
 		if (n < 0 && errno == EAGAIN) {
 			poll(&(struct pollfd){.fd = c->fd, .events = POLLOUT}, 1, 100);
 			continue;
@@ -187,6 +220,13 @@ static void take_message(struct script *s, struct script_connection *c, uint8_t 
 
 /* ---- WebSocket, as far as a client of ours speaks it ---- */
 
+static void begin_tls(struct script *s, struct script_connection *c)
+{
+	c->tls = SSL_new(s->tls);
+	SSL_set_fd(c->tls, c->fd);
+	SSL_set_accept_state(c->tls);
+}
+
 static void upgrade(struct script *s, struct script_connection *c)
 {
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -198,8 +238,16 @@ static void upgrade(struct script *s, struct script_connection *c)
 	c->in[c->in_len < sizeof(c->in) ? c->in_len : sizeof(c->in) - 1] = '\0';
 	if (!strstr((char *)c->in, "\r\n\r\n"))
 		return;
-	snprintf(s->request, sizeof(s->request), "%s", (char *)c->in);
 	c->in_len = 0;
+	if (s->proxy_status && !strncmp((char *)c->in, "CONNECT ", 8)) {
+		snprintf(s->connect, sizeof(s->connect), "%s", (char *)c->in);
+		snprintf(answer, sizeof(answer), "HTTP/1.1 %d As told\r\n\r\n", s->proxy_status);
+		send_bytes(c, answer, strlen(answer));
+		if (s->tls)
+			begin_tls(s, c);
+		return;
+	}
+	snprintf(s->request, sizeof(s->request), "%s", (char *)c->in);
 	if (s->http_status) {
 		snprintf(answer, sizeof(answer), "HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n",
 			 s->http_status);
@@ -260,7 +308,7 @@ static bool take_frame(struct script *s, struct script_connection *c)
 
 static void serve(struct script *s, struct script_connection *c)
 {
-	ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - 1 - c->in_len, MSG_DONTWAIT);
+	ssize_t n = read_from(c, c->in + c->in_len, sizeof(c->in) - 1 - c->in_len);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -296,6 +344,8 @@ static void take_client(struct script *s)
 		c->fd = fd;
 		c->upgraded = c->logged_in = false;
 		c->in_len = 0;
+		if (s->tls && !s->proxy_status)
+			begin_tls(s, c);
 		return;
 	}
 	close(fd);
@@ -340,16 +390,89 @@ static void listen_at(struct script *s)
 	s->port = ntohs(at.sin_port);
 }
 
-struct script *script_new(void)
+static struct script *start(struct script *s)
 {
-	struct script *s = xcalloc(1, sizeof(*s));
-
 	pthread_mutex_init(&s->lock, NULL);
 	for (int i = 0; i < SCRIPT_CONNECTIONS; i++)
 		s->connections[i].fd = -1;
 	listen_at(s);
 	pthread_create(&s->thread, NULL, run, s);
 	return s;
+}
+
+struct script *script_new(void)
+{
+	return start(xcalloc(1, sizeof(struct script)));
+}
+
+/* ---- TLS ---- */
+
+static X509 *make_certificate(const struct script_certificate *c, EVP_PKEY *key)
+{
+	X509 *cert = X509_new();
+	X509_NAME *name = X509_get_subject_name(cert);
+	X509_EXTENSION *extension;
+	char text[128];
+
+	X509_set_version(cert, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+	X509_gmtime_adj(X509_getm_notBefore(cert), c->from);
+	X509_gmtime_adj(X509_getm_notAfter(cert), c->until);
+	X509_set_pubkey(cert, key);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+	X509_set_issuer_name(cert, name);
+	snprintf(text, sizeof(text), "%s%s", c->name ? "DNS:" : "IP:", c->name ? c->name : c->address);
+	extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, text);
+	X509_add_ext(cert, extension, -1);
+	X509_EXTENSION_free(extension);
+	X509_sign(cert, key, EVP_sha256());
+	return cert;
+}
+
+static void write_certificate(X509 *cert, struct script_certificate *c)
+{
+	unsigned char *der = NULL, hash[EVP_MAX_MD_SIZE];
+	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der), fd;
+	FILE *f;
+
+	EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL);
+	EVP_EncodeBlock((unsigned char *)c->pin, hash, 32);
+	OPENSSL_free(der);
+	snprintf(c->file, sizeof(c->file), "/tmp/weir-test-XXXXXX");
+	fd = mkstemp(c->file);
+	assert(fd >= 0);
+	f = fdopen(fd, "w");
+	PEM_write_X509(f, cert);
+	fclose(f);
+}
+
+static int note_name(SSL *tls, int *alert, void *arg)
+{
+	struct script *s = arg;
+	const char *name = SSL_get_servername(tls, TLSEXT_NAMETYPE_host_name);
+
+	(void)alert;
+	snprintf(s->server_name, sizeof(s->server_name), "%s", name ? name : "");
+	return SSL_TLSEXT_ERR_OK;
+}
+
+struct script *script_new_tls(struct script_certificate *c)
+{
+	struct script *s = xcalloc(1, sizeof(*s));
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = make_certificate(c, key);
+
+	write_certificate(cert, c);
+	snprintf(s->certificate_file, sizeof(s->certificate_file), "%s", c->file);
+	s->tls = SSL_CTX_new(TLS_server_method());
+	SSL_CTX_use_certificate(s->tls, cert);
+	SSL_CTX_use_PrivateKey(s->tls, key);
+	SSL_CTX_set_mode(s->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_tlsext_servername_callback(s->tls, note_name);
+	SSL_CTX_set_tlsext_servername_arg(s->tls, s);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return start(s);
 }
 
 void script_free(struct script *s)
@@ -361,12 +484,15 @@ void script_free(struct script *s)
 	if (s->listener >= 0)
 		close(s->listener);
 	pthread_mutex_destroy(&s->lock);
+	SSL_CTX_free(s->tls);
+	if (s->certificate_file[0])
+		unlink(s->certificate_file);
 	free(s);
 }
 
 void script_url(const struct script *s, char out[RELAY_URL_MAX])
 {
-	snprintf(out, RELAY_URL_MAX, "rel://127.0.0.1:%u", s->port);
+	snprintf(out, RELAY_URL_MAX, "%s://127.0.0.1:%u", s->tls ? "rels" : "rel", s->port);
 }
 
 void script_drop_all(struct script *s)

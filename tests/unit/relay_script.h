@@ -14,8 +14,12 @@
 
 #define SCRIPT_CONNECTIONS 16
 
+struct ssl_st;
+struct ssl_ctx_st;
+
 struct script_connection {
-	int fd; /* -1: free */
+	int fd;		    /* -1: free */
+	struct ssl_st *tls; /* NULL: plain */
 	bool upgraded, logged_in;
 	struct relay_id id;
 	uint8_t in[65536];
@@ -28,6 +32,7 @@ struct script {
 	int listener;
 	uint16_t port;
 	bool stop;
+	struct ssl_ctx_st *tls;
 	struct script_connection connections[SCRIPT_CONNECTIONS];
 
 	/* What it does: set under the lock, by script_set. */
@@ -38,16 +43,29 @@ struct script {
 	bool deaf;	     /* accepts, and says nothing at all */
 	bool fragment;	     /* sends each message in two frames */
 	int http_status;     /* 0: 101 */
+	int proxy_status;    /* what it says to CONNECT; then it plays the server behind */
 	int login_delay_ms;
 
 	/* What it saw. */
 	unsigned accepted, logins, subscribes, unsubscribes, closes, health_echoes;
-	char request[1024]; /* the newest */
+	char request[1024];    /* the newest */
+	char connect[1024];    /* to a proxy */
+	char server_name[256]; /* that TLS was asked for */
+	char certificate_file[64];
 	uint8_t token[RELAY_AUTH_MAX];
 	size_t token_len;
 };
 
 struct script *script_new(void);
+
+/* A certificate of its own making, for a name or an IPv4 address, valid between these seconds from now. */
+struct script_certificate {
+	const char *name, *address; /* NULL: not for one */
+	long from, until;
+	char file[64]; /* out: in PEM form; removed by script_free */
+	char pin[45];  /* out */
+};
+struct script *script_new_tls(struct script_certificate *c);
 void script_free(struct script *s);
 void script_url(const struct script *s, char out[RELAY_URL_MAX]);
 
