@@ -60,12 +60,13 @@ static unsigned find_links(const struct ifaddrs *all, const char *own, struct li
 	for (; all && count < LINKS_MAX; all = all->ifa_next) {
 		const struct sockaddr_ll *l = (const struct sockaddr_ll *)all->ifa_addr;
 
-		if (!l || l->sll_family != AF_PACKET)
+		/* A TUN device has no hardware address, and so none here at all. */
+		if (l && l->sll_family != AF_PACKET)
 			continue;
 		memset(&out[count], 0, sizeof(out[count]));
 		strncpy(out[count].name, all->ifa_name, IFNAMSIZ - 1);
 		out[count].tunnel = strcmp(all->ifa_name, own) == 0 ||
-				    type_is_tunnel(l->sll_hatype, all->ifa_flags) ||
+				    type_is_tunnel(l ? l->sll_hatype : ARPHRD_NONE, all->ifa_flags) ||
 				    (fd >= 0 && driver_is_tunnel(fd, all->ifa_name));
 		count++;
 	}
