@@ -176,6 +176,13 @@ struct engine_peer *channel_peer(struct engine *g, uint32_t id)
 	return c ? c->peer : NULL;
 }
 
+const char *channel_way(struct engine *g, uint32_t id)
+{
+	struct channel *c = channel_find(g, id);
+
+	return c && c->kind == CHANNEL_RELAY ? "the relay" : "an ICE path";
+}
+
 int channels_watch(struct worker *w)
 {
 	struct engine *g = w->engine;

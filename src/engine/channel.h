@@ -97,6 +97,8 @@ void channel_table_free(struct engine *g); /* closes what is open; no worker run
 
 /* Control's share of a turn: frames, stray datagrams, what workers want sent by a CALLBACK, news. */
 void channels_serve(struct engine *g, uint64_t now);
+/* What people call it: "the relay", "an ICE path". */
+const char *channel_way(struct engine *g, uint32_t id);
 /* Whom a channel leads to. */
 struct engine_peer *channel_peer(struct engine *g, uint32_t id);
 /* A worker starts: its share of the SOCKET channels goes into its epoll. 0 or -errno. */

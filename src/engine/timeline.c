@@ -244,7 +244,12 @@ void timeline_wg_event(struct engine *g, struct engine_peer *p, const struct wg_
 
 	if (ev->type >= WG_EVENT_TYPES)
 		return;
-	if (ev->from)
+	/* That the tunnel goes by another way is told by the controller, with its reason. */
+	if (ev->type == WG_EVENT_ENDPOINT_SET && ev->from && ev->from->via)
+		return;
+	if (ev->from && ev->from->remote.sa.sa_family == AF_UNSPEC && ev->from->via)
+		snprintf(from, sizeof(from), "%s", channel_way(g, ev->from->via));
+	else if (ev->from)
 		address_format(from, &ev->from->remote);
 	event_words(text, sizeof(text), ev, from);
 	add(g, p, ev->at_boot, ev->at_wall, words[ev->type].level, words[ev->type].kind, text);

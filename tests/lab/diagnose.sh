@@ -11,7 +11,7 @@ keys here psk mute inner
 ours=$(cat $lab/here/pub)
 
 peer() { # NAME PUBLIC-KEY ALLOWED-IP [LINES]
-	printf '[Peer]\nName = %s\nPublicKey = %s\nAllowedIPs = %s\nPersistentKeepalive = 25\n%s\n' "$1" "$2" "$3" "${4:-}"
+	printf '[Peer]\nName = %s\nPublicKey = %s\nAllowedIPs = %s\nPersistentKeepalive = 25\nMode = plain\n%s\n' "$1" "$2" "$3" "${4:-}"
 }
 interface() { # HOST ADDRESS
 	printf '[Interface]\nPrivateKey = %s\nListenPort = 51820\nAddress = %s\n' "$(cat $lab/$1/key)" "$2"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Drain: the next packet in either direction starts a handshake at once. By command, signal and UAPI; the time from the
-# drain to the next answer is printed.
+# drain to the next answer is printed. The peers are plain: others tell each other that keys are gone.
 . "$(dirname "$0")/lib.sh"
 need wg ping ip jq
 
@@ -20,6 +20,7 @@ Name = $other
 PublicKey = $(cat $lab/$other/pub)
 Endpoint = 192.0.2.$m:51820
 AllowedIPs = 10.9.0.$m/32
+Mode = plain
 CONF
 	chmod 600 $lab/$side/wg0.conf
 	weir_start $side $lab/$side/wg0.conf
