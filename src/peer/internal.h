@@ -179,7 +179,7 @@ void act_on(struct step *s, enum peer_action_type type, const struct peer_path_r
 void note(struct step *s, enum log_level level, const char *kind, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void want_turn(struct step *s, uint64_t at);
-void handshake(struct step *s, enum signal_reason why);
+bool handshake(struct step *s, enum signal_reason why); /* false: one began less than a second ago */
 void refill(struct step *s); /* I11: budgets and retries begin anew */
 void stale_result(struct step *s);
 bool newer(uint32_t a, uint32_t b);

@@ -8,8 +8,9 @@
 
 #include "base/xalloc.h"
 
-#define LATE_TIMER 3000 /* ms: a timer that comes later than this means that we were not running (suspend)   \
-			 */
+#define LATE_TIMER                                                                                           \
+	3000 /* ms: a timer that comes later than this means that we were not running (suspend)              \
+	      */
 
 uint64_t ms(const struct peer_machine *m, uint64_t milliseconds)
 {
@@ -102,17 +103,18 @@ void stale_result(struct step *s)
 }
 
 /* At most one a second: two ends that begin at the same time answer each other well enough. */
-void handshake(struct step *s, enum signal_reason why)
+bool handshake(struct step *s, enum signal_reason why)
 {
 	struct peer_machine *m = s->m;
 
 	if (!s->f->device_up || (m->handshake_at && s->now < m->handshake_at + ms(m, 900)))
-		return;
+		return false;
 	struct peer_action *a = act(s, PEER_ACT_HANDSHAKE);
 	a->reason = why;
 	if (m->chosen != PEER_NO_SLOT)
 		a->path = m->paths[m->chosen].ref;
 	m->handshake_at = s->now;
+	return true;
 }
 
 void refill(struct step *s)
@@ -176,9 +178,12 @@ static void tunnel_upkeep(struct step *s)
 	if (!m->handshake_retry)
 		m->handshake_retry = s->f->usable ? s->now + ms(m, 1000) : s->now;
 	if (s->now >= m->handshake_retry) {
-		handshake(s, SIGNAL_REASON_path_dead);
-		m->handshake_tries += m->handshake_tries < 255;
-		m->handshake_retry = s->now + jitter(m, ms(m, m->handshake_tries < 10 ? 1000 : 5000));
+		bool begun = handshake(
+			s, SIGNAL_REASON_path_dead); /* else one went out just now, on a dead path perhaps */
+
+		m->handshake_tries += begun && m->handshake_tries < 255;
+		m->handshake_retry = s->now + (begun ? jitter(m, ms(m, m->handshake_tries < 10 ? 1000 : 5000))
+						     : ms(m, 100));
 	}
 	want_turn(s, m->handshake_retry);
 }

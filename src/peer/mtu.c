@@ -32,7 +32,8 @@ void mtu_recheck(struct step *s, enum peer_slot slot)
 	struct mtu *t = &s->m->paths[slot].mtu;
 
 	/* not again within a minute of the last search */
-	if (t->proven && !t->size && searchable(s->m, slot) && t->next <= s->now + ms(s->m, RECHECK - RECHECK / 10 - 10000))
+	if (t->proven && !t->size && searchable(s->m, slot) &&
+	    t->next <= s->now + ms(s->m, RECHECK - RECHECK / 10 - 10000))
 		t->next = s->now;
 }
 

@@ -96,7 +96,6 @@ void path_proof(struct step *s, enum peer_slot slot)
 	struct path *p = &s->m->paths[slot];
 
 	p->last_proof = s->now;
-	p->hellos = 0;
 	if (p->ready && p->state != PATH_UP)
 		path_state(s, slot, PATH_UP);
 }
@@ -192,6 +191,8 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 	m->path_changes++;
 	m->ahead_since = 0;
 	m->stale_heard = 0;
+	m->handshake_retry = 0;
+	m->handshake_tries = 0;
 	p->filtered = false;
 	p->sent_mark = facts_of(s, slot)->sent;
 	act_on(s, PEER_ACT_CHOOSE, &p->ref);

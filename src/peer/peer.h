@@ -73,11 +73,12 @@ enum peer_command {
 enum peer_event_type {
 	PEER_EV_START,	     /* the device is up */
 	PEER_EV_STOP,	     /* it goes down; restarts: will be back at once */
-	PEER_EV_TIMER,	     /* peer_deadline has come */
+	PEER_EV_TIMER,	     /* peer_deadline has come; may also be sent at any other time: it only means "look" */
 	PEER_EV_SETTINGS,    /* settings changed; settings */
 	PEER_EV_ENDPOINT,    /* direct endpoint set or cleared, by configuration, name or persisted state; known */
 	PEER_EV_ROAMED,	     /* an authenticated packet came from a new address; path: on which path */
-	PEER_EV_ARRIVED,     /* tunnel packets come in on a path other than the one in use; path */
+	PEER_EV_ARRIVED,     /* tunnel packets come in on a path other than the one in use; path. Again as long as it
+			      * goes on (a few times a second is enough): the machine looks at the facts for how long */
 	PEER_EV_TRAFFIC,     /* data begins to flow out after a pause: the watcher has to look again */
 	PEER_EV_HANDSHAKE,   /* a WireGuard handshake was completed; path: on which path */
 	PEER_EV_TUNNEL_TIMEOUT, /* WireGuard gave up waiting: data unanswered for 15 s, or 90 s of initiations */
@@ -122,7 +123,8 @@ struct tunnel_facts {
 	uint64_t unanswered_since; /* first data sent since anything authenticated came in, 0: all answered */
 	uint64_t sent, received;   /* WireGuard data packets and keepalives */
 	bool wants; /* packets are staged, or a keepalive is configured: somebody needs this tunnel */
-	bool shared_socket_works; /* other peers on our main UDP socket hear theirs: a fresh port would hurt them */
+	bool shared_socket_works; /* other peers on our main UDP socket hear theirs: then it is this peer's flow that is stuck
+				   * (a NAT mapping, a conntrack entry), and a port of its own is worth a try */
 	struct tunnel_path_facts paths[PEER_SLOTS];
 };
 
@@ -135,10 +137,11 @@ enum peer_action_type {
 	PEER_ACT_HANDSHAKE,	/* begin a WireGuard handshake now, on the chosen path (reason) */
 	PEER_ACT_DRAIN,		/* drop all keypairs: the remote cannot use them any more (reason) */
 	PEER_ACT_RESET_ENDPOINT, /* direct: forget source address and what was learned; back to configuration or name */
-	PEER_ACT_FRESH_PORT,	/* direct: send from a new UDP port of this peer's own; the path gets a new generation */
+	PEER_ACT_FRESH_PORT,	/* direct: send from a new UDP port of this peer's own. After this and RESET_ENDPOINT the owner
+				 * gives the path a new generation and says so with PEER_EV_ENDPOINT */
 	PEER_ACT_AGENT_START,	/* a new ICE agent: path.generation, session; controlling is settings' */
 	PEER_ACT_AGENT_REMOTE,	/* give it the credentials and candidates of the frame at hand (FRAME only) and those kept */
-	PEER_ACT_AGENT_CANDIDATES, /* give it the candidates of the frame at hand */
+	PEER_ACT_AGENT_CANDIDATES, /* give it the candidates of the frame at hand (END: there will be no more) */
 	PEER_ACT_KEEP_CANDIDATES,  /* session not known yet: keep the frame's candidates (few, for 10 s) */
 	PEER_ACT_AGENT_STOP,	/* path.generation */
 	PEER_ACT_RELAY_HOLD,	/* path.id: hold the server and subscribe to the peer there */
@@ -165,11 +168,11 @@ struct peer_action {
 	uint32_t agent;	    /* OFFER, ANSWER, CANDIDATE, END: generation of our agent */
 	uint8_t session[SIGNAL_SESSION_LEN];  /* ours */
 	uint8_t answered[SIGNAL_SESSION_LEN]; /* theirs, ANSWER; zero: none */
-	uint8_t echo[16];   /* PING: ours; PONG, RELAY_OPENED: theirs */
-	uint16_t size;	    /* PING: pad to this and do not fragment (0: small); PONG: size seen; MTU */
+	uint8_t echo[16];   /* PING, RELAY_OPEN: ours; PONG, RELAY_OPENED: theirs */
+	uint16_t size;	    /* PING: pad to this and do not fragment (0: small); PONG: size seen, 0: the owner knows; MTU */
 	unsigned first, count; /* CANDIDATE: of the agent's local candidates; OFFER, ANSWER: all so far */
 	uint32_t back_in_ms; /* BYE */
-	enum path_kind about; /* STALE */
+	enum path_kind about; /* STALE: the kind of path that we left (goes out as SIGNAL_HAS_PATH, with the reason) */
 
 	/* NOTE */
 	enum log_level level;
@@ -188,7 +191,12 @@ struct peer_actions {
 struct peer_machine *peer_machine_new(const struct peer_settings *s, uint64_t seed, unsigned time_divisor);
 void peer_machine_free(struct peer_machine *m);
 
-/* out->count is set to 0 first. `now` never goes back. */
+/*
+ * out->count is set to 0 first. `now` never goes back. AGENT_ actions name their agent by path.generation. A step that comes
+ * more than 3 s after the deadline means that nobody was running: what was unanswered before is then no evidence.
+ * The counts in facts.paths[] and those in PING and PONG are of the same things: WireGuard packets on that path, counted since
+ * the path's generation began or from any earlier time, but never going back within a generation.
+ */
 void peer_step(struct peer_machine *m, const struct peer_event *ev, const struct tunnel_facts *f, uint64_t now,
 	       struct peer_actions *out);
 uint64_t peer_deadline(const struct peer_machine *m); /* boot ns of the next PEER_EV_TIMER, 0: none */

@@ -182,6 +182,7 @@ void on_frame(struct step *s)
 	}
 	if (slot != PEER_NO_SLOT) {
 		path_proof(s, slot);
+		m->paths[slot].hellos = 0;
 		take_counts(s, slot);
 	}
 	if (m->away && msg->boot == m->remote_boot && msg->type != SIGNAL_BYE &&

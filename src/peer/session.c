@@ -419,7 +419,6 @@ static void offer(struct step *s, struct agent *a)
 
 static void negotiate(struct step *s, struct agent *a)
 {
-	static const uint16_t resend_after[] = {1000, 2000};
 	struct peer_machine *m = s->m;
 	uint64_t end = a->paired ? a->paired_at + ms(m, ATTEMPT) : a->started + ms(m, UNPAIRED);
 	uint64_t hint = a->started + ms(m, HINT_AFTER);
@@ -443,7 +442,7 @@ static void negotiate(struct step *s, struct agent *a)
 		offer(s, a);
 	if (a->resend_at && s->now >= a->resend_at) {
 		tell_candidates(s, a, 0);
-		a->resend_at = a->resends < 2 && a->gathered ? s->now + ms(m, resend_after[a->resends]) : 0;
+		a->resend_at = !a->resends && a->gathered ? s->now + ms(m, 2000) : 0;
 		a->resends++;
 	}
 	want_turn(s, a->resend_at);
@@ -472,6 +471,15 @@ static void begin_when_due(struct step *s)
 		m->retry_at = 0;
 		m->retries = 0;
 		return;
+	}
+	for (int i = 0; i < 2; i++) { /* a pair that was just selected gets a moment to prove itself */
+		const struct path *p = &m->paths[PEER_ICE + i];
+		uint64_t end = p->since + ms(m, 3000);
+
+		if (m->agents[i].connected && p->state == PATH_CHECKING && s->now < end) {
+			want_turn(s, end);
+			return;
+		}
 	}
 	if (!m->retry_at) /* a known endpoint first gets a moment to answer */
 		m->retry_at = s->now + (m->paths[PEER_DIRECT].ready ? ms(m, 700) : ms(m, 1));

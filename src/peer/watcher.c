@@ -192,6 +192,8 @@ void watch(struct step *s)
 	uint64_t sent = facts_of(s, m->chosen)->sent;
 	bool forced = s->now < w->forced;
 
+	if (!since && !s->f->usable && s->f->attempt) /* initiations are packets, too */
+		since = m->ladder.trouble_since;
 	if (since && since < w->armed)
 		since = w->armed;
 	if (since && c->last_tunnel > since) /* e.g. a handshake message: authenticated all the same */
@@ -222,7 +224,7 @@ void watch(struct step *s)
 		return;
 	}
 	judge_silence(s);
-	if (w->probe_from && m->chosen != PEER_NO_SLOT)
+	if (w->probe_from && s->f->usable)
 		judge_filter(s);
 	if (w->probe_from && c->last_pong >= w->probe_from && s->now > w->probe_from + ms(m, 2000))
 		mtu_recheck(s, m->chosen);
