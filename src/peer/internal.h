@@ -67,7 +67,8 @@ struct path {
 
 	uint64_t far_received, far_sent; /* the remote's counts, as last told */
 	uint64_t counts_at;
-	uint64_t in_seen, in_growth_at, far_sent_mark; /* theirs that do not arrive: see counts_heard() */
+	uint64_t in_seen, in_growth_at, far_sent_mark; /* theirs that do not arrive: see take_counts() */
+	uint64_t out_growth_at, out_mark;		       /* ours that do not */
 	uint64_t sent_mark; /* our packets on it when something last came in on it */
 
 	struct mtu mtu;
@@ -124,6 +125,7 @@ struct peer_machine {
 	uint64_t ahead_since; /* tunnel packets come in elsewhere, and not here, since */
 	uint64_t stale_heard; /* the remote said STALE about the chosen path */
 	uint64_t hold_choice; /* an unproven choice of the ladder's is left alone until then */
+	bool sending; /* the last CHOOSE named a path */
 	unsigned path_changes;
 	uint64_t stale_results;
 	uint32_t ping_number;

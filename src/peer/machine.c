@@ -229,6 +229,8 @@ static void settle(struct step *s)
 	watch(s);
 	follow(s);
 	choose(s);
+	if (s->m->watch.armed == s->now) /* on another path: watched from this moment on (I9) */
+		watch(s);
 	tunnel_upkeep(s);
 	ladder(s);
 	sessions(s);

@@ -179,8 +179,9 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 	enum peer_slot old = m->chosen;
 	struct path *p = &m->paths[slot];
 
+	for (unsigned i = 0; i < PEER_SLOTS; i++)
+		path_leave(s, i); /* a change has a reason: what any path proved before it is no proof now */
 	if (old != PEER_NO_SLOT) {
-		path_leave(s, old);
 		m->left = old;
 		m->left_at = s->now;
 	}
@@ -188,6 +189,7 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 	     old == PEER_NO_SLOT ? "" : " to ", path_word(p), why);
 	m->chosen = slot;
 	m->chosen_since = s->now;
+	m->sending = true;
 	m->path_changes++;
 	m->ahead_since = 0;
 	m->stale_heard = 0;
@@ -330,13 +332,14 @@ static enum peer_slot hope(const struct step *s)
 	return PEER_NO_SLOT;
 }
 
-static void choose_nothing(struct step *s, bool was)
+static void choose_nothing(struct step *s)
 {
 	struct peer_path_ref none = {.kind = PATH_KIND_NONE};
 
 	s->m->chosen = PEER_NO_SLOT;
-	if (!was)
+	if (!s->m->sending)
 		return;
+	s->m->sending = false;
 	act_on(s, PEER_ACT_CHOOSE, &none);
 	note(s, LOG_WARN, "path", "no path is left: no endpoint is known and no relay has the peer");
 	watch_arm(s);
@@ -398,7 +401,6 @@ static void settle_successor(struct step *s)
 void choose(struct step *s)
 {
 	struct peer_machine *m = s->m;
-	bool had = m->chosen != PEER_NO_SLOT || m->chosen_since == s->now;
 	struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];
 
 	if (c && (!path_allowed(m, m->chosen) || c->ref.kind == PATH_KIND_NONE))
@@ -420,7 +422,7 @@ void choose(struct step *s)
 		enum peer_slot any = hope(s);
 
 		if (any == PEER_NO_SLOT)
-			choose_nothing(s, !c && had);
+			choose_nothing(s);
 		else if (any != m->chosen && (!c || !c->ready || c->state == PATH_STALE || !c->last_proof))
 			path_switch(s, any, LOG_INFO, "nothing is proven yet; tried first");
 	}

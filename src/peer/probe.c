@@ -111,13 +111,14 @@ void take_pong(struct step *s, enum peer_slot slot)
 
 /*
  * The remote tells how many WireGuard packets it sent and received on this path. far_grew_at: ours arrive.
- * in_growth_at: since when it sends and we receive none of it.
+ * in_growth_at: since when it sends and we receive none of it; out_growth_at: since when it receives none of
+ * ours.
  */
 void take_counts(struct step *s, enum peer_slot slot)
 {
 	struct path *p = &s->m->paths[slot];
 	const struct signal_message *msg = s->ev->message;
-	uint64_t received = facts_of(s, slot)->received;
+	uint64_t received = facts_of(s, slot)->received, sent = facts_of(s, slot)->sent;
 
 	if (!(msg->has & SIGNAL_HAS_COUNTS))
 		return;
@@ -129,6 +130,12 @@ void take_counts(struct step *s, enum peer_slot slot)
 		p->in_growth_at = 0;
 	} else if (msg->data_sent >= p->far_sent_mark + 2 && !p->in_growth_at) {
 		p->in_growth_at = s->now;
+	}
+	if (!p->counts_known || msg->data_received != p->far_received || sent < p->out_mark) {
+		p->out_mark = sent;
+		p->out_growth_at = 0;
+	} else if (sent >= p->out_mark + 3 && !p->out_growth_at) {
+		p->out_growth_at = s->now;
 	}
 	p->far_received = msg->data_received;
 	p->far_sent = msg->data_sent;

@@ -234,16 +234,42 @@ void on_remote_relay(struct step *s)
 		hold(s, r);
 }
 
-void relay_doubt(struct step *s, enum peer_slot slot)
+static void check(struct step *s, struct relay *r, uint64_t every)
 {
-	struct peer_machine *m = s->m;
-	struct relay *r = relay_find(m, m->paths[slot].ref.id);
+	struct peer_path_ref ref = {.kind = PATH_KIND_RELAY, .id = r->server, .generation = r->generation};
+	uint64_t last = r->check_at > r->checked_at ? r->check_at : r->checked_at;
 
-	if (!r || !r->up || (r->check_at && s->now < r->check_at + ms(m, CHECK_EVERY)) ||
-	    (r->checked_at && s->now < r->checked_at + ms(m, CHECK_EVERY)))
+	if (!r->up || (last && s->now < last + ms(s->m, every)))
 		return;
 	r->check_at = s->now;
-	act_on(s, PEER_ACT_RELAY_CHECK, &m->paths[slot].ref);
+	act_on(s, PEER_ACT_RELAY_CHECK, &ref);
+}
+
+void relay_doubt(struct step *s, enum peer_slot slot)
+{
+	struct relay *r = relay_find(s->m, s->m->paths[slot].ref.id);
+
+	if (r)
+		check(s, r, CHECK_EVERY);
+}
+
+/* The tunnel is wanted, and no path works: a connection that only looks alive would keep the peer's presence
+ * from us. */
+static void check_all(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	uint64_t from = m->ladder.trouble_since + ms(m, 300);
+
+	if (!m->ladder.trouble_since || !m->wanted || m->works || path_best(s, PEER_NO_SLOT) != PEER_NO_SLOT)
+		return;
+	if (s->now >= from) {
+		for (unsigned i = 0; i < RELAYS_KNOWN; i++) {
+			if (m->relays[i].held)
+				check(s, &m->relays[i], 1200);
+		}
+		from = s->now + ms(m, 400);
+	}
+	want_turn(s, from);
 }
 
 /* The peer speaks to us over a server: that says more than the server's word about its presence. */
@@ -338,6 +364,7 @@ void relays(struct step *s)
 	if (m->paths[PEER_RELAY].ref.kind == PATH_KIND_NONE || m->paths[PEER_RELAY].state == PATH_STALE)
 		relay_next(s, false);
 	let_go(s);
+	check_all(s);
 	for (enum peer_slot i = PEER_RELAY; i <= PEER_RELAY_NEXT; i++) {
 		struct path *p = &m->paths[i];
 

@@ -136,8 +136,14 @@ static struct agent *agent_start(struct step *s, enum signal_reason why)
 {
 	struct peer_machine *m = s->m;
 
-	if (m->agents[1].generation)
-		agent_stop(s, PEER_ICE_NEXT);
+	if (m->agents[1]
+		    .generation) { /* both places taken: the one that is neither in use nor works gives way */
+		bool next_stays = m->chosen == PEER_ICE_NEXT ||
+				  (m->chosen != PEER_ICE && m->paths[PEER_ICE].state != PATH_UP &&
+				   m->agents[1].connected);
+
+		agent_stop(s, next_stays ? PEER_ICE : PEER_ICE_NEXT); /* ICE: the other one moves up */
+	}
 	if (m->agents[0].generation && !m->agents[0].connected)
 		agent_stop(s, PEER_ICE);
 	if (m->session_used || same_session(m->session, no_session))

@@ -42,7 +42,7 @@ static void begin_probing(struct step *s)
 	for (unsigned i = 0; i < PEER_SLOTS; i++) {
 		m->paths[i].unanswered = 0;
 		m->paths[i].checks = 0;
-		m->paths[i].in_growth_at = 0;
+		m->paths[i].in_growth_at = m->paths[i].out_growth_at = 0;
 	}
 	if (m->remote_is_weir)
 		ping_all(s);
@@ -92,10 +92,13 @@ static bool filtered(struct step *s, bool *outward)
 	uint64_t base = m->watch.doubt, wait = ms(m, FILTERED_AFTER) + c->rtt;
 
 	*outward = true;
-	if (!c->counts_known || !base || c->last_pong < m->watch.probe_from)
+	if (!c->counts_known || c->last_pong < m->watch.probe_from)
 		return false;
 	uint64_t from = c->far_grew_at > base ? c->far_grew_at : base;
-	if (m->watch.packets > 1 && s->now >= from + wait && c->counts_at >= from + wait - ms(m, 500))
+	if (base && m->watch.packets > 1 && s->now >= from + wait && c->counts_at >= from + wait - ms(m, 500))
+		return true;
+	if (c->out_growth_at && s->now >= c->out_growth_at + wait &&
+	    c->counts_at >= c->out_growth_at + ms(m, 500))
 		return true;
 	*outward = false;
 	return c->in_growth_at && s->now >= c->in_growth_at + wait &&
@@ -112,11 +115,12 @@ static void judge_filter(struct step *s)
 	if (!filtered(s, &outward))
 		return;
 	enum peer_slot to = answering(s);
+	uint64_t lost = outward ? facts_of(s, m->chosen)->sent - c->out_mark : c->far_sent - c->far_sent_mark;
+	uint64_t since = !outward ? c->in_growth_at : m->watch.doubt ? m->watch.doubt : c->out_growth_at;
 	snprintf(why, sizeof(why),
 		 "WireGuard does not pass on %s though pings do: %llu packets %s for %llu ms", path_word(c),
-		 (unsigned long long)(outward ? m->watch.packets : c->far_sent - c->far_sent_mark),
-		 outward ? "of ours did not arrive" : "of theirs did not arrive",
-		 (unsigned long long)shown_ms(m, s->now - (outward ? m->watch.doubt : c->in_growth_at)));
+		 (unsigned long long)lost, outward ? "of ours did not arrive" : "of theirs did not arrive",
+		 (unsigned long long)shown_ms(m, s->now - since));
 	if (to != PEER_NO_SLOT) {
 		c->filtered = true;
 		fire(s, to, why);
@@ -148,6 +152,10 @@ static void judge_silence(struct step *s)
 		return;
 	}
 	char why[PEER_NOTE_MAX], evidence[100] = "the network changed";
+	if (m->stale_heard)
+		snprintf(evidence, sizeof(evidence), "the peer says that nothing comes in from us");
+	else if (c->out_growth_at || c->in_growth_at)
+		snprintf(evidence, sizeof(evidence), "the counts of both ends differ");
 	if (m->watch.doubt)
 		snprintf(evidence, sizeof(evidence), "%llu packets sent and nothing came back for %llu ms",
 			 (unsigned long long)m->watch.packets,
@@ -190,7 +198,7 @@ void watch(struct step *s)
 	const struct path *c = &m->paths[m->chosen];
 	uint64_t since = s->f->unanswered_since;
 	uint64_t sent = facts_of(s, m->chosen)->sent;
-	bool forced = s->now < w->forced;
+	bool forced = s->now < w->forced || c->out_growth_at || c->in_growth_at;
 
 	if (!since && !s->f->usable && s->f->attempt) /* initiations are packets, too */
 		since = m->ladder.trouble_since;
@@ -203,7 +211,7 @@ void watch(struct step *s)
 		rest(s);
 		return;
 	}
-	if (forced && !since)
+	if (s->now < w->forced && !since)
 		want_turn(s, w->forced);
 	w->doubt = since;
 	if (w->state != PEER_WATCH_PROBING && w->state != PEER_WATCH_FIRED) {
