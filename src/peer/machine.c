@@ -229,10 +229,10 @@ static void settle(struct step *s)
 	watch(s);
 	follow(s);
 	choose(s);
-	if (s->m->watch.armed == s->now) /* on another path: watched from this moment on (I9) */
-		watch(s);
 	tunnel_upkeep(s);
 	ladder(s);
+	if (s->m->watch.armed == s->now) /* on another path: watched from this moment on (I9) */
+		watch(s);
 	sessions(s);
 	probe(s);
 	mtu_run(s);
@@ -262,7 +262,15 @@ void peer_step(struct peer_machine *m, const struct peer_event *ev, const struct
 	if (m->started && m->deadline && now > m->deadline + ms(m, LATE_TIMER))
 		after_suspend(&s);
 	m->now = s.now;
+	uint64_t stale = m->stale_results;
 	table_step(&s);
+	if (m->stale_results != stale && ev->type != PEER_EV_FRAME && ev->type != PEER_EV_TIMER &&
+	    !out->count) {
+		/* I1: nothing but the counter; what is due has its timer */
+		if (m->deadline && m->deadline <= s.now)
+			m->deadline = s.now + NS_PER_MS;
+		return;
+	}
 	if (m->started && m->settings.mode != PEER_PLAIN)
 		settle(&s);
 	m->stage = derive_stage(m);
