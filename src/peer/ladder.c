@@ -223,8 +223,8 @@ void ladder(struct step *s)
 		l->trouble_since = 0;
 		l->next = PEER_RUNG_NONE;
 		l->next_at = 0;
-		if (m->works && s->f->unanswered_since)
-			want_turn(s, s->now + ms(m, 500));
+		if (m->works && m->wanted)
+			want_turn(s, s->now + ms(m, s->f->unanswered_since ? 500 : 30000));
 		return;
 	}
 	if (!l->trouble_since) {

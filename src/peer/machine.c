@@ -154,10 +154,14 @@ bool is_working(const struct step *s)
 
 	if (!s->f->usable || !c)
 		return false;
-	if (since && since < m->chosen_since && c->last_tunnel < m->chosen_since)
-		since = m->chosen_since;
-	if (!since || s->now < since + ms(m, 1000))
+	if (!since)
 		return true;
+	if (since > m->ladder.trouble_since) { /* else another path alone is no cure yet */
+		if (since < m->chosen_since && c->last_tunnel < m->chosen_since)
+			since = m->chosen_since;
+		if (s->now < since + ms(m, 1000))
+			return true;
+	}
 	return c->last_pong && c->last_pong + ms(m, 2500) > s->now &&
 	       (!c->counts_known || c->far_grew_at >= since);
 }

@@ -224,13 +224,19 @@ static void judge_standby(struct step *s, enum peer_slot slot)
 	struct peer_machine *m = s->m;
 	struct path *p = &m->paths[slot];
 
-	if (slot == m->chosen || p->state != PATH_UP || p->unanswered < 3)
+	if (p->state != PATH_UP || p->unanswered < 3 || p->last_tunnel > p->unanswered_from)
 		return;
 	uint64_t at = p->unanswered_from + patience(m, p);
-	if (p->last_tunnel > p->unanswered_from)
-		return;
 	if (s->now < at) {
 		want_turn(s, at);
+		return;
+	}
+	if (slot ==
+	    m->chosen) { /* no data is in doubt, but the path is: the watcher's business, and the relay's */
+		if (m->watch.state == PEER_WATCH_RESTING)
+			watch_force(s);
+		if (p->ref.kind == PATH_KIND_RELAY)
+			relay_doubt(s, slot);
 		return;
 	}
 	note(s, LOG_NOTICE, "path", "standby %s is stale: %u pings unanswered for %llu ms", path_word(p),
