@@ -33,7 +33,7 @@ const struct option_entry option_table[] = {
 	{"no-sandbox", 0, NULL, OPTION_FLAG, AT(no_sandbox), 0, 0, "keep all privileges, for debuggers"},
 	{"time-divisor", 0, "N", OPTION_NUMBER, AT(time_divisor), 1, 100,
 	 "tests only: protocol times divided by N"},
-	{"listen", 0, "ADDRESS:PORT", OPTION_TEXT, AT(listen), 0, 0, "where clients come to"},
+	{"listen", 0, "WHERE", OPTION_TEXT, AT(listen), 0, 0, "ADDRESS:PORT that clients come to"},
 	{"secret-file", 0, "FILE", OPTION_TEXT, AT(secret_file), 0, 0,
 	 "holds the secret that clients make their tokens of"},
 	{"url", 0, "URL", OPTION_TEXT, AT(url), 0, 0, "this server as its clients call it, rel://... or rels://..."},

@@ -150,11 +150,10 @@ static int http_answer(struct lws *wsi, unsigned code)
  * stays. */
 static bool take_proxied_address(struct connection *c)
 {
-	static const char name[] = "x-real-ip:";
 	char text[INET6_ADDRSTRLEN + 1], spelled[INET6_ADDRSTRLEN + 8];
 	union address a;
 	uint8_t key[16];
-	int len = lws_hdr_custom_copy(c->wsi, text, sizeof(text), name, sizeof(name) - 1);
+	int len = lws_hdr_copy(c->wsi, text, sizeof(text), WSI_TOKEN_HTTP_X_REAL_IP);
 
 	if (len <= 0)
 		return true;

@@ -62,12 +62,14 @@ static void limit_files(struct server *s)
 	if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted) {
 		rlim_t rest = limit.rlim_max > OTHER_FILES + 16 ? limit.rlim_max - OTHER_FILES : 16;
 
-		s->handshakes_max = (unsigned)(rest / 4);
-		s->clients_max = (unsigned)(rest - rest / 4);
+		if (s->handshakes_max > rest / 4)
+			s->handshakes_max = (unsigned)(rest / 4);
+		s->clients_max = (unsigned)(rest - s->handshakes_max);
 		wanted = limit.rlim_max;
-		log_warn("relay",
-			 "this process may open %llu files only, so %u clients fit (LimitNOFILE=, ulimit -n)",
-			 (unsigned long long)limit.rlim_max, s->clients_max);
+		log_write(
+			s->options->clients_max ? LOG_WARN : LOG_INFO, "relay", NULL,
+			"this process may open %llu files only, so %u clients fit (LimitNOFILE=, ulimit -n)",
+			(unsigned long long)limit.rlim_max, s->clients_max);
 	}
 	limit.rlim_cur = wanted;
 	setrlimit(RLIMIT_NOFILE, &limit);
