@@ -71,8 +71,8 @@ static bool mark_differs(const struct conf *old, const struct conf *new)
 	return old && old->has_fwmark && !has_policy_routing(new);
 }
 
-/* Relays, ICE. The engine touches only what differs; a section that says the same is not even shown to it. What the
- * engine refuses it may have taken in part: the old one puts that right. */
+/* Relays, ICE. The engine touches only what differs; a section that says the same is not even shown to it.
+ * What the engine refuses it may have taken in part: the old one puts that right. */
 static int apply_network(struct engine *g, const struct conf *old, const struct conf *new,
 			 struct conf_changes *changes, struct error *e)
 {
@@ -126,9 +126,16 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a && b && !strcmp(a, b));
 }
 
+/* The endpoint that a peer may be reached at: in relay-only there is none, from before the first packet on.
+ */
+static const char *host_of(const struct conf_peer *p)
+{
+	return p->mode == PEER_RELAY_ONLY ? NULL : p->host;
+}
+
 static void apply_endpoint(struct engine_peer *p, const struct conf_peer *new)
 {
-	if (!new->host)
+	if (!host_of(new))
 		engine_peer_set_endpoint(p, NULL);
 	else if (new->endpoint.sa.sa_family != AF_UNSPEC)
 		engine_peer_set_endpoint(p, &new->endpoint);
@@ -164,7 +171,7 @@ static bool apply_peer(struct engine_peer *p, const struct conf_peer *old, const
 		engine_peer_set_mode(p, new->mode);
 		changed = true;
 	}
-	if (!same_text(old->host, new->host) || !same_text(old->port, new->port)) {
+	if (!same_text(host_of(old), host_of(new)) || (host_of(new) && !same_text(old->port, new->port))) {
 		apply_endpoint(p, new);
 		changed = true;
 	}

@@ -486,6 +486,23 @@ static void modes_change(void **state)
 	assert_int_equal(c.sessions_kept, 2);
 }
 
+/* In relay-only an endpoint is not even known, so that no packet can go there. */
+static void relay_only_has_no_endpoint(void **state)
+{
+	static const char with[] = HEAD PEER(KEY_A) "Endpoint = 192.0.2.1:1\n",
+			  only[] = HEAD PEER(KEY_A) "Endpoint = 192.0.2.1:1\nMode = relay-only\n",
+			  other[] = HEAD PEER(KEY_A) "Endpoint = 192.0.2.1:2\nMode = relay-only\n";
+	struct conf *c = parse(only);
+
+	(void)state;
+	conf_apply(recorder, NULL, c, NULL, NULL);
+	assert_string_equal(recorder->calls.text, "port 5;key;add A;mode A 2;");
+	conf_free(c);
+	expect(with, only, "mode A 2;endpoint A (none);");
+	expect(only, other, "");
+	expect(other, with, "mode A 0;endpoint A 192.0.2.1:1;");
+}
+
 /* A refused network leaves the device alone; a refused device gives the old network back. */
 static void network_is_not_half_applied(void **state)
 {
@@ -553,6 +570,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(same_network_is_not_touched, setup, teardown),
 		cmocka_unit_test_setup_teardown(network_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(modes_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(relay_only_has_no_endpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(network_is_not_half_applied, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_half_applied, setup, teardown),
 	};
