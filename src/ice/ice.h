@@ -95,7 +95,7 @@ void ice_agent_remote_done(struct ice_agent *a);
 
 /* Through libnice: control frames always, data where there is no fast socket. 0 or -errno. */
 int ice_agent_send(struct ice_agent *a, const void *data, size_t len);
-/* The same with DF set, not fragmented: a probe of the path's MTU. */
+/* The same with DF set, not fragmented: a probe of the path's MTU. -EMSGSIZE: our own link is smaller. */
 int ice_agent_send_probe(struct ice_agent *a, const void *data, size_t len);
 
 /* The fast socket of the selected pair: a new fd that the agent owns (closed by ice_agent_close_fast or free), bound
@@ -104,7 +104,8 @@ int ice_agent_send_probe(struct ice_agent *a, const void *data, size_t len);
 int ice_agent_open_fast(struct ice_agent *a, struct error *e);
 void ice_agent_close_fast(struct ice_agent *a);
 
-/* STUN that strayed to the fast socket: back to libnice (raw socket), and UDP_GRO off on A from then on. */
+/* One datagram that strayed to the fast socket (STUN, a control frame): back to libnice (raw socket), and UDP_GRO off on A
+ * from then on. The raw sockets need CAP_NET_RAW and are made by ice_new; without, the datagram is lost. */
 void ice_agent_stray(struct ice_agent *a, const struct endpoint *from, const uint8_t *data, size_t len);
 
 /* What the dashboard shows. State, RTT and priority come from libnice's debug lines; unknown ones degrade to candidates. */

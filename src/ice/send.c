@@ -48,6 +48,7 @@ int ice_agent_send(struct ice_agent *a, const void *data, size_t len)
 
 	if (!a->selected)
 		return -ENOTCONN;
+	errno = 0;
 	sent = nice_agent_send_messages_nonblocking(a->nice, a->stream, COMPONENT, &message, 1, NULL,
 						    &failed);
 	if (sent == 1)
@@ -59,7 +60,7 @@ int ice_agent_send(struct ice_agent *a, const void *data, size_t len)
 	else if (g_error_matches(failed, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
 		r = -EAGAIN;
 	else
-		r = -EIO;
+		r = errno == EMSGSIZE ? -EMSGSIZE : -EIO; /* libnice itself says only that it failed */
 	g_clear_error(&failed);
 	return r;
 }
