@@ -226,6 +226,7 @@ static void send_check(struct world *w, struct remote *r, struct agent *a, struc
 	ask->maker = a->id;
 	ask->number = p->transaction = w->next_id++;
 	ask->nominate = a->controlling;
+	p->sent_at = w->now;
 	udp_send(w, r->node, a->port, p->target, ask);
 }
 
@@ -300,7 +301,7 @@ static void take_check(struct world *w, struct remote *r, struct agent *a, const
 		return;
 	if (p->nominate && !a->controlling)
 		pair->nominated = true;
-	if (!pair->succeeded) {
+	if (!pair->succeeded && w->now - pair->sent_at > CHECK_FIRST / 2) {
 		pair->failed = false;
 		if (pair->tries > 2)
 			pair->tries = 2; /* a triggered check, RFC 8445 section 7.3.1.4 */

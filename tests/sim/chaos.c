@@ -299,6 +299,39 @@ static void one_fault(struct world *w)
 
 /* ---- healing ---- */
 
+/* For who reads a failing schedule: what everybody believes now. */
+static void describe(struct world *w)
+{
+	static const char *const lines[] = {"idle", "waiting", "dialling", "logging in", "up"};
+	struct peer_look look;
+
+	for (unsigned i = 0; i < w->nodes && w->verbose; i++) {
+		struct node *n = &w->node[i];
+
+		for (unsigned k = 0; k < w->servers; k++)
+			world_say(w, "  %c at server %u: %s for %.1f s%s", node_letter(i), k,
+				  lines[n->lines[k].state], (double)(w->now - n->lines[k].since) / 1e9,
+				  n->home == k ? ", home" : "");
+		for (unsigned j = 0; j < w->nodes; j++) {
+			if (!n->remote[j].m)
+				continue;
+			peer_look(n->remote[j].m, &look);
+			world_say(w, "  %c>%c: uses %s; keys %s, attempt %u; watcher %s: %s; next rung %s",
+				  node_letter(i), node_letter(j),
+				  look.chosen == PEER_NO_SLOT ? "nothing" : peer_slot_name(look.chosen),
+				  tunnel_usable(w, &n->remote[j]) ? "usable" : "none", n->remote[j].t.attempt,
+				  peer_watch_name(look.watch), look.watch_why,
+				  peer_rung_name(look.next_rung));
+			for (unsigned k = 0; k < PEER_SLOTS; k++)
+				if (look.paths[k].ref.kind)
+					world_say(w, "      %s %u/%u: %s%s", peer_slot_name(k),
+						  look.paths[k].ref.id, look.paths[k].ref.generation,
+						  path_state_name(look.paths[k].state),
+						  look.paths[k].peer_online ? ", peer online" : "");
+		}
+	}
+}
+
 static void mend_ways(struct world *w)
 {
 	for (unsigned i = 0; i < w->nodes; i++)
@@ -311,10 +344,15 @@ static void mend_ways(struct world *w)
 
 static void heal(struct world *w)
 {
+	bool renew[NODES_MAX][SERVERS_MAX];
+
 	world_fault(w, "everything heals");
+	describe(w);
 	mend_ways(w);
 	memset(w->cut, 0, sizeof(w->cut));
 	for (unsigned i = 0; i < w->servers; i++) {
+		for (unsigned k = 0; k < w->nodes; k++)
+			renew[k][i] = w->server[i].refuses[k] || w->node[k].lines[i].refused;
 		memset(w->server[i].refuses, 0, sizeof(w->server[i].refuses));
 		memset(w->server[i].slow, 0, sizeof(w->server[i].slow));
 		w->server[i].disorder = false;
@@ -323,18 +361,17 @@ static void heal(struct world *w)
 	}
 	for (unsigned i = 0; i < w->nodes; i++) {
 		struct node *n = &w->node[i];
-		bool refused = false;
 
 		n->down = n->no_udp = false;
-		for (unsigned k = 0; k < w->servers; k++)
-			refused = refused || n->lines[k].refused;
 		if (!n->up)
 			node_start(w, n, false);
-		else if (n->suspended ||
-			 refused) { /* awake, or told of the new token: a reload looks like this */
+		else if (n->suspended) {
 			n->suspended = false;
 			node_network_changed(w, n);
 		}
+		for (unsigned k = 0; k < w->servers; k++)
+			if (renew[i][k])
+				pool_new_token(w, n, k);
 	}
 }
 
@@ -365,6 +402,33 @@ static bool all_flow(struct world *w, uint64_t since)
 	return true;
 }
 
+/*
+ * Nobody can tell a silent end that its own TCP connection is dead, or that the server waits ever longer
+ * before it tries again; it finds out by its health checks, or as soon as it wants to send. So then both ends
+ * want the tunnel.
+ */
+static bool somebody_is_cut_off(const struct world *w)
+{
+	for (unsigned i = 0; i < STREAMS_MAX; i++) {
+		const struct stream *s = &w->streams[i];
+
+		if (s->used && s->client && (s->dead || (s->down.pumping && s->down.retry > SECONDS(1))))
+			return true;
+	}
+	return false;
+}
+
+static void want_all(struct world *w)
+{
+	if (!somebody_is_cut_off(w)) {
+		set_traffic(w, true);
+		return;
+	}
+	for (unsigned a = 0; a < w->nodes; a++)
+		for (unsigned b = a + 1; b < w->nodes; b++)
+			traffic_set(w, a, b, TRAFFIC_BOTH);
+}
+
 static void check_heal(struct world *w, struct result *out)
 {
 	uint64_t from = w->now;
@@ -372,6 +436,8 @@ static void check_heal(struct world *w, struct result *out)
 	while (!w->failed && !all_flow(w, from) && w->now < from + HEAL_BOUND)
 		world_run(w, w->now + MS(10));
 	out->healed = w->now - from;
+	if (out->healed >= HEAL_BOUND)
+		describe(w);
 	for (unsigned a = 0; a < w->nodes && !w->failed; a++)
 		for (unsigned b = a + 1; b < w->nodes && !w->failed; b++)
 			if (!traffic_flows(w, a, b, from))
@@ -409,7 +475,7 @@ void chaos_run(uint64_t seed, unsigned peers, bool verbose, struct result *out)
 	if (!w->failed) {
 		heal(w);
 		take_back_orders(w);
-		set_traffic(w, true);
+		want_all(w);
 		check_heal(w, out);
 	}
 	if (!w->failed)

@@ -27,7 +27,7 @@ static bool is_ice(const struct peer_event *ev)
 }
 
 /* Of an agent that was stopped, or of a connection that another has replaced. */
-static bool is_stale(const struct remote *r, const struct peer_event *ev)
+bool event_is_stale(const struct remote *r, const struct peer_event *ev)
 {
 	if (is_ice(ev))
 		return !ice_find((struct remote *)(uintptr_t)r, ev->path.generation);
@@ -55,7 +55,7 @@ void invariants_before(struct world *w, struct remote *r, const struct peer_even
 {
 	(void)w;
 	(void)f;
-	stale = is_stale(r, ev);
+	stale = event_is_stale(r, ev);
 	if (needs_look(ev))
 		peer_look(r->m, &before);
 }
@@ -232,10 +232,12 @@ static void check_watcher(struct world *w, struct remote *r, const struct tunnel
 		return;
 	if (after.watch != PEER_WATCH_OFF && after.watch_slot != after.chosen)
 		breach(w, r, "I9", "the watcher watches another path than the one in use");
-	/* One-way traffic is unanswered by its nature; then pongs have to come. */
+	/* One-way traffic is unanswered by its nature; then pongs have to come. A new path is given its time.
+	 */
 	if (f->unanswered_since && w->now - f->unanswered_since > SECONDS(1) &&
-	    w->now - after.paths[after.chosen].last_proof > UNPROVEN &&
-	    (after.watch == PEER_WATCH_OFF || after.watch == PEER_WATCH_RESTING) && r->traffic)
+	    w->now - after.chosen_since > SECONDS(1) &&
+	    w->now - after.paths[after.chosen].last_proof > UNPROVEN && r->traffic &&
+	    (after.watch == PEER_WATCH_OFF || after.watch == PEER_WATCH_RESTING))
 		breach(w, r, "I9", "data is unanswered, nothing proves the path, and nobody watches");
 }
 
@@ -245,8 +247,8 @@ static void check_parked(struct world *w, struct remote *r, const struct tunnel_
 
 	if (deadline && deadline + SECONDS(1) < w->now)
 		breach(w, r, "I11", "its deadline is in the past");
-	if (!f->device_up || after.remote_away || !(f->wants || f->unanswered_since) ||
-	    (f->last_received && w->now - f->last_received < LOST_FOR))
+	if (!f->device_up || after.remote_away || after.ladder_held || !f->unanswered_since ||
+	    w->now - f->unanswered_since < LOST_FOR)
 		return;
 	if (!deadline || deadline > w->now + PARKED)
 		breach(w, r, "I11", "the tunnel is wanted and down, and nothing is planned within a minute");

@@ -138,6 +138,13 @@ static void step(struct world *w, struct remote *r, const struct peer_event *ev,
 		    ev->path.generation == r->chosen.generation)
 			return;
 	}
+	if (event_is_stale(r, ev)) {
+		struct peer_event due = {.type = PEER_EV_TIMER};
+
+		/* What is due anyhow comes first, so that I1 sees what the stale result alone does. */
+		for (unsigned i = 0; i < 4 && !w->failed; i++)
+			step(w, r, &due, NULL);
+	}
 	remote_facts(w, r, &facts);
 	invariants_before(w, r, ev, &facts);
 	peer_step(r->m, ev, &facts, w->now, &actions);

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define DIAL_LIMIT   SECONDS(3)
+#define DIAL_LIMIT   SECONDS(5)
+#define SYN_EVERY    MS(700)
 #define LOGIN_LIMIT  SECONDS(3)
 #define CHECK_LIMIT  SECONDS(1)
 #define HEALTH_LIMIT SECONDS(60)
@@ -141,9 +142,8 @@ static void try_connect(struct world *w, const struct event *e)
 		return;
 	delay = 2 * w->server[server].delay;
 	if (!node_reaches(w, n->number, server)) {
-		/* SYN again after 1 and 2 seconds */
-		if (e->c < 2)
-			world_at(w, w->now + SECONDS(e->c + 1), try_connect, n, e->a, e->b, e->c + 1);
+		/* another connection is tried beside the silent one */
+		world_at(w, w->now + SYN_EVERY, try_connect, n, e->a, e->b, 0);
 		return;
 	}
 	if (!w->server[server].listening) {
@@ -165,6 +165,7 @@ static void dial(struct world *w, struct node *n, unsigned server)
 	struct line *l = &n->lines[server];
 
 	set_state(w, l, LINE_DIALLING);
+	l->dialled = w->now;
 	world_at(w, w->now, try_connect, n, token(n, server), l->turn, 0);
 	world_at(w, w->now + DIAL_LIMIT, dial_ends, n, token(n, server), l->turn, 0);
 }
@@ -389,6 +390,20 @@ void pool_network_changed(struct world *w, struct node *n)
 		else if (n->lines[i].state == LINE_WAITING)
 			dial(w, n, i);
 	}
+}
+
+void pool_new_token(struct world *w, struct node *n, unsigned server)
+{
+	struct line *l = &n->lines[server];
+
+	if (l->state == LINE_UP || l->state == LINE_IDLE)
+		return;
+	if (l->stream && l->stream->client)
+		stream_leave(w, l->stream);
+	l->stream = NULL;
+	l->refused = false;
+	l->failures = 0;
+	dial(w, n, server);
 }
 
 bool pool_send(struct world *w, struct node *n, unsigned server, struct packet *p)

@@ -8,6 +8,7 @@
 
 #define RTO_FIRST    MS(200)
 #define RTO_MOST     SECONDS(60)
+#define WINDOW_PROBE MS(20)
 #define HEALTH_EVERY SECONDS(25)
 #define HEALTH_DEAD  SECONDS(60)
 
@@ -210,7 +211,12 @@ static void pump(struct world *w, const struct event *e)
 	while (v->count && v->items[v->head].ready <= w->now) {
 		struct item item = v->items[v->head];
 
-		if (!passes(w, s) || (!up && w->server[s->number].slow[s->node])) {
+		if (passes(w, s) && !up && w->server[s->number].slow[s->node]) {
+			v->pumping = true; /* its window is closed; it opens at once when it reads again */
+			world_at(w, w->now + WINDOW_PROBE, pump, s, id, up, 0);
+			return;
+		}
+		if (!passes(w, s)) {
 			v->pumping = true;
 			v->retry = v->retry * 2 < RTO_MOST ? v->retry * 2 : RTO_MOST;
 			world_at(w, w->now + v->retry, pump, s, id, up, 0);

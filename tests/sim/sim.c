@@ -14,6 +14,7 @@
 #define STANDBY_MEDIAN SECONDS(1) /* DESIGN 14 */
 #define STANDBY_P99    SECONDS(2)
 #define TABLE_SEEDS    10
+#define FAILURES_MOST  50
 
 struct options {
 	uint64_t seeds, first;
@@ -86,7 +87,7 @@ static int run_chaos(const struct options *o)
 		chaos_run(seed, o->peers, o->verbose, &r);
 		if (r.failed) {
 			complain(o, "chaos", seed, &r);
-			if (++failures == 20)
+			if (++failures == FAILURES_MOST)
 				break;
 			continue;
 		}

@@ -206,8 +206,8 @@ struct line {
 	enum line_state state;
 	uint32_t generation;
 	unsigned failures, holders, turn; /* turn: of the state, so that late events are known */
-	bool refused, checking, reset;	  /* reset: answer to login lost, or the like */
-	uint64_t check, last_heard, dial_ends, since;
+	bool refused, checking;
+	uint64_t check, last_heard, dialled, since;
 	struct stream *stream;
 	bool online[NODES_MAX];
 };
@@ -218,6 +218,8 @@ void pool_hold(struct world *w, struct node *n, unsigned server, unsigned peer);
 void pool_release(struct world *w, struct node *n, unsigned server, unsigned peer);
 void pool_check(struct world *w, struct node *n, unsigned server);
 void pool_reopen(struct world *w, struct node *n, unsigned server, uint32_t generation);
+/* The engine was given another token by a reload: dialled again with it. */
+void pool_new_token(struct world *w, struct node *n, unsigned server);
 void pool_network_changed(struct world *w, struct node *n);
 bool pool_send(struct world *w, struct node *n, unsigned server, struct packet *p); /* takes the packet */
 /* called by streams */
@@ -266,7 +268,7 @@ struct pair {
 	enum candidate_type type;
 	bool succeeded, nominated, failed;
 	unsigned tries;
-	uint64_t transaction;
+	uint64_t transaction, sent_at;
 };
 
 struct agent {
@@ -399,6 +401,8 @@ void remote_refresh_timer(struct world *w, struct remote *r);
 
 /* ---- invariants.c ---- */
 
+/* Of an agent that was stopped, or of a connection that another has replaced. */
+bool event_is_stale(const struct remote *r, const struct peer_event *ev);
 void invariants_before(struct world *w, struct remote *r, const struct peer_event *ev,
 		       const struct tunnel_facts *f);
 void invariants_after(struct world *w, struct remote *r, const struct peer_event *ev,
