@@ -362,13 +362,13 @@ static void heal(struct world *w)
 	for (unsigned i = 0; i < w->nodes; i++) {
 		struct node *n = &w->node[i];
 
-		n->down = n->no_udp = false;
+		bool slept = n->suspended;
+
+		n->down = n->no_udp = n->suspended = false;
 		if (!n->up)
 			node_start(w, n, false);
-		else if (n->suspended) {
-			n->suspended = false;
+		else if (slept)
 			node_network_changed(w, n);
-		}
 		for (unsigned k = 0; k < w->servers; k++)
 			if (renew[i][k])
 				pool_new_token(w, n, k);
@@ -412,7 +412,8 @@ static bool somebody_is_cut_off(const struct world *w)
 	for (unsigned i = 0; i < STREAMS_MAX; i++) {
 		const struct stream *s = &w->streams[i];
 
-		if (s->used && s->client && (s->dead || (s->down.pumping && s->down.retry > SECONDS(1))))
+		if (s->used && s->client &&
+		    (s->dead || !s->server || (s->down.pumping && s->down.retry > SECONDS(1))))
 			return true;
 	}
 	return false;

@@ -170,6 +170,17 @@ static void dial(struct world *w, struct node *n, unsigned server)
 	world_at(w, w->now + DIAL_LIMIT, dial_ends, n, token(n, server), l->turn, 0);
 }
 
+/* Whatever was being tried is given up for a new try. */
+static void dial_anew(struct world *w, struct node *n, unsigned server)
+{
+	struct line *l = &n->lines[server];
+
+	if (l->stream && l->stream->client)
+		stream_leave(w, l->stream);
+	l->stream = NULL;
+	dial(w, n, server);
+}
+
 static void watch_health(struct world *w, const struct event *e)
 {
 	struct node *n;
@@ -387,8 +398,8 @@ void pool_network_changed(struct world *w, struct node *n)
 		n->lines[i].failures = 0;
 		if (n->lines[i].state == LINE_UP)
 			pool_check(w, n, i);
-		else if (n->lines[i].state == LINE_WAITING)
-			dial(w, n, i);
+		else if (n->lines[i].state != LINE_IDLE)
+			dial_anew(w, n, i);
 	}
 }
 
@@ -398,12 +409,9 @@ void pool_new_token(struct world *w, struct node *n, unsigned server)
 
 	if (l->state == LINE_UP || l->state == LINE_IDLE)
 		return;
-	if (l->stream && l->stream->client)
-		stream_leave(w, l->stream);
-	l->stream = NULL;
 	l->refused = false;
 	l->failures = 0;
-	dial(w, n, server);
+	dial_anew(w, n, server);
 }
 
 bool pool_send(struct world *w, struct node *n, unsigned server, struct packet *p)

@@ -176,7 +176,7 @@ static void server_take(struct world *w, struct stream *s, struct item *item)
 		break;
 	case ITEM_TRANSPORT:
 		to = v->session[item->peer];
-		if (to && v->session[s->node] == s)
+		if (to && v->session[s->node] == s && !v->deaf)
 			stream_send(w, to, false,
 				    (struct item){
 					    .kind = ITEM_TRANSPORT, .peer = s->node, .packet = item->packet});
@@ -320,6 +320,18 @@ void server_stop(struct world *w, unsigned server, bool silently)
 			reset(w, s);
 		let_go(w, s);
 	}
+}
+
+void server_kick(struct world *w, unsigned server, unsigned node)
+{
+	struct stream *s = w->server[server].session[node];
+
+	if (!s)
+		return;
+	end_session(w, s);
+	if (s->client)
+		reset(w, s);
+	let_go(w, s);
 }
 
 void streams_die(struct world *w, unsigned node, unsigned server)

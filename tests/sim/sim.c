@@ -144,11 +144,11 @@ static int run_scenario(const struct options *o, const struct scenario *s, uint6
 static int run_scenarios(const struct options *o)
 {
 	uint64_t seeds = o->table ? TABLE_SEEDS : o->one ? 1 : o->seeds;
+	const struct scenario *s;
 	int rc = 0;
 
 	if (!o->table && strcmp(o->scenario, "all") != 0) {
-		const struct scenario *s = scenario_find(o->scenario);
-
+		s = scenario_find(o->scenario);
 		if (!s) {
 			fprintf(stderr, "sim: no scenario is called %s\n", o->scenario);
 			return 2;
@@ -156,8 +156,8 @@ static int run_scenarios(const struct options *o)
 		return run_scenario(o, s, seeds);
 	}
 	printf("%-8s %-52s %6s %6s  %s\n", "id", "fault", "median", "most", "found by");
-	for (size_t i = 0; i < scenario_count; i++)
-		rc |= run_scenario(o, &scenarios[i], seeds);
+	for (size_t i = 0; (s = scenario_at(i)); i++)
+		rc |= run_scenario(o, s, seeds);
 	return rc;
 }
 

@@ -187,6 +187,7 @@ struct server {
 	bool refuses[NODES_MAX];	       /* token expired or wrong */
 	bool disorder;			       /* presence: "online" overtakes "offline" (F34) */
 	bool slow[NODES_MAX];		       /* that client does not read */
+	bool deaf;			       /* datagrams are lost in it */
 	uint64_t delay;
 	unsigned resets; /* connections that clients closed or reopened while both ends were well */
 };
@@ -196,6 +197,8 @@ struct stream *stream_open(struct world *w, unsigned node, unsigned server);
 void stream_leave(struct world *w, struct stream *s); /* the client lets go */
 void server_start(struct world *w, unsigned server);
 void server_stop(struct world *w, unsigned server, bool silently);
+/* Throws the node's session out, as a login of another engine with its key does. */
+void server_kick(struct world *w, unsigned server, unsigned node);
 void streams_die(struct world *w, unsigned node, unsigned server); /* server SERVERS_MAX: all */
 
 /* ---- pool.c: the relay client of one node ---- */
@@ -243,8 +246,8 @@ struct tunnel {
 	uint32_t staged_application;
 	uint64_t last_received, last_sent, last_handshake, unanswered_since;
 	uint64_t sent, received, counter;
-	uint64_t keepalive_due, persistent; /* persistent: interval, 0: none */
-	uint64_t psk, unknown_told;
+	uint64_t keepalive_due, persistent;  /* persistent: interval, 0: none */
+	uint64_t psk, unknown_told, planned; /* planned: a handshake that has to wait for its turn */
 	unsigned timeouts, handshakes;
 };
 
@@ -484,8 +487,7 @@ struct scenario {
 	void (*run)(struct world *w, struct result *out);
 	unsigned nodes, servers;
 };
-extern const struct scenario scenarios[];
-extern const size_t scenario_count;
+const struct scenario *scenario_at(size_t i); /* NULL: there are no more */
 const struct scenario *scenario_find(const char *id);
 void scenario_run(const struct scenario *s, uint64_t seed, bool verbose, struct result *out);
 

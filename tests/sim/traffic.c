@@ -42,8 +42,13 @@ void traffic_heard(struct world *w, struct remote *r, uint32_t application)
 {
 	unsigned a = r->node->number, b = r->peer;
 
-	if (w->now - r->heard_at > r->longest_gap)
-		r->longest_gap = w->now - r->heard_at;
+	uint64_t gap = w->now - r->heard_at;
+
+	if (gap > r->longest_gap)
+		r->longest_gap = gap;
+	if (gap > MS(500) && r->heard_at)
+		world_say(w, "%c>%c: payload comes in again after %.2f s", node_letter(a), node_letter(b),
+			  (double)gap / 1e9);
 	r->heard_at = w->now;
 	r->heard++;
 	if (b < a && w->flow[b][a].pattern == TRAFFIC_REQUESTS && !(application & ANSWER))

@@ -76,6 +76,7 @@ static bool route_known(const struct remote *r)
 
 void tunnel_initiate(struct world *w, struct remote *r)
 {
+	r->t.planned = 0;
 	if (!route_known(r))
 		return;
 	if (!r->t.attempt) {
@@ -85,12 +86,32 @@ void tunnel_initiate(struct world *w, struct remote *r)
 	send_initiation(w, r);
 }
 
-/* Not within REKEY_TIMEOUT of the last one, and not while an attempt runs. */
+static void planned(struct world *w, const struct event *e)
+{
+	struct remote *r = e->subject;
+
+	if (!r->node->up || r->node->incarnation != e->a || r->t.planned != e->b)
+		return;
+	r->t.planned = 0;
+	if (!r->t.attempt)
+		tunnel_initiate(w, r);
+}
+
+/* Not while an attempt runs, and not within REKEY_TIMEOUT of the last handshake message of ours: then after
+ * it. */
 static void want_handshake(struct world *w, struct remote *r)
 {
-	if (r->t.attempt || (r->t.last_initiation && w->now - r->t.last_initiation < REKEY_TIMEOUT))
+	struct tunnel *t = &r->t;
+	uint64_t last = t->last_initiation > t->last_answer ? t->last_initiation : t->last_answer;
+
+	if (t->attempt || t->planned)
 		return;
-	tunnel_initiate(w, r);
+	if (!last || w->now - last >= REKEY_TIMEOUT) {
+		tunnel_initiate(w, r);
+		return;
+	}
+	t->planned = last + REKEY_TIMEOUT;
+	world_at(w, t->planned, planned, r, r->node->incarnation, t->planned, 0);
 }
 
 static void retry(struct world *w, const struct event *e)
@@ -184,6 +205,7 @@ void tunnel_drain(struct world *w, struct remote *r)
 	memset(&r->t.next, 0, sizeof(r->t.next));
 	r->t.handshake = 0;
 	r->t.attempt = 0;
+	r->t.planned = 0;
 	r->t.unanswered_since = 0;
 }
 
@@ -243,6 +265,7 @@ static void take_initiation(struct world *w, struct remote *r, const struct pack
 	t->newest_stamp = p->number;
 	t->last_answer = w->now;
 	t->next = (struct keypair){.id = p->key, .birth = w->now};
+	t->previous.id = 0;
 	answer = packet_new(w, RESPONSE, r->node->number, r->peer, 92);
 	answer->key = p->key;
 	answer->psk = t->psk;
@@ -265,7 +288,10 @@ static void take_response(struct world *w, struct remote *r, const struct packet
 
 	if (!t->handshake || p->key != t->handshake || p->psk != t->psk)
 		return;
-	t->previous = t->current;
+	/* One that the peer began, and has not confirmed yet, stays good for what comes in (as in the
+	 * kernel). */
+	t->previous = t->next.id ? t->next : t->current;
+	t->next.id = 0;
 	t->current = (struct keypair){.id = p->key, .birth = w->now, .initiator = true};
 	t->handshake = 0;
 	t->attempt = 0;

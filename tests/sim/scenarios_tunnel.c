@@ -1,0 +1,86 @@
+/* Faults of keys and of processes (catalogue E). */
+#include "tests/sim/stage.h"
+
+static void psk_differs(struct world *w, struct result *out)
+{
+	stage_nats(w, NAT_PORT, NAT_PORT);
+	remote_of(w, 0, 1)->t.psk = 1;
+	stage_start(w, TRAFFIC_BOTH);
+	stage_run(w, SECONDS(60));
+	world_fault(w, "both ends have the same preshared key at last");
+	remote_of(w, 1, 0)->t.psk = 1;
+	recover(w, out);
+}
+
+static void keys_survive_fallback(struct world *w, struct result *out)
+{
+	struct remote *x = remote_of(w, 0, 1);
+	unsigned handshakes;
+
+	stage_nats(w, NAT_PORT, NAT_PORT);
+	x->t.psk = remote_of(w, 1, 0)->t.psk = 7;
+	stage_ice(w);
+	handshakes = x->t.handshakes;
+	world_fault(w, "ICE dies; there is a preshared key");
+	block(w, 0, 1, true);
+	recover(w, out);
+	if (!w->failed && x->t.handshakes != handshakes)
+		world_fail(w, "changing the path cost a handshake");
+}
+
+static void removed_and_added(struct world *w, struct result *out)
+{
+	stage_ice(w);
+	world_fault(w, "B is stopped in order and started again at once");
+	node_stop(w, &w->node[1], true);
+	stage_run(w, MS(10));
+	node_start(w, &w->node[1], false);
+	recover(w, out);
+}
+
+static void killed(struct world *w, struct result *out)
+{
+	stage_ice(w);
+	node_crash(w, &w->node[1]);
+	stage_run(w, SECONDS(5));
+	world_fault(w, "B was killed, and is up again; it remembers nothing");
+	node_start(w, &w->node[1], false);
+	recover(w, out);
+}
+
+static void orderly(struct world *w, struct result *out)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct remote *r = remote_of(w, i, !i);
+
+		r->configured = true;
+		r->configured_endpoint = (struct place){101 - i, MAIN_PORT};
+		w->way[i][!i].delay = MS(20);
+	}
+	stage_start(w, TRAFFIC_BOTH);
+	stage_run(w, SECONDS(30));
+	node_stop(w, &w->node[1], true);
+	stage_run(w, SECONDS(2));
+	world_fault(w, "B is up again after an orderly restart");
+	node_start(w, &w->node[1], true);
+	recover(w, out);
+}
+
+static void drained(struct world *w, struct result *out)
+{
+	stage_ice(w);
+	world_fault(w, "A drops its keys");
+	remote_command(w, remote_of(w, 0, 1), PEER_DRAIN);
+	tunnel_drain(w, remote_of(w, 0, 1));
+	recover(w, out);
+}
+
+const struct scenario tunnel_scenarios[] = {
+	{"F52", "preshared keys differed", SECONDS(3), psk_differs, 2, 1},
+	{"F54", "fall-back with a preshared key", SECONDS(2), keys_survive_fallback, 2, 1},
+	{"F56", "peer goes and comes at once", SECONDS(1), removed_and_added, 2, 1},
+	{"kill", "process killed and restarted", SECONDS(1), killed, 2, 1},
+	{"restart", "orderly restart, endpoints known", MS(300), orderly, 2, 1},
+	{"drain", "keys dropped", MS(300), drained, 2, 1},
+};
+const size_t tunnel_scenario_count = sizeof(tunnel_scenarios) / sizeof(tunnel_scenarios[0]);
