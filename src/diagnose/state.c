@@ -253,6 +253,9 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 		out->word = WORD_WAIT;
 		age(text, sizeof(text), now - f->unanswered_since);
 		snprintf(out->reason, sizeof(out->reason), "no answer to our data for %s", text);
+	} else if (out->tunnel == TUNNEL_UP && f->controlled && !f->endpoint_known) {
+		out->word = WORD_WAIT;
+		explain_no_way(out->reason, sizeof(out->reason), f);
 	} else if (out->tunnel == TUNNEL_UP) {
 		bool relayed = f->path_kind == PATH_KIND_RELAY || f->path_kind == PATH_KIND_TURN;
 

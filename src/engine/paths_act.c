@@ -244,7 +244,8 @@ static void perform_agent(struct peer_paths *c, const struct peer_action *a)
 	}
 }
 
-static void perform_tunnel(struct peer_paths *c, const struct peer_action *a)
+/* moved: by an action before this one. */
+static void perform_tunnel(struct peer_paths *c, const struct peer_action *a, bool moved)
 {
 	struct instant now = clock_now();
 
@@ -256,7 +257,7 @@ static void perform_tunnel(struct peer_paths *c, const struct peer_action *a)
 		keepalive(c, &a->path);
 		break;
 	case PEER_ACT_HANDSHAKE:
-		wg_peer_handshake(c->peer->wg, now, reason_of(a->reason), true);
+		wg_peer_handshake(c->peer->wg, now, moved ? WG_REASON_path_changed : reason_of(a->reason), true);
 		engine_kick(c->paths->engine);
 		break;
 	case PEER_ACT_DRAIN:
@@ -279,6 +280,8 @@ static void perform_tunnel(struct peer_paths *c, const struct peer_action *a)
 
 void paths_perform(struct peer_paths *c, const struct peer_actions *actions)
 {
+	bool moved = false;
+
 	for (unsigned i = 0; i < actions->count; i++) {
 		const struct peer_action *a = &actions->items[i];
 
@@ -293,7 +296,8 @@ void paths_perform(struct peer_paths *c, const struct peer_actions *actions)
 		case PEER_ACT_RESET_ENDPOINT:
 		case PEER_ACT_FRESH_PORT:
 		case PEER_ACT_MTU:
-			perform_tunnel(c, a);
+			perform_tunnel(c, a, moved);
+			moved |= a->type == PEER_ACT_CHOOSE;
 			break;
 		case PEER_ACT_AGENT_START:
 		case PEER_ACT_AGENT_REMOTE:
