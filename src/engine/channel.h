@@ -24,12 +24,21 @@ struct out_train;
 struct udp_train;
 struct worker;
 
-/* What workers note per path (relaxed, once per batch), and the controller's facts are read from. */
+/*
+ * What workers note per path (relaxed, once per batch), and the controller's facts are read from. Data packets and
+ * keepalives; initiations and responses too (those that came in once they are authenticated). Cookie replies, frames and
+ * STUN are not counted. Bytes are those of the datagrams.
+ *
+ * One worker sends to a peer while another receives from it: each writes cache lines of its own.
+ */
 struct path_counts {
-	_Atomic uint64_t last_received, last_sent; /* boot ns: authenticated in; WireGuard out */
-	/* Data packets and keepalives; initiations and responses too (those that came in once they are authenticated). Cookie
-	 * replies, frames and STUN are not counted. Bytes are those of the datagrams. */
-	counter_t received, sent, received_bytes, sent_bytes;
+	uint8_t apart[64];
+	_Atomic uint64_t last_received; /* boot ns */
+	_Atomic uint64_t arrival_told;	/* boot ns when control was told last that the path is not the one in use */
+	counter_t received, received_bytes;
+	uint8_t apart_too[64];
+	_Atomic uint64_t last_sent; /* boot ns */
+	counter_t sent, sent_bytes;
 };
 
 enum channel_kind {
@@ -56,9 +65,9 @@ struct channel {
 	/* no worker uses the channel any more: the fd can be closed (control thread) */
 	void (*closed)(void *arg);
 	void *arg;
-	struct list link; /* SOCKET: the table's */
-	struct path_counts counts;
+	struct list link;    /* SOCKET: the table's */
 	atomic_bool arrived; /* [worker] tunnel packets come in here while the peer sends elsewhere; cleared by control */
+	struct path_counts counts;
 };
 
 /* Fills id; copies *c. The table holds 65,535; NULL when it is full. A SOCKET's fd is added to a worker's epoll. */

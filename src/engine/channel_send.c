@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "engine/internal.h"
 
+#define TELL_AGAIN (20 * NS_PER_MS)
+
 /* ---- counts and news ---- */
 
 static void tell(struct engine *g, atomic_bool *flag)
@@ -20,6 +22,7 @@ void path_received(struct engine *g, struct engine_peer *p, uint32_t via, unsign
 {
 	struct path_counts *counts = &p->direct;
 	atomic_bool *arrived = &p->direct_arrived;
+	uint64_t told;
 
 	if (via) {
 		struct channel *c = channel_find(g, via);
@@ -33,8 +36,14 @@ void path_received(struct engine *g, struct engine_peer *p, uint32_t via, unsign
 	counter_set(&counts->last_received, now);
 	counter_add(&counts->received, packets);
 	counter_add(&counts->received_bytes, bytes);
-	if (wg_peer_via(p->wg) != via)
-		tell(g, arrived);
+	if (wg_peer_via(p->wg) == via)
+		return;
+	/* It may stay so for long, at full speed. */
+	told = atomic_load_explicit(&counts->arrival_told, memory_order_relaxed);
+	if (told && now - told < TELL_AGAIN)
+		return;
+	atomic_store_explicit(&counts->arrival_told, now, memory_order_relaxed);
+	tell(g, arrived);
 }
 
 void path_sent(struct engine *g, struct engine_peer *p, uint32_t via, unsigned packets, size_t bytes,

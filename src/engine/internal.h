@@ -71,11 +71,11 @@ struct engine_peer {
 	atomic_bool source_lost; /* [worker] the kernel refused its source address */
 	atomic_int send_error;	 /* [worker] errno of the last datagram that the kernel did not send */
 
-	struct path_counts direct;    /* [worker] by the device's sockets */
-	atomic_bool traffic;	      /* [worker] data goes out; cleared by control when it wants to hear of more */
-	atomic_bool direct_arrived;   /* [worker] as a channel's arrived, for the device's sockets */
-	_Atomic uint16_t inner_limit; /* largest inner packet for the chosen path, 0: the device's MTU is none */
+	atomic_bool traffic;	       /* [worker] data goes out; cleared by control when it wants to hear of more */
+	atomic_bool direct_arrived;    /* [worker] as a channel's arrived, for the device's sockets */
+	_Atomic uint16_t inner_limit;  /* largest inner packet for the chosen path, 0: no less than the device's MTU */
 	_Atomic uint64_t too_big_told; /* [worker] boot ns of the last ICMP about that */
+	struct path_counts direct;     /* [worker] by the device's sockets; last, for its cache lines */
 };
 
 struct engine {
