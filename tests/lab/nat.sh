@@ -268,3 +268,8 @@ path_is() { # HOST KIND...
 since() {
 	echo $(($(milliseconds) - $1))
 }
+
+# answered HOST ADDRESS: one ping, for until_true: without the long wait that hides how soon a tunnel was up.
+answered() {
+	on "$1" ping -q -n -c 1 -W 0.2 "$2" >/dev/null 2>&1
+}

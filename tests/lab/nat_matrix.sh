@@ -41,7 +41,7 @@ try() { # LEFT RIGHT TURN
 	start=$(milliseconds)
 	weir_start left $lab/left/wg0.conf
 	weir_start right $lab/right/wg0.conf
-	until_true 30 pings left 10.9.0.2 1 || fail "$1 and $2, TURN $3: no tunnel"
+	until_true 30 answered left 10.9.0.2 || fail "$1 and $2, TURN $3: no tunnel"
 	tunnel=$(since "$start")
 	until_true 30 path_is left "$want" || fail "$1 and $2, TURN $3: path $(path_of left), expected $want"
 	until_true 30 path_is right "$want" || fail "$1 and $2, TURN $3: path back $(path_of right), expected $want"
@@ -81,6 +81,6 @@ peer_conf sister 3 left 1
 start=$(milliseconds)
 weir_start left $lab/left/wg0.conf
 weir_start sister $lab/sister/wg0.conf
-until_true 30 pings left 10.9.0.3 1 || fail "behind one box: no tunnel"
+until_true 30 answered left 10.9.0.3 || fail "behind one box: no tunnel"
 until_true 30 path_is left ice || fail "behind one box: path $(path_of left)"
 say "both behind one symmetric box: ice after $(since "$start") ms"
