@@ -268,10 +268,10 @@ void peer_step(struct peer_machine *m, const struct peer_event *ev, const struct
 	m->now = s.now;
 	uint64_t stale = m->stale_results;
 	table_step(&s);
-	if (m->stale_results != stale && ev->type != PEER_EV_FRAME && ev->type != PEER_EV_TIMER &&
-	    !out->count) {
-		/* I1: nothing but the counter; what is due has its timer */
-		if (m->deadline && m->deadline <= s.now)
+	if (m->stale_results != stale && !out->count) {
+		/* I1: nothing but the counter; what is due has its timer. A frame proves its path all the
+		 * same. */
+		if (m->started && (ev->type == PEER_EV_FRAME || (m->deadline && m->deadline <= s.now)))
 			m->deadline = s.now + NS_PER_MS;
 		return;
 	}
