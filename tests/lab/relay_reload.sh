@@ -69,4 +69,22 @@ until_true 60 sh -c "[ -n \"\$(ip netns exec left ss -Htn state established dst 
 until_true 30 pings left 10.9.0.2 3 || fail "no tunnel over the new relay"
 say "another Url moves the tunnel to that relay"
 
+# Each at a relay of its own, neither knowing where the other is, from a fresh start on.
+for end in left right; do
+	kill -TERM "$(cat $lab/$end/pid)"
+	until_true 20 sh -c "! ip -n $end link show wg0" || fail "wg0 of $end stays after SIGTERM"
+done
+conf left right 10.9.0.1 8001
+weir_start left $lab/left/wg0.conf
+weir_start right $lab/right/wg0.conf
+until_true 20 sh -c "[ -n \"\$(ip netns exec left ss -Htn state established dst 203.0.113.1:8001)\" ]" ||
+	fail "left is not at its relay"
+until_true 20 sh -c "[ -n \"\$(ip netns exec right ss -Htn state established dst 203.0.113.1:8002)\" ]" ||
+	fail "right is not at its relay"
+! pings left 10.9.0.2 1 || fail "they met, and nobody said where"
+conf left right 10.9.0.1 8001 "Relay = rel://203.0.113.1:8002"
+weir_on left reload wg0 >/dev/null || fail "reload"
+until_true 30 pings left 10.9.0.2 3 || fail "no tunnel to a peer at another relay"
+say "a peer at another relay is found by its Relay, added by a reload"
+
 echo "1..$lab_tests"
