@@ -8,6 +8,7 @@
 #define STEPS_A_SECOND	 3000
 #define TIMERS_AT_ONCE	 50
 #define HEALTHY		 SECONDS(1)
+#define ANSWERS		 SECONDS(5)
 #define RESTART_PATIENCE MS(250)
 #define UNPROVEN	 MS(2500)
 #define PARKED		 SECONDS(60)
@@ -121,18 +122,28 @@ static void check_offer(struct world *w, struct remote *r, const struct peer_eve
 		breach(w, r, "I2", "an offer dropped the keys");
 }
 
+/* I8: the connection to a server is shared with all other peers. */
+static void check_reopen(struct world *w, struct remote *r, const struct peer_event *ev,
+			 const struct peer_action *a)
+{
+	const struct witness *v = &r->witness;
+
+	if (a->path.id >= SERVERS_MAX || ev->type == PEER_EV_COMMAND)
+		return;
+	if (v->heard_on_relay[a->path.id] && w->now - v->heard_on_relay[a->path.id] < HEALTHY)
+		breach(w, r, "I3", "reopens a relay that the peer was heard on within the last second");
+	if (v->check_answered[a->path.id] && w->now - v->check_answered[a->path.id] < ANSWERS)
+		breach(w, r, "I8", "reopens a relay connection that answers checks, and others use");
+}
+
 static void check_relay(struct world *w, struct remote *r, const struct peer_event *ev,
 			const struct peer_actions *out)
 {
-	for (unsigned i = 0; i < out->count; i++) {
-		const struct peer_action *a = &out->items[i];
-
-		if (a->type == PEER_ACT_RELAY_REOPEN && a->path.id < SERVERS_MAX &&
-		    ev->type != PEER_EV_COMMAND && r->witness.heard_on_relay[a->path.id] &&
-		    w->now - r->witness.heard_on_relay[a->path.id] < HEALTHY)
-			breach(w, r, "I3",
-			       "reopens a relay that the peer was heard on within the last second");
-	}
+	if (ev->type == PEER_EV_RELAY_CHECKED && ev->path.id < SERVERS_MAX)
+		r->witness.check_answered[ev->path.id] = ev->up && !stale ? w->now : 0;
+	for (unsigned i = 0; i < out->count; i++)
+		if (out->items[i].type == PEER_ACT_RELAY_REOPEN)
+			check_reopen(w, r, ev, &out->items[i]);
 	if (ev->type == PEER_EV_RELAY && ev->up)
 		for (unsigned i = PEER_RELAY; i <= PEER_RELAY_NEXT; i++)
 			if (same_ref(&before.paths[i].ref, &ev->path) && before.paths[i].state == PATH_UP &&

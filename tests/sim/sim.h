@@ -321,7 +321,7 @@ struct witness {
 	uint64_t steps_from;
 	unsigned steps, timers_now;
 	uint64_t timer_now;
-	uint64_t check_failed[SERVERS_MAX];
+	uint64_t check_answered[SERVERS_MAX];
 	uint64_t heard_on_relay[SERVERS_MAX]; /* frames and tunnel packets, by the simulator's own count */
 	uint64_t user_at;
 };
