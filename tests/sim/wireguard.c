@@ -65,6 +65,8 @@ static void send_initiation(struct world *w, struct remote *r)
 	p->psk = t->psk;
 	world_at(w, w->now + REKEY_TIMEOUT + random_below(w, MS(334)), retry, r, n->incarnation, t->handshake,
 		 0);
+	world_say(w, "%c>%c: initiation %llu by %s", node_letter(n->number), node_letter(r->peer),
+		  (unsigned long long)t->handshake, path_kind_name(r->route.kind));
 	sent_any(w, r);
 	remote_send(w, r, &r->route, NULL, p);
 }
@@ -260,8 +262,12 @@ static void take_initiation(struct world *w, struct remote *r, const struct pack
 	struct tunnel *t = &r->t;
 	struct packet *answer;
 
-	if (p->number <= t->newest_stamp || (t->last_answer && w->now - t->last_answer < FLOOD))
+	if (p->number <= t->newest_stamp || (t->last_answer && w->now - t->last_answer < FLOOD)) {
+		world_say(w, "%c>%c: initiation %llu refused: %s", node_letter(r->node->number),
+			  node_letter(r->peer), (unsigned long long)p->key,
+			  p->number <= t->newest_stamp ? "old timestamp" : "too many");
 		return;
+	}
 	t->newest_stamp = p->number;
 	t->last_answer = w->now;
 	t->next = (struct keypair){.id = p->key, .birth = w->now};
@@ -286,8 +292,11 @@ static void take_response(struct world *w, struct remote *r, const struct packet
 {
 	struct tunnel *t = &r->t;
 
-	if (!t->handshake || p->key != t->handshake || p->psk != t->psk)
+	if (!t->handshake || p->key != t->handshake || p->psk != t->psk) {
+		world_say(w, "%c>%c: a response that fits no initiation of ours",
+			  node_letter(r->node->number), node_letter(r->peer));
 		return;
+	}
 	/* One that the peer began, and has not confirmed yet, stays good for what comes in (as in the
 	 * kernel). */
 	t->previous = t->next.id ? t->next : t->current;
