@@ -250,8 +250,12 @@ void take_offer(struct step *s)
 	}
 	if (!bucket_take(&m->agents_made, s->now, ms(m, OFFER_INTERVAL), OFFER_BURST))
 		return; /* it will be repeated; nothing that works was touched */
-	m->retries = 0;
-	ladder_reset(s);
+	if (msg->reason == SIGNAL_REASON_retry_direct) {
+		plan_retry(s); /* this try is ours, too: else both ends would take turns without a pause */
+	} else {
+		m->retries = 0;
+		ladder_reset(s);
+	}
 	a = unpaired(m);
 	if (!a) {
 		a = agent_start(s, SIGNAL_REASON_remote_session);
@@ -465,6 +469,14 @@ void agent_offer(struct step *s, enum signal_reason why)
 	note(s, LOG_INFO, "session", "a new session is offered: %s", signal_reason_text(m->session_reason));
 }
 
+static bool turn_is_up(const struct peer_machine *m)
+{
+	for (unsigned i = PEER_ICE; i <= PEER_ICE_NEXT; i++)
+		if (m->paths[i].turn && m->paths[i].ready && m->paths[i].state == PATH_UP)
+			return true;
+	return false;
+}
+
 static void begin_when_due(struct step *s)
 {
 	struct peer_machine *m = s->m;
@@ -487,7 +499,9 @@ static void begin_when_due(struct step *s)
 			return;
 		}
 	}
-	if (!m->retry_at) /* a known endpoint first gets a moment to answer */
+	if (!m->retry_at && turn_is_up(m)) /* relayed all the same, but that is no news */
+		plan_retry(s);
+	else if (!m->retry_at) /* a known endpoint first gets a moment to answer */
 		m->retry_at = s->now + (m->paths[PEER_DIRECT].ready ? ms(m, 700) : ms(m, 1));
 	if (s->now < m->retry_at) {
 		want_turn(s, m->retry_at);
