@@ -95,7 +95,10 @@ static void end_session(struct relay_session *s)
 		snprintf(s->error, sizeof(s->error), "%s", s->tls.error);
 	}
 	if (!s->error[0])
-		snprintf(s->error, sizeof(s->error), "the connection ended");
+		snprintf(s->error, sizeof(s->error), "%s",
+			 s->url.tls && !s->tls.certificate[0] ? "the connection ended before TLS began (does "
+								"the server speak TLS on this port?)"
+							      : "the connection ended");
 	s->transport->ops.closed(s);
 }
 
@@ -225,7 +228,7 @@ static void explain(struct relay_session *s, struct lws *wsi, const char *text, 
 		s->refused = true;
 		snprintf(s->error, sizeof(s->error), "TLS: %s%s", tls,
 			 strstr(tls, "wrong version") ? " (does it speak TLS on this port?)" : "");
-	} else {
+	} else if (!s->url.tls || s->tls.certificate[0]) {
 		snprintf(s->error, sizeof(s->error), "the connection ended before it was ready%s%s",
 			 words[0] ? ": " : "", words);
 	}

@@ -320,6 +320,10 @@ static void serve(struct script *s, struct script_connection *c)
 	}
 	if (s->deaf)
 		return;
+	if (s->hang_up) {
+		drop(c);
+		return;
+	}
 	c->in_len += (size_t)n;
 	if (!c->upgraded)
 		upgrade(s, c);

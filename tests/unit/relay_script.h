@@ -41,6 +41,7 @@ struct script {
 	bool overtake;	     /* PeersOnline and a datagram come before the answer to the login */
 	bool mute;	     /* answers no ping */
 	bool deaf;	     /* accepts, and says nothing at all */
+	bool hang_up;	     /* at the first bytes of a client */
 	bool fragment;	     /* sends each message in two frames */
 	int http_status;     /* 0: 101 */
 	int proxy_status;    /* what it says to CONNECT; then it plays the server behind */

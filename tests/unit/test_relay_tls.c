@@ -115,6 +115,23 @@ static void a_tls_server_is_no_plain_one(void **state)
 	script_free(tls);
 }
 
+static void a_plain_server_is_no_tls_one(void **state)
+{
+	struct script *plain = script_new();
+	struct client *c = trusting(NULL, NULL, NULL);
+	char url[RELAY_URL_MAX];
+	uint32_t server;
+
+	(void)state;
+	script_set(plain, hang_up, true);
+	snprintf(url, sizeof(url), "rels://127.0.0.1:%u", plain->port);
+	server = relay_pool_server(c->pool, url);
+	relay_pool_hold(c->pool, server);
+	assert_error(c, server, "before TLS began");
+	client_free(c);
+	script_free(plain);
+}
+
 static void server_name_is_the_url_host(void **state)
 {
 	struct script_certificate cert = {.name = "localhost", .from = -DAY, .until = DAY};
@@ -253,6 +270,7 @@ int main(void)
 		cmocka_unit_test(another_name_is_named),
 		cmocka_unit_test(time_is_named),
 		cmocka_unit_test(a_tls_server_is_no_plain_one),
+		cmocka_unit_test(a_plain_server_is_no_tls_one),
 		cmocka_unit_test(server_name_is_the_url_host),
 		cmocka_unit_test(new_trust_is_used_from_then_on),
 		cmocka_unit_test(no_pool_without_its_ca_file),
