@@ -34,8 +34,11 @@ struct resolve_query {
 	enum query_state state;
 	char *host, *port;
 	int gai_error;
-	union address found;
+	union address found[RESOLVE_MAX];
+	size_t count;
+	/* one of these */
 	void (*fn)(void *arg, const union address *found, int gai_error);
+	void (*fn_all)(void *arg, const union address *found, size_t count, int gai_error);
 	void *arg;
 };
 
@@ -79,7 +82,7 @@ static void let_go(struct resolver *r)
 	free(r);
 }
 
-static int look_up(const char *host, const char *port, union address *found)
+static int look_up(const char *host, const char *port, union address found[RESOLVE_MAX], size_t *count)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST}, *list;
 	int err = getaddrinfo(host, port, &hints, &list);
@@ -91,16 +94,11 @@ static int look_up(const char *host, const char *port, union address *found)
 	}
 	if (err)
 		return err;
-	err = EAI_FAMILY;
-	for (struct addrinfo *a = list; a; a = a->ai_next)
-		if (a->ai_addrlen <= sizeof(*found) &&
-		    (a->ai_family == AF_INET || a->ai_family == AF_INET6)) {
-			memcpy(found, a->ai_addr, a->ai_addrlen);
-			err = 0;
-			break;
-		}
+	for (struct addrinfo *a = list; a && *count < RESOLVE_MAX; a = a->ai_next)
+		if (a->ai_addrlen <= sizeof(*found) && (a->ai_family == AF_INET || a->ai_family == AF_INET6))
+			memcpy(&found[(*count)++], a->ai_addr, a->ai_addrlen);
 	freeaddrinfo(list);
-	return err;
+	return *count ? 0 : EAI_FAMILY;
 }
 
 /* With the lock held. */
@@ -130,7 +128,7 @@ static void *help(void *arg)
 		r->backlog--;
 		q->state = RUNNING;
 		pthread_mutex_unlock(&r->lock);
-		q->gai_error = look_up(q->host, q->port, &q->found);
+		q->gai_error = look_up(q->host, q->port, q->found, &q->count);
 		pthread_mutex_lock(&r->lock);
 		if (r->closed || q->state == CANCELLED)
 			free_query(q);
@@ -179,7 +177,10 @@ static void on_done(void *arg, int fd, unsigned events)
 		list_remove(&q->link);
 		q->state = DELIVERING;
 		pthread_mutex_unlock(&r->lock);
-		q->fn(q->arg, q->gai_error ? NULL : &q->found, q->gai_error);
+		if (q->fn)
+			q->fn(q->arg, q->gai_error ? NULL : q->found, q->gai_error);
+		else
+			q->fn_all(q->arg, q->found, q->count, q->gai_error);
 		free_query(q);
 		pthread_mutex_lock(&r->lock);
 	}
@@ -219,17 +220,19 @@ void resolver_free(struct resolver *r)
 	let_go(r);
 }
 
-struct resolve_query *resolve_start(struct resolver *r, const char *host, const char *port,
-				    void (*fn)(void *arg, const union address *found, int gai_error),
-				    void *arg)
+static struct resolve_query *new_query(struct resolver *r, const char *host, const char *port, void *arg)
 {
 	struct resolve_query *q = xcalloc(1, sizeof(*q));
 
 	q->resolver = r;
 	q->host = xstrdup(host);
 	q->port = xstrdup(port);
-	q->fn = fn;
 	q->arg = arg;
+	return q;
+}
+
+static void start(struct resolver *r, struct resolve_query *q)
+{
 	pthread_mutex_lock(&r->lock);
 	list_append(&r->waiting, &q->link);
 	r->backlog++;
@@ -242,6 +245,27 @@ struct resolve_query *resolve_start(struct resolver *r, const char *host, const 
 	}
 	pthread_cond_signal(&r->work);
 	pthread_mutex_unlock(&r->lock);
+}
+
+struct resolve_query *resolve_start(struct resolver *r, const char *host, const char *port,
+				    void (*fn)(void *arg, const union address *found, int gai_error),
+				    void *arg)
+{
+	struct resolve_query *q = new_query(r, host, port, arg);
+
+	q->fn = fn;
+	start(r, q);
+	return q;
+}
+
+struct resolve_query *
+resolve_all(struct resolver *r, const char *host, const char *port,
+	    void (*fn)(void *arg, const union address *found, size_t count, int gai_error), void *arg)
+{
+	struct resolve_query *q = new_query(r, host, port, arg);
+
+	q->fn_all = fn;
+	start(r, q);
 	return q;
 }
 

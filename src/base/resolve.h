@@ -20,6 +20,12 @@ void resolver_free(struct resolver *r); /* outstanding queries are cancelled */
 struct resolve_query *resolve_start(struct resolver *r, const char *host, const char *port,
 				    void (*fn)(void *arg, const union address *found, int gai_error),
 				    void *arg);
+
+/* The same with all addresses, at most RESOLVE_MAX, in that order; none with gai_error. */
+#define RESOLVE_MAX 8
+struct resolve_query *
+resolve_all(struct resolver *r, const char *host, const char *port,
+	    void (*fn)(void *arg, const union address *found, size_t count, int gai_error), void *arg);
 void resolve_cancel(struct resolve_query *q);
 
 #endif

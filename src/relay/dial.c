@@ -47,6 +47,7 @@ struct dial {
 	union address addresses[ADDRESSES_MAX];
 	unsigned address_count, next_address;
 	struct attempt attempts[ATTEMPTS_MAX];
+	bool tried[ADDRESSES_MAX];
 	struct loop_timer *timer;
 	uint64_t deadline, next_attempt;
 	char why[120]; /* the newest failure */
@@ -185,6 +186,8 @@ static void on_proxy(struct dial *d)
 
 /* ---- attempts ---- */
 
+static void on_socket(void *arg, int fd, unsigned events);
+
 static bool any_attempt(const struct dial *d)
 {
 	for (unsigned i = 0; i < ATTEMPTS_MAX; i++)
@@ -199,55 +202,6 @@ static void say_failure(struct dial *d, const union address *to, int code)
 
 	snprintf(d->why, sizeof(d->why), "%s%s: %s", d->target.proxy.host[0] ? "proxy " : "",
 		 address_format(text, to), strerror(code));
-}
-
-/* All that is known has failed: no need to wait for the deadline. */
-static void check_hopeless(struct dial *d)
-{
-	if (!d->query && !any_attempt(d) && !d->through)
-		fail(d, false);
-}
-
-static void connected(struct dial *d, struct attempt *a)
-{
-	for (unsigned i = 0; i < ATTEMPTS_MAX; i++)
-		if (&d->attempts[i] != a)
-			end_attempt(&d->attempts[i]);
-	resolve_cancel(d->query);
-	d->query = NULL;
-	if (!d->target.proxy.host[0]) {
-		succeed(d, a);
-		return;
-	}
-	d->through = a;
-	d->deadline = clock_boot_ns() + PROXY_TIMEOUT;
-	snprintf(d->why, sizeof(d->why), "the proxy %.60s does not answer", d->target.proxy.host);
-	loop_timer_set(d->timer, d->deadline);
-	make_request(d);
-	on_proxy(d);
-}
-
-static void on_socket(void *arg, int fd, unsigned events)
-{
-	struct attempt *a = arg;
-	struct dial *d = a->dial;
-	socklen_t len = sizeof(int);
-	int code = 0;
-
-	(void)events;
-	if (d->through == a) {
-		on_proxy(d);
-		return;
-	}
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)
-		code = errno;
-	if (!code) {
-		connected(d, a);
-		return;
-	}
-	say_failure(d, &a->to, code);
-	end_attempt(a);
-	check_hopeless(d);
 }
 
 /* Is our end of this socket an address of the interface that must not carry it? */
@@ -315,12 +269,14 @@ static int open_socket(const struct dial *d, const union address *to)
 	return err;
 }
 
-static void try_address(struct dial *d, const union address *to)
+static void try_address(struct dial *d, unsigned which)
 {
+	const union address *to = &d->addresses[which];
 	struct attempt *a = NULL;
 	char text[ADDRESS_TEXT];
 	int fd;
 
+	d->tried[which] = true;
 	for (unsigned i = 0; i < ATTEMPTS_MAX && !a; i++)
 		if (d->attempts[i].fd < 0)
 			a = &d->attempts[i];
@@ -341,7 +297,33 @@ static void try_address(struct dial *d, const union address *to)
 	a->watch = loop_fd_add(d->loop, fd, LOOP_WRITE, on_socket, a);
 }
 
-static void add_address(struct dial *d, const union address *to)
+/* One that had no turn yet, else each in turn. */
+static unsigned next_address(struct dial *d)
+{
+	for (unsigned i = 0; i < d->address_count; i++)
+		if (!d->tried[i])
+			return i;
+	return d->next_address++ % d->address_count;
+}
+
+/* With nothing under way the next address has its turn at once; when all have failed there is no need to
+ * wait. */
+static void go_on(struct dial *d)
+{
+	unsigned next;
+
+	if (d->through || any_attempt(d))
+		return;
+	while (d->address_count && !d->tried[next = next_address(d)]) {
+		try_address(d, next);
+		if (any_attempt(d))
+			return;
+	}
+	if (!d->query)
+		fail(d, false);
+}
+
+static void add_address(struct dial *d, const union address *to, bool now)
 {
 	for (unsigned i = 0; i < d->address_count; i++)
 		if (address_equal(&d->addresses[i], to))
@@ -349,22 +331,66 @@ static void add_address(struct dial *d, const union address *to)
 	if (d->address_count == ADDRESSES_MAX)
 		return;
 	d->addresses[d->address_count++] = *to;
-	try_address(d, to);
+	if (now)
+		try_address(d, d->address_count - 1);
 }
 
-static void on_resolved(void *arg, const union address *found, int gai_error)
+static void connected(struct dial *d, struct attempt *a)
+{
+	for (unsigned i = 0; i < ATTEMPTS_MAX; i++)
+		if (&d->attempts[i] != a)
+			end_attempt(&d->attempts[i]);
+	resolve_cancel(d->query);
+	d->query = NULL;
+	if (!d->target.proxy.host[0]) {
+		succeed(d, a);
+		return;
+	}
+	d->through = a;
+	d->deadline = clock_boot_ns() + PROXY_TIMEOUT;
+	snprintf(d->why, sizeof(d->why), "the proxy %.60s does not answer", d->target.proxy.host);
+	loop_timer_set(d->timer, d->deadline);
+	make_request(d);
+	on_proxy(d);
+}
+
+static void on_socket(void *arg, int fd, unsigned events)
+{
+	struct attempt *a = arg;
+	struct dial *d = a->dial;
+	socklen_t len = sizeof(int);
+	int code = 0;
+
+	(void)events;
+	if (d->through == a) {
+		on_proxy(d);
+		return;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)
+		code = errno;
+	if (!code) {
+		connected(d, a);
+		return;
+	}
+	say_failure(d, &a->to, code);
+	end_attempt(a);
+	go_on(d);
+}
+
+static void on_resolved(void *arg, const union address *found, size_t count, int gai_error)
 {
 	struct dial *d = arg;
 
 	d->query = NULL;
-	if (found)
-		add_address(d, found);
-	else
+	/* The first of each family at once, the others as time goes by. */
+	for (size_t i = 0; i < count; i++)
+		add_address(d, &found[i], i == 0 || found[i].sa.sa_family != found[i - 1].sa.sa_family);
+	if (!count)
 		snprintf(d->why, sizeof(d->why), "%.60s: %s",
 			 d->target.proxy.host[0] ? d->target.proxy.host : d->host, gai_strerror(gai_error));
-	if (!found && d->target.last_good.sa.sa_family != AF_UNSPEC)
-		add_address(d, &d->target.last_good);
-	check_hopeless(d);
+	if (!count && d->target.last_good.sa.sa_family != AF_UNSPEC)
+		add_address(d, &d->target.last_good, true);
+	go_on(d);
 }
 
 static void on_timer(void *arg)
@@ -384,9 +410,9 @@ static void on_timer(void *arg)
 	if (!d->through && now >= d->next_attempt) {
 		d->next_attempt = now + ATTEMPT_EVERY;
 		if (d->query && d->target.last_good.sa.sa_family != AF_UNSPEC)
-			add_address(d, &d->target.last_good);
+			add_address(d, &d->target.last_good, true);
 		else if (d->address_count)
-			try_address(d, &d->addresses[d->next_address++ % d->address_count]);
+			try_address(d, next_address(d));
 	}
 	loop_timer_set(d->timer, d->through ? d->deadline : earlier(d->deadline, d->next_attempt));
 }
@@ -409,7 +435,7 @@ struct dial *dial_start(struct loop *loop, struct resolver *resolver, const stru
 	for (unsigned i = 0; i < ATTEMPTS_MAX; i++)
 		d->attempts[i] = (struct attempt){.dial = d, .fd = -1};
 	snprintf(port, sizeof(port), "%u", proxied ? target->proxy.port : target->port);
-	d->query = resolve_start(resolver, proxied ? d->target.proxy.host : d->host, port, on_resolved, d);
+	d->query = resolve_all(resolver, proxied ? d->target.proxy.host : d->host, port, on_resolved, d);
 	d->deadline = now + DIAL_TIMEOUT;
 	d->next_attempt = now + RESOLVE_WAIT;
 	d->timer = loop_timer_new(loop, on_timer, d);

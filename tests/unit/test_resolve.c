@@ -43,13 +43,19 @@ static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
 static bool gate_open;
 static int came, left; /* lookups of the slow name so far */
 
-/* Stands before the C library's: "slow" waits at the gate, and then is 192.0.2.9. */
+/* Stands before the C library's: "slow" waits at the gate, and then is 192.0.2.9; "both"
+ * has an address of each family. */
 int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **list)
 {
 	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 	struct addrinfo numeric = *hints;
 
 	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (!strcmp(host, "both") && !(hints->ai_flags & AI_NUMERICHOST)) {
+		numeric.ai_flags = AI_NUMERICHOST;
+		return real("2001:db8::9", port, &numeric, list) ||
+		       real("192.0.2.9", port, &numeric, &(*list)->ai_next);
+	}
 	if (strcmp(host, "slow") != 0 || hints->ai_flags & AI_NUMERICHOST)
 		return real(host, port, hints, list);
 	pthread_mutex_lock(&gate);
@@ -103,6 +109,38 @@ static int stop(void **state)
 	resolver_free(resolver);
 	loop_free(loop);
 	return 0;
+}
+
+static void on_all(void *arg, const union address *found, size_t count, int gai_error)
+{
+	struct answer *a = arg;
+
+	answers++;
+	a->calls++;
+	a->error = gai_error;
+	for (size_t i = 0; i < count; i++)
+		address_format(a[i].text, &found[i]);
+	a->found = count == 2;
+}
+
+static void test_all(void **state)
+{
+	struct answer a[2] = {0}, none = {0};
+
+	(void)state;
+	resolve_all(resolver, "both", "7", on_all, a);
+	wait_for(1);
+	assert_true(a[0].found);
+	assert_string_equal(a[0].text, "[2001:db8::9]:7");
+	assert_string_equal(a[1].text, "192.0.2.9:7");
+	resolve_all(resolver, "192.0.2.7", "no port", on_all, &none);
+	wait_for(2);
+	assert_int_not_equal(none.error, 0);
+	assert_string_equal(none.text, "");
+	/* Who asks for one gets the first. */
+	resolve_start(resolver, "both", "7", on_answer, &none);
+	wait_for(3);
+	assert_string_equal(none.text, "[2001:db8::9]:7");
 }
 
 static void test_numbers(void **state)
@@ -293,6 +331,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_numbers, start, stop),
+		cmocka_unit_test_setup_teardown(test_all, start, stop),
 		cmocka_unit_test_setup_teardown(test_failure, start, stop),
 		cmocka_unit_test_setup_teardown(test_many, start, stop),
 		cmocka_unit_test_setup_teardown(test_cancel, start, stop),
