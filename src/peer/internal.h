@@ -68,7 +68,7 @@ struct path {
 	uint64_t far_received, far_sent; /* the remote's counts, as last told */
 	uint64_t counts_at;
 	uint64_t in_seen, in_growth_at, far_sent_mark; /* theirs that do not arrive: see take_counts() */
-	uint64_t out_growth_at, out_mark;		       /* ours that do not */
+	uint64_t out_growth_at, out_mark;	       /* ours that do not */
 	uint64_t sent_mark; /* our packets on it when something last came in on it */
 
 	struct mtu mtu;
@@ -125,13 +125,13 @@ struct peer_machine {
 	uint64_t ahead_since; /* tunnel packets come in elsewhere, and not here, since */
 	uint64_t stale_heard; /* the remote said STALE about the chosen path */
 	uint64_t hold_choice; /* an unproven choice of the ladder's is left alone until then */
-	bool sending; /* the last CHOOSE named a path */
+	bool sending;	      /* the last CHOOSE named a path */
 	unsigned path_changes;
 	uint64_t stale_results;
 	uint32_t ping_number;
 
 	bool remote_is_weir, remote_no_ice, away, away_restarts;
-	uint64_t remote_boot, away_since, back_at, last_frame;
+	uint64_t remote_boot, away_since, back_at, last_frame, bye_at;
 	uint32_t remote_relay;
 
 	uint8_t session[SIGNAL_SESSION_LEN]; /* of the next agent, or of the newest */
@@ -153,6 +153,8 @@ struct peer_machine {
 	struct watcher watch;
 	struct ladder ladder;
 	uint64_t handshake_at;	  /* last HANDSHAKE action */
+	unsigned attempt;	  /* facts.attempt of the last step */
+	uint64_t attempt_at;	  /* when it became that: WireGuard has just sent an initiation itself */
 	uint64_t handshake_retry; /* the next one while a proven path waits for keys */
 	uint8_t handshake_tries;
 	uint64_t report_at;
@@ -182,7 +184,7 @@ void note(struct step *s, enum log_level level, const char *kind, const char *fm
 	__attribute__((format(printf, 4, 5)));
 void want_turn(struct step *s, uint64_t at);
 bool handshake(struct step *s, enum signal_reason why); /* false: one began less than a second ago */
-void refill(struct step *s); /* I11: budgets and retries begin anew */
+void refill(struct step *s);				/* I11: budgets and retries begin anew */
 void stale_result(struct step *s);
 bool newer(uint32_t a, uint32_t b);
 bool is_wanted(const struct step *s);

@@ -93,7 +93,7 @@ static bool fits(struct step *s, enum peer_rung r)
 		const struct relay *x = relay_find(m, relay->ref.id);
 
 		return relay->ref.kind == PATH_KIND_RELAY && relay->state == PATH_STALE && x && x->up &&
-		       x->checked_at && x->checked_at > m->ladder.trouble_since;
+		       x->check_at && s->now >= x->check_at + ms(m, 2500);
 	}
 	case PEER_RUNG_RELAY:
 		return relay_next(s, true);

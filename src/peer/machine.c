@@ -109,6 +109,9 @@ bool handshake(struct step *s, enum signal_reason why)
 
 	if (!s->f->device_up || (m->handshake_at && s->now < m->handshake_at + ms(m, 900)))
 		return false;
+	if (m->attempt && m->attempt_at && s->now < m->attempt_at + ms(m, 900))
+		return false; /* one is under way: a second within 20 ms would be dropped as a flood, the
+				 first be void */
 	struct peer_action *a = act(s, PEER_ACT_HANDSHAKE);
 	a->reason = why;
 	if (m->chosen != PEER_NO_SLOT)
@@ -266,6 +269,10 @@ void peer_step(struct peer_machine *m, const struct peer_event *ev, const struct
 	if (m->started && m->deadline && now > m->deadline + ms(m, LATE_TIMER))
 		after_suspend(&s);
 	m->now = s.now;
+	if (f->attempt != m->attempt) {
+		m->attempt = f->attempt;
+		m->attempt_at = s.now;
+	}
 	uint64_t stale = m->stale_results;
 	table_step(&s);
 	if (m->stale_results != stale && !out->count) {

@@ -195,6 +195,7 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 	m->stale_heard = 0;
 	m->handshake_retry = 0;
 	m->handshake_tries = 0;
+	m->attempt_at = 0; /* what is under way went the other way */
 	p->filtered = false;
 	p->sent_mark = facts_of(s, slot)->sent;
 	act_on(s, PEER_ACT_CHOOSE, &p->ref);
@@ -286,7 +287,7 @@ void follow(struct step *s)
 	if (!dead && at < m->ahead_since + quiet)
 		at = m->ahead_since + quiet;
 	if (s->now < at) {
-		if (m->remote_is_weir && !c->unanswered)
+		if (m->remote_is_weir && !c->unanswered && s->now >= c->last_pong + ms(m, 100))
 			ping(s, m->chosen, 0);
 		want_turn(s, at);
 		return;

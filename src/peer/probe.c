@@ -188,8 +188,8 @@ static uint64_t pause(const struct step *s, enum peer_slot slot)
 
 		if (!answers)
 			return p->checks < 6 ? 100 : p->checks < 12 ? 250 : stuck ? 500 : 1000;
-		if (slot == m->chosen)
-			return 500;
+		if (slot == m->chosen) /* quick as long as it may be that only WireGuard is filtered */
+			return s->now < m->watch.probe_from + ms(m, 4000) ? 300 : 700;
 	}
 	if (p->unanswered && p->state == PATH_UP)
 		return 1000;

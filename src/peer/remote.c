@@ -51,7 +51,7 @@ static void restarted(struct step *s, enum peer_slot slot)
 	if (s->f->usable &&
 	    !fresh) /* a handshake since its last word may be with the new one: keep those keys */
 		act(s, PEER_ACT_DRAIN)->reason = SIGNAL_REASON_remote_restarted;
-	m->handshake_at = 0;
+	m->handshake_at = m->attempt_at = 0;
 }
 
 void remote_returned(struct step *s)
@@ -86,6 +86,10 @@ static void take_bye(struct step *s)
 	struct peer_machine *m = s->m;
 	const struct signal_message *msg = s->ev->message;
 	bool drained = msg->reason == SIGNAL_REASON_drain;
+
+	if (m->bye_at && s->now < m->bye_at + ms(m, 1000))
+		return; /* it is said on every path; the keys may be new ones already */
+	m->bye_at = s->now;
 
 	act(s, PEER_ACT_DRAIN)->reason = msg->reason;
 	if (drained) {

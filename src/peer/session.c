@@ -244,7 +244,8 @@ void take_offer(struct step *s)
 			return;
 		}
 	}
-	if (newer(m->remote_generation, msg->generation)) {
+	bool over = same_session(msg->session, m->remote_session); /* known, and its agent has ended */
+	if (over || newer(m->remote_generation, msg->generation)) {
 		stale_result(s);
 		return;
 	}

@@ -214,7 +214,7 @@ static void take_command(struct step *s)
 		break;
 	case PEER_HANDSHAKE:
 		refill(s);
-		m->handshake_at = 0;
+		m->handshake_at = m->attempt_at = 0;
 		handshake(s, SIGNAL_REASON_user);
 		break;
 	}

@@ -95,6 +95,8 @@ static bool filtered(struct step *s, bool *outward)
 	if (!c->counts_known || c->last_pong < m->watch.probe_from)
 		return false;
 	uint64_t from = c->far_grew_at > base ? c->far_grew_at : base;
+	if (base && m->watch.packets > 1)
+		want_turn(s, s->now < from + wait ? from + wait : 0);
 	if (base && m->watch.packets > 1 && s->now >= from + wait && c->counts_at >= from + wait - ms(m, 500))
 		return true;
 	if (c->out_growth_at && s->now >= c->out_growth_at + wait &&
