@@ -59,18 +59,13 @@ static void *context_of(const struct ice *i)
 	return loop_native(i->loop);
 }
 
-static bool is_linked(const struct list *l)
-{
-	return l->next != l;
-}
-
 static struct event *event_add(struct ice_agent *a, enum event_kind kind)
 {
 	struct event *e = xcalloc(1, sizeof(*e));
 
 	e->kind = kind;
 	list_append(&a->events, &e->link);
-	if (!is_linked(&a->busy)) {
+	if (list_empty(&a->busy)) {
 		list_append(&a->ice->busy, &a->busy);
 		ice_plan(a->ice);
 	}
@@ -101,7 +96,7 @@ static bool serve(struct ice_agent *a)
 	struct ice *i = a->ice;
 
 	i->serving = a;
-	while (i->serving && is_linked(&a->events)) {
+	while (i->serving && !list_empty(&a->events)) {
 		struct event *e = container_of(a->events.next, struct event, link);
 
 		list_remove(&e->link);
@@ -128,7 +123,7 @@ static void on_closed(GObject *object, GAsyncResult *result, gpointer data)
 /* Gives back what the agents of the dead still hold. Not from within libnice. */
 static void reap(struct ice *i)
 {
-	while (is_linked(&i->dying)) {
+	while (!list_empty(&i->dying)) {
 		struct dying *d = container_of(i->dying.next, struct dying, link);
 
 		list_remove(&d->link);
@@ -150,7 +145,7 @@ void ice_plan(struct ice *i)
 
 	list_for_each (at, &i->agents)
 		deadline = earlier(deadline, container_of(at, struct ice_agent, link)->gro_at);
-	loop_timer_set(i->timer, is_linked(&i->busy) || is_linked(&i->dying) ? 1 : deadline);
+	loop_timer_set(i->timer, !list_empty(&i->busy) || !list_empty(&i->dying) ? 1 : deadline);
 }
 
 static void on_turn(void *arg)
@@ -159,7 +154,7 @@ static void on_turn(void *arg)
 	uint64_t now = clock_boot_ns();
 
 	reap(i);
-	while (is_linked(&i->busy))
+	while (!list_empty(&i->busy))
 		serve(container_of(i->busy.next, struct ice_agent, busy));
 	list_for_each (at, &i->agents)
 		fast_turn(container_of(at, struct ice_agent, link), now);

@@ -29,7 +29,7 @@ struct ice_agent {
 	struct _NiceAgent *nice;
 	unsigned stream;
 	uint32_t generation;
-	bool controlling, turn, relay_only, no_fast;
+	bool controlling, turn, no_fast;
 	const struct ice_ops *ops;
 	void *arg;
 
