@@ -89,7 +89,8 @@ static void send_frame(struct world *w, struct remote *r, const struct peer_acti
 	world_say(w, "%c>%c: sends %s by %s %u/%u%s%s", node_letter(r->node->number), node_letter(r->peer),
 		  signal_type_name(a->frame), path_kind_name(path->kind), path->id, path->generation,
 		  a->reason ? ": " : "", a->reason ? signal_reason_text(a->reason) : "");
-	remote_send(w, r, path, reply && path->kind != PATH_KIND_RELAY ? source : NULL, p);
+	/* An ICE agent sends to its pair alone, wherever a frame came from. */
+	remote_send(w, r, path, reply && path->kind == PATH_KIND_DIRECT ? source : NULL, p);
 }
 
 static void choose(struct world *w, struct remote *r, const struct peer_path_ref *path)
