@@ -145,7 +145,7 @@ struct peer_machine {
 	unsigned offers_sent, offers_received, answers_sent, answers_received;
 	uint64_t retry_at; /* next try for a direct path */
 	uint8_t retries;
-	uint64_t doubt_direct; /* network event: direct paths count as up only with a pong later than this */
+	uint64_t network_at; /* network event: what any path proved before it is in doubt */
 
 	struct relay relays[RELAYS_KNOWN];
 	uint64_t search_at; /* when other servers than the home are held too; 0: they are, or need not be */
@@ -174,7 +174,7 @@ struct step {
 
 /* machine.c */
 uint64_t ms(const struct peer_machine *m, uint64_t milliseconds); /* by the time divisor */
-uint64_t shown_ms(const struct peer_machine *m, uint64_t ns);	  /* the inverse, for people */
+uint64_t shown_ms(uint64_t ns);					  /* rounded, for people */
 uint64_t random_next(struct peer_machine *m);
 uint64_t jitter(struct peer_machine *m, uint64_t ns); /* ns, up to a tenth less or more */
 bool bucket_take(struct bucket *b, uint64_t now, uint64_t interval, unsigned burst);
@@ -262,6 +262,7 @@ void on_presence(struct step *s);
 void on_checked(struct step *s);
 void on_remote_relay(struct step *s);
 void relay_doubt(struct step *s, enum peer_slot slot); /* ask the server before anything else */
+void relays_network(struct step *s);		       /* our addresses changed */
 void relay_frame(struct step *s);		       /* a frame came in over a server that is in no slot */
 struct relay *relay_find(struct peer_machine *m, uint32_t server);
 bool relay_next(struct step *s, bool only_look); /* another server for the RELAY_NEXT slot */

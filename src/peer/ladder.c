@@ -171,7 +171,7 @@ static void climb(struct step *s)
 		if (tell)
 			note(s, LOG_NOTICE, "ladder",
 			     "%s: the tunnel is wanted and does not work for %llu ms (%s)", rungs[r].text,
-			     (unsigned long long)shown_ms(m, s->now - l->trouble_since),
+			     (unsigned long long)shown_ms(s->now - l->trouble_since),
 			     s->f->usable ? "data is unanswered" : "no keys");
 		l->budget[r] -= l->budget[r] > 0;
 		l->taken[r]++;
@@ -219,7 +219,7 @@ void ladder(struct step *s)
 	if (!m->wanted || m->works) {
 		if (l->trouble_since && m->works && s->now > l->trouble_since + ms(m, FIRST_RUNG))
 			note(s, LOG_NOTICE, "ladder", "the tunnel works again after %llu ms",
-			     (unsigned long long)shown_ms(m, s->now - l->trouble_since));
+			     (unsigned long long)shown_ms(s->now - l->trouble_since));
 		l->trouble_since = 0;
 		l->next = PEER_RUNG_NONE;
 		l->next_at = 0;

@@ -19,9 +19,8 @@ uint64_t ms(const struct peer_machine *m, uint64_t milliseconds)
 	return ns ? ns : 1;
 }
 
-uint64_t shown_ms(const struct peer_machine *m, uint64_t ns)
+uint64_t shown_ms(uint64_t ns)
 {
-	(void)m;
 	return (ns + NS_PER_MS / 2) / NS_PER_MS;
 }
 

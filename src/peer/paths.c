@@ -133,7 +133,7 @@ bool direct_is_up(const struct peer_machine *m)
 		const struct path *p = &m->paths[i];
 
 		if (p->ready && p->state == PATH_UP && !p->turn && !p->filtered && path_allowed(m, i) &&
-		    (!m->doubt_direct || p->last_pong > m->doubt_direct))
+		    (!m->network_at || p->last_pong > m->network_at))
 			return true;
 	}
 	return false;
@@ -294,8 +294,7 @@ void follow(struct step *s)
 	}
 	char why[PEER_NOTE_MAX];
 	snprintf(why, sizeof(why), "the peer sends there; nothing came in on %s for %llu ms%s", path_word(c),
-		 (unsigned long long)shown_ms(m, s->now - from),
-		 m->stale_heard ? ", and it says so, too" : "");
+		 (unsigned long long)shown_ms(s->now - from), m->stale_heard ? ", and it says so, too" : "");
 	path_switch(s, other, LOG_NOTICE, why);
 }
 
@@ -368,7 +367,7 @@ static void consider(struct step *s, enum peer_slot best)
 		char why[PEER_NOTE_MAX];
 
 		snprintf(why, sizeof(why), "proven by a tunnel packet each way%s%.0llu%s",
-			 p->rtt ? ", answers in " : "", (unsigned long long)shown_ms(m, p->rtt),
+			 p->rtt ? ", answers in " : "", (unsigned long long)shown_ms(p->rtt),
 			 p->rtt ? " ms" : "");
 		path_switch(s, best, LOG_NOTICE, why);
 	} else if (s->f->usable && !m->away) {
@@ -417,7 +416,7 @@ void choose(struct step *s)
 
 		if (p->rtt)
 			snprintf(why, sizeof(why), "it is the one that answers, in %llu ms",
-				 (unsigned long long)shown_ms(m, p->rtt));
+				 (unsigned long long)shown_ms(p->rtt));
 		path_switch(s, best, LOG_NOTICE, why);
 	} else if (!c || (s->now >= m->hold_choice && !m->watch.doubt)) {
 		enum peer_slot any = hope(s);

@@ -240,7 +240,7 @@ static void judge_standby(struct step *s, enum peer_slot slot)
 		return;
 	}
 	note(s, LOG_NOTICE, "path", "standby %s is stale: %u pings unanswered for %llu ms", path_word(p),
-	     p->unanswered, (unsigned long long)shown_ms(m, s->now - p->unanswered_from));
+	     p->unanswered, (unsigned long long)shown_ms(s->now - p->unanswered_from));
 	path_state(s, slot, PATH_STALE);
 	if (p->ref.kind == PATH_KIND_RELAY)
 		relay_doubt(s, slot);

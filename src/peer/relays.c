@@ -253,6 +253,48 @@ void relay_doubt(struct step *s, enum peer_slot slot)
 		check(s, r, CHECK_EVERY);
 }
 
+/* A connection from an address that is gone is dead without a word. */
+void relays_network(struct step *s)
+{
+	for (unsigned i = 0; i < RELAYS_KNOWN; i++) {
+		if (s->m->relays[i].held)
+			check(s, &s->m->relays[i], 1);
+	}
+}
+
+/*
+ * After a network event, three pings end to end are unanswered, nothing else answers, and neither does the
+ * server, which has had the time of three round trips: dial anew, without waiting for the check's own
+ * timeout. Any answer prevents it.
+ */
+static void dead_since_network(struct step *s, enum peer_slot slot)
+{
+	struct peer_machine *m = s->m;
+	struct path *p = &m->paths[slot];
+	struct relay *r = relay_find(m, p->ref.id);
+
+	if (!m->network_at || s->now > m->network_at + ms(m, 2500) || !p->ready || !r || !r->up ||
+	    !r->check_at || r->check_at < m->network_at || r->checked_at > m->network_at ||
+	    r->reopened_at > m->network_at || p->unanswered < 3 || p->unanswered_from < m->network_at)
+		return;
+	for (unsigned i = 0; i < PEER_SLOTS; i++) {
+		if (m->paths[i].last_pong > m->network_at)
+			return;
+	}
+	uint64_t wait = 3 * p->rtt > ms(m, 400) ? 3 * p->rtt : ms(m, 400);
+	uint64_t at = r->check_at + wait;
+	if (s->now < at) {
+		want_turn(s, at);
+		return;
+	}
+	r->reopened_at = s->now;
+	note(s, LOG_NOTICE, "relay",
+	     "the network changed %llu ms ago; since then neither the peer (%u pings) nor the relay (a "
+	     "check) has answered",
+	     (unsigned long long)shown_ms(s->now - m->network_at), p->unanswered);
+	act_on(s, PEER_ACT_RELAY_REOPEN, &p->ref);
+}
+
 /* The tunnel is wanted, and no path works: a connection that only looks alive would keep the peer's presence
  * from us. */
 static void check_all(struct step *s)
@@ -368,6 +410,7 @@ void relays(struct step *s)
 	for (enum peer_slot i = PEER_RELAY; i <= PEER_RELAY_NEXT; i++) {
 		struct path *p = &m->paths[i];
 
+		dead_since_network(s, i);
 		if (p->ready && p->unanswered >= 3 && s->now >= p->unanswered_from + patience(m, p) &&
 		    m->ladder.trouble_since && m->remote_is_weir)
 			relay_doubt(s, i);

@@ -377,7 +377,7 @@ void on_selected(struct step *s)
 	if (!again) {
 		p->since = s->now;
 		note(s, LOG_INFO, "ice", "a%s pair is selected after %llu ms; it has to prove itself",
-		     p->turn ? " TURN" : "", (unsigned long long)shown_ms(m, s->now - a->started));
+		     p->turn ? " TURN" : "", (unsigned long long)shown_ms(s->now - a->started));
 	}
 	p->checks = 0;
 	if (m->remote_is_weir)
@@ -436,7 +436,7 @@ static void negotiate(struct step *s, struct agent *a)
 
 	if (s->now >= end || (a->failed && s->now >= hint)) {
 		note(s, LOG_INFO, "ice", "no pair after %llu ms (%s)",
-		     (unsigned long long)shown_ms(m, s->now - a->started),
+		     (unsigned long long)shown_ms(s->now - a->started),
 		     !a->paired	 ? "our offers were not answered"
 		     : a->failed ? "all checks failed"
 				 : "checks go on unanswered");

@@ -149,7 +149,7 @@ static void take_network(struct step *s)
 	refill(s);
 	for (unsigned i = 0; i < PEER_SLOTS; i++)
 		forget_pings(&m->paths[i]);
-	m->doubt_direct = s->now;
+	m->network_at = s->now;
 	watch_force(s);
 	if (m->remote_is_weir && !m->away) {
 		ping_all(s);
@@ -157,6 +157,7 @@ static void take_network(struct step *s)
 	}
 	if (m->chosen != PEER_NO_SLOT && s->f->usable && !m->away)
 		act_on(s, PEER_ACT_KEEPALIVE, &m->paths[m->chosen].ref);
+	relays_network(s);
 	relays_search(s, ms(m, 1000));
 }
 

@@ -122,7 +122,7 @@ static void judge_filter(struct step *s)
 	snprintf(why, sizeof(why),
 		 "WireGuard does not pass on %s though pings do: %llu packets %s for %llu ms", path_word(c),
 		 (unsigned long long)lost, outward ? "of ours did not arrive" : "of theirs did not arrive",
-		 (unsigned long long)shown_ms(m, s->now - since));
+		 (unsigned long long)shown_ms(s->now - since));
 	if (to != PEER_NO_SLOT) {
 		c->filtered = true;
 		fire(s, to, why);
@@ -161,11 +161,11 @@ static void judge_silence(struct step *s)
 	if (m->watch.doubt)
 		snprintf(evidence, sizeof(evidence), "%llu packets sent and nothing came back for %llu ms",
 			 (unsigned long long)m->watch.packets,
-			 (unsigned long long)shown_ms(m, s->now - m->watch.doubt));
+			 (unsigned long long)shown_ms(s->now - m->watch.doubt));
 	if (to != PEER_NO_SLOT) {
 		snprintf(why, sizeof(why), "%s, %u pings unanswered; %s answers in %llu ms", evidence,
 			 c->unanswered, path_word(&m->paths[to]),
-			 (unsigned long long)shown_ms(m, m->paths[to].rtt));
+			 (unsigned long long)shown_ms(m->paths[to].rtt));
 		fire(s, to, why);
 		return;
 	}
@@ -244,7 +244,7 @@ void watch_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX])
 {
 	const struct watcher *w = &m->watch;
 	const struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];
-	unsigned long long age = w->doubt && m->now > w->doubt ? shown_ms(m, m->now - w->doubt) : 0;
+	unsigned long long age = w->doubt && m->now > w->doubt ? shown_ms(m->now - w->doubt) : 0;
 
 	out[0] = '\0';
 	if (!c || w->state == PEER_WATCH_OFF)
@@ -257,8 +257,8 @@ void watch_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX])
 	else if (c->last_pong >= w->probe_from)
 		snprintf(out, PEER_NOTE_MAX,
 			 "%s answers pings in %llu ms; %llu packets unanswered by the tunnel for %llu ms",
-			 path_word(c), (unsigned long long)shown_ms(m, c->rtt),
-			 (unsigned long long)w->packets, age);
+			 path_word(c), (unsigned long long)shown_ms(c->rtt), (unsigned long long)w->packets,
+			 age);
 	else
 		snprintf(out, PEER_NOTE_MAX, "%s: %llu packets unanswered for %llu ms, %u pings unanswered%s",
 			 path_word(c), (unsigned long long)w->packets, age, c->unanswered,

@@ -320,6 +320,41 @@ static void network_change_asks_at_once(void **state)
 	assert_true(rig_noted(r, "the network changed"));
 }
 
+/* Both paths dead after it: the relay's connection is dialled anew before its check has run out, unless it
+ * answers. */
+static void network_change_and_the_relay(void **state)
+{
+	struct rig *r = *state;
+
+	relayed(r);
+	r->traffic = 0;
+	rig_run(r, 2000);
+	rig_forget(r);
+	rig_way(r, rig_relay(0, 1))->alive = false;
+	rig_event(r, PEER_EV_NETWORK, rig_direct, true);
+	assert_int_equal(r->acts[PEER_ACT_RELAY_CHECK], 1);
+	rig_event(r, PEER_EV_RELAY_CHECKED, rig_relay(0, 1),
+		  true); /* the server lives: it is the peer that is silent */
+	rig_run(r, 3000);
+	assert_int_equal(r->acts[PEER_ACT_RELAY_REOPEN], 0);
+	rig_event(r, PEER_EV_NETWORK, rig_direct, true);
+	rig_run(r, 600);
+	assert_int_equal(r->acts[PEER_ACT_RELAY_REOPEN], 1);
+	assert_true(rig_noted(r, "neither the peer"));
+}
+
+/* A goodbye comes on every path; the keys may be new ones when the second copy is there. */
+static void a_goodbye_heard_twice(void **state)
+{
+	struct rig *r = *state;
+
+	direct_and_relay(r);
+	bye(r, SIGNAL_REASON_drain, 0);
+	rig_run(r, 20);
+	bye(r, SIGNAL_REASON_drain, 0);
+	assert_int_equal(r->acts[PEER_ACT_DRAIN], 1);
+}
+
 static void reports_when_it_does_not_work(void **state)
 {
 	struct rig *r = *state;
@@ -386,6 +421,8 @@ int main(void)
 		T(the_ladder_is_climbed_in_order),
 		T(the_user_commands_the_ladder),
 		T(network_change_asks_at_once),
+		T(network_change_and_the_relay),
+		T(a_goodbye_heard_twice),
 		T(reports_when_it_does_not_work),
 		T(endpoint_generations),
 		cmocka_unit_test(time_is_divided),
