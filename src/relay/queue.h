@@ -1,7 +1,7 @@
 /*
- * What waits to be sent to one server: Transport messages, complete, filled by any thread and emptied by the
- * I/O thread. Two buffers take turns: senders append to one under the lock while the other is being written,
- * so the lock is held for a copy only.
+ * What waits to be sent to one server: Transport messages, each as the WebSocket frame that carries it,
+ * filled by any thread and emptied by the I/O thread, many in one write. Two buffers take turns: senders
+ * append to one under the lock while the other is being written, so the lock is held for a copy only.
  */
 #ifndef WEIR_RELAY_QUEUE_H
 #define WEIR_RELAY_QUEUE_H
@@ -16,12 +16,14 @@
 #include "relay/wire.h"
 
 #define RELAY_QUEUE_BYTES (256 * 1024) /* in each of the two buffers */
-#define RELAY_HEADROOM	  16	       /* before each message, for what the transport writes there */
+#define RELAY_MASKS	  64
 
-/* A buffer of messages that its holder reads one by one. */
+/* The I/O thread's own: a buffer of frames that are being written, and random numbers to mask them with. */
 struct relay_batch {
 	uint8_t *bytes;
 	size_t len, at;
+	uint32_t masks[RELAY_MASKS];
+	unsigned masks_left;
 };
 
 struct relay_queue {
@@ -43,9 +45,10 @@ void relay_queue_close(struct relay_queue *q);
 int relay_queue_put(struct relay_queue *q, const struct relay_id *to, const uint8_t *data, size_t len,
 		    size_t segment, bool *wake);
 
-/* [io thread] The next message, with RELAY_HEADROOM writable bytes before it; NULL: none. Valid until the
- * next call. */
-uint8_t *relay_queue_next(struct relay_queue *q, uint32_t serial, struct relay_batch *batch, size_t *len);
+/* [io thread] The next frames, as many as fit into `most` bytes but at least one, masked; NULL: none. Valid
+ * until the next call. */
+const uint8_t *relay_queue_next(struct relay_queue *q, uint32_t serial, struct relay_batch *batch,
+				size_t most, size_t *len);
 void relay_batch_clear(struct relay_batch *batch);
 
 #endif
