@@ -359,6 +359,7 @@ void server_accept(struct server *s, int fd)
 		if (client < 0)
 			break;
 		s->accepted++;
+		server_unmap(&a);
 		adopt(s, client, &a);
 	}
 	server_arm(s);

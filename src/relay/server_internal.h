@@ -113,6 +113,7 @@ bool server_parse_address(const char *text, union address *a);
 void server_tune(int fd); /* a client's socket */
 void server_address_key(const union address *a, uint8_t key[16]);
 bool server_address_local(const union address *a);
+void server_unmap(union address *a); /* ::ffff:192.0.2.1 becomes 192.0.2.1 */
 
 /* ---- server_stun.c ---- */
 

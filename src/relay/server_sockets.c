@@ -126,3 +126,19 @@ bool server_address_local(const union address *a)
 		return a->in6.sin6_addr.s6_addr[12] == 127;
 	return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
 }
+
+/* On a socket for both families an IPv4 client has an IPv6 address; its own is the IPv4 one. */
+void server_unmap(union address *a)
+{
+	struct in_addr four;
+	in_port_t port;
+
+	if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
+		return;
+	memcpy(&four, a->in6.sin6_addr.s6_addr + 12, sizeof(four));
+	port = a->in6.sin6_port;
+	memset(a, 0, sizeof(*a));
+	a->in.sin_family = AF_INET;
+	a->in.sin_addr = four;
+	a->in.sin_port = port;
+}

@@ -60,22 +60,6 @@ bool stun_limiter_allows(struct stun_limiter *l, const union address *from, uint
 	return true;
 }
 
-/* On a socket for both families an IPv4 client has an IPv6 address; that is not what it wants to be told. */
-static void unmap(union address *a)
-{
-	struct in_addr four;
-	in_port_t port;
-
-	if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr))
-		return;
-	memcpy(&four, a->in6.sin6_addr.s6_addr + 12, sizeof(four));
-	port = a->in6.sin6_port;
-	memset(a, 0, sizeof(*a));
-	a->in.sin_family = AF_INET;
-	a->in.sin_addr = four;
-	a->in.sin_port = port;
-}
-
 struct slot {
 	union address from;
 	struct iovec iov;
@@ -114,7 +98,7 @@ static bool answer(struct server *s, struct slot *slot, size_t len, uint64_t now
 	enum stun_verdict verdict;
 	size_t answer_len;
 
-	unmap(&from);
+	server_unmap(&from);
 	if (!stun_limiter_allows(s->stun_limiter, &from, now)) {
 		s->stun_counts.limited++;
 		return false;

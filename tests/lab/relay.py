@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -20,6 +19,8 @@ AT = ("127.0.0.1", 8443)
 STATUS = "http://127.0.0.1:9090"
 SECRET = os.path.join(FOLDER, "relay-secret")
 TOKEN = token("supersecret")
+with open(os.path.join(os.path.dirname(WEIR), "config.h")) as config:
+    SANITIZED = "WEIR_SANITIZED 1" in config.read()  # which keeps what was freed for a while
 
 
 class Server:
@@ -64,7 +65,11 @@ class Server:
     def __exit__(self, kind, value, trace):
         if self.process.poll() is None:
             self.process.terminate()
-        code = self.process.wait(15)
+        try:
+            code = self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         if kind or code:
             sys.stderr.write(self.text()[-4000:])
         assert kind or code == 0, f"exit {code}"
@@ -455,6 +460,39 @@ def test_stun():
         wait(lambda: s.status()["stun"]["limited"] > 200)
 
 
+def test_both_families():
+    with Server("--listen", "[::]:8443", "--stun", "[::]:3478", "--url", "relay.example:8443") as s:
+        a = client("a")
+        b = Client(("::1", 8443))
+        b.login("b", TOKEN)
+        a.transport(b.id, b"across")
+        b.expect(TRANSPORT, a.id + b"across")
+        status = s.status()
+        assert status["instance"] == "rel://relay.example:8443"
+        shown = sorted(c["address"].rsplit(":", 1)[0] for c in status["clients"])
+        assert shown == ["127.0.0.1", "[::1]"], shown
+        for family, at, kind in ((socket.AF_INET, "127.0.0.1", 1), (socket.AF_INET6, "::1", 2)):
+            u = socket.socket(family, socket.SOCK_DGRAM)
+            u.settimeout(5)
+            u.connect((at, 3478))
+            u.send(bytes.fromhex("000100002112a442") + os.urandom(12))
+            assert u.recv(200)[25] == kind
+
+
+def test_full():
+    with Server("--max-clients", "2", "--stun", "off") as s:
+        held = [client("a"), client("b")]
+        try:
+            client("c")
+            raise AssertionError("one too many")
+        except Gone:
+            assert s.ended("full") == 1
+        again = client("a")  # takes a place that is its own
+        held[0].expect(CLOSE)
+        again.transport(held[1].id, b"x")
+        held[1].expect(TRANSPORT)
+
+
 def ghost_begins(s):
     """A client whose packets vanish; with data on its way to it the kernel gives it up after 20 s."""
     ghost = client("ghost", source=("127.0.0.2", 0))
@@ -506,13 +544,14 @@ def test_flood():
         bad(10000)
         after = settle(s)
         print(f"# memory before and after 10,000 bad connections: {before} KiB, {after} KiB")
-        assert after - before < 3000, f"{before} KiB grew to {after} KiB"
+        assert SANITIZED or after - before < 3000, f"{before} KiB grew to {after} KiB"
         client("fine").close()
 
 
 def main():
     basic = [test_vectors, test_transport, test_refusals, test_http, test_presence, test_same_key, test_slow_receiver]
-    own = [test_limits, test_health, test_reload, test_tls, test_drain, test_proxy, test_stun, test_flood]
+    own = [test_limits, test_health, test_reload, test_tls, test_drain, test_proxy, test_stun,
+           test_both_families, test_full, test_flood]
 
     for test in basic:
         with Server("--stun", "off") as s:
