@@ -144,7 +144,9 @@ static void see_address(struct netlink_monitor *m, const struct nlmsghdr *nlh)
 			return;
 		m->addresses[i] = now;
 	}
-	m->change |= NETLINK_CHANGE_ADDRESS;
+	/* The tunnel's own addresses are no way to a peer. */
+	if (m->own <= 0 || now.ifindex != m->own)
+		m->change |= NETLINK_CHANGE_ADDRESS;
 }
 
 /* Our own link's routes lead into the tunnel, not to a peer's endpoint; local ones come and go with
