@@ -97,6 +97,7 @@ struct watcher {
 	uint64_t forced;     /* doubt of another kind (network event, STALE): until then */
 	uint64_t fires_at;
 	uint64_t packets; /* sent without an answer, for the words */
+	bool shook;	  /* a handshake was tried in this doubt: perhaps only the keys are out of step */
 };
 
 struct ladder {

@@ -228,8 +228,26 @@ static enum stage derive_stage(const struct peer_machine *m)
 											   : STAGE_DIRECT;
 }
 
+/* It said that it would be back at once, and that time has passed: not hearing it is trouble like any other.
+ */
+static void expect_return(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	uint64_t at = m->back_at ? m->back_at : m->away_since + ms(m, 1000);
+
+	if (!m->away || !m->away_restarts)
+		return;
+	if (s->now < at) {
+		want_turn(s, at);
+		return;
+	}
+	note(s, LOG_INFO, "remote", "the peer should be back by now");
+	remote_returned(s);
+}
+
 static void settle(struct step *s)
 {
+	expect_return(s);
 	absorb_facts(s);
 	relays(s);
 	watch(s);

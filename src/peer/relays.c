@@ -275,7 +275,8 @@ static void dead_since_network(struct step *s, enum peer_slot slot)
 
 	if (!m->network_at || s->now > m->network_at + ms(m, 2500) || !p->ready || !r || !r->up ||
 	    !r->check_at || r->check_at < m->network_at || r->checked_at > m->network_at ||
-	    r->reopened_at > m->network_at || p->unanswered < 3 || p->unanswered_from < m->network_at)
+	    r->reopened_at > m->network_at || p->unanswered < 3 || p->unanswered_from < m->network_at ||
+	    p->last_proof >= m->network_at)
 		return;
 	for (unsigned i = 0; i < PEER_SLOTS; i++) {
 		if (m->paths[i].last_pong > m->network_at)
@@ -283,6 +284,8 @@ static void dead_since_network(struct step *s, enum peer_slot slot)
 	}
 	uint64_t wait = 3 * p->rtt > ms(m, 400) ? 3 * p->rtt : ms(m, 400);
 	uint64_t at = r->check_at + wait;
+	if (at < p->last_proof + ms(m, 1050)) /* it was heard just before: less is no silence (I3) */
+		at = p->last_proof + ms(m, 1050);
 	if (s->now < at) {
 		want_turn(s, at);
 		return;

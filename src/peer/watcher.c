@@ -107,6 +107,29 @@ static bool filtered(struct step *s, bool *outward)
 	       c->counts_at >= c->in_growth_at + ms(m, 500);
 }
 
+/*
+ * Pings pass, and what the tunnel sends does not count at the other end: before the path is blamed, the keys
+ * are. After an outage one end may hold keys that the other has dropped; WireGuard itself would find out
+ * after 15 s.
+ */
+static void suspect_keys(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	const struct path *c = &m->paths[m->chosen];
+	uint64_t base = m->watch.doubt, wait = ms(m, 700) + c->rtt;
+	bool out = base && m->watch.packets > 1 && c->far_grew_at < base &&
+		   c->counts_at >= base + ms(m, 300) + c->rtt && s->now >= base + wait;
+	bool in = c->in_growth_at && s->now >= c->in_growth_at + ms(m, 600);
+
+	if (m->watch.shook || !c->counts_known || c->last_pong < m->watch.probe_from || (!out && !in))
+		return;
+	m->watch.shook = true;
+	if (handshake(s, SIGNAL_REASON_tunnel_timeout))
+		note(s, LOG_INFO, "watcher",
+		     "%s answers pings and the tunnel's packets do not count there: new keys are tried",
+		     path_word(c));
+}
+
 static void judge_filter(struct step *s)
 {
 	struct peer_machine *m = s->m;
@@ -183,6 +206,7 @@ static void judge_silence(struct step *s)
 static void rest(struct step *s)
 {
 	s->m->watch.state = PEER_WATCH_RESTING;
+	s->m->watch.shook = false;
 	s->m->watch.doubt = s->m->watch.probe_from = s->m->watch.fires_at = 0;
 }
 
@@ -234,8 +258,10 @@ void watch(struct step *s)
 		return;
 	}
 	judge_silence(s);
-	if (w->probe_from && s->f->usable)
+	if (w->probe_from && s->f->usable) {
+		suspect_keys(s);
 		judge_filter(s);
+	}
 	if (w->probe_from && c->last_pong >= w->probe_from && s->now > w->probe_from + ms(m, 2000))
 		mtu_recheck(s, m->chosen);
 }

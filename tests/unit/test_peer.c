@@ -165,6 +165,21 @@ static void filtered_out(void **state)
 	assert_int_equal(rig_changes(r), 1);
 }
 
+/* Before the path is blamed, the keys are: they may be out of step. */
+static void keys_out_of_step(void **state)
+{
+	struct rig *r = *state;
+
+	both_up(r);
+	rig_way(r, rig_direct)->out = rig_way(r, rig_relay(0, 1))->out = false;
+	rig_run(r, 1100);
+	assert_int_equal(r->acts[PEER_ACT_HANDSHAKE], 1);
+	assert_int_equal(rig_look(r).chosen, PEER_DIRECT);
+	rig_way(r, rig_direct)->out = true;
+	rig_run(r, 3000);
+	assert_int_equal(rig_changes(r), 0);
+}
+
 static void filtered_in(void **state)
 {
 	struct rig *r = *state;
@@ -374,6 +389,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_way_traffic_is_quiet, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(idle_peers_are_left_alone, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_out, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(keys_out_of_step, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_in, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(late_packets_do_not_move_us, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(follows_the_peer, rig_setup, rig_teardown),

@@ -338,7 +338,7 @@ static void network_change_and_the_relay(void **state)
 	rig_run(r, 3000);
 	assert_int_equal(r->acts[PEER_ACT_RELAY_REOPEN], 0);
 	rig_event(r, PEER_EV_NETWORK, rig_direct, true);
-	rig_run(r, 600);
+	rig_run(r, 1100);
 	assert_int_equal(r->acts[PEER_ACT_RELAY_REOPEN], 1);
 	assert_true(rig_noted(r, "neither the peer"));
 }
@@ -353,6 +353,25 @@ static void a_goodbye_heard_twice(void **state)
 	rig_run(r, 20);
 	bye(r, SIGNAL_REASON_drain, 0);
 	assert_int_equal(r->acts[PEER_ACT_DRAIN], 1);
+}
+
+/* "I am back at once", and it is not: after that time it is looked for as if it had said nothing. */
+static void a_promise_that_is_not_kept(void **state)
+{
+	struct rig *r = *state;
+
+	direct_and_relay(r);
+	bye(r, SIGNAL_REASON_restart, SIGNAL_RESTARTS);
+	r->facts.usable = false;
+	r->facts.attempt = 1;
+	r->traffic = 0;
+	rig_way(r, rig_direct)->alive = rig_way(r, rig_relay(0, 1))->alive = false;
+	assert_true(rig_look(r).remote_away);
+	rig_run(r, 1100);
+	assert_false(rig_look(r).remote_away);
+	rig_run(r, 3000);
+	assert_int_not_equal(rig_look(r).next_rung, PEER_RUNG_NONE);
+	assert_true(r->acts[PEER_ACT_RELAY_CHECK] >= 1);
 }
 
 static void reports_when_it_does_not_work(void **state)
@@ -423,6 +442,7 @@ int main(void)
 		T(network_change_asks_at_once),
 		T(network_change_and_the_relay),
 		T(a_goodbye_heard_twice),
+		T(a_promise_that_is_not_kept),
 		T(reports_when_it_does_not_work),
 		T(endpoint_generations),
 		cmocka_unit_test(time_is_divided),
