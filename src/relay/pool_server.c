@@ -134,7 +134,8 @@ static void lose(struct server *s, const char *why, bool theirs, bool said_close
 {
 	uint64_t now = clock_boot_ns(), life = now - s->since;
 
-	if (!theirs || said_close || life >= (s->short_lives >= SHORT_LIVES ? SHORT_LIFE_LATER : SHORT_LIFE))
+	/* Some servers take leave of the one whose place is taken, some just close. */
+	if (!theirs || life >= (s->short_lives >= SHORT_LIVES ? SHORT_LIFE_LATER : SHORT_LIFE))
 		s->short_lives = 0;
 	else if (++s->short_lives >= SHORT_LIVES) {
 		log_warn("relay", "%s: logged in %u times in a row and closed at once: %s", s->name,

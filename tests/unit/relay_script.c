@@ -161,7 +161,9 @@ static void log_in(struct script *s, struct script_connection *c, const struct r
 	c->logged_in = true;
 	s->logins++;
 	announce(s, c, RELAY_PEERS_ONLINE);
-	if (s->close_at_login)
+	if (s->leave_at_login)
+		say(s, c, "\x01\x04", 2);
+	if (s->close_at_login || s->leave_at_login)
 		drop(c);
 }
 

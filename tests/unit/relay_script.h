@@ -38,6 +38,7 @@ struct script {
 	/* What it does: set under the lock, by script_set. */
 	bool refuse_token;   /* closes after Auth without a word */
 	bool close_at_login; /* answers the login and closes */
+	bool leave_at_login; /* the same, with a Close message */
 	bool overtake;	     /* PeersOnline and a datagram come before the answer to the login */
 	bool mute;	     /* answers no ping */
 	bool deaf;	     /* accepts, and says nothing at all */

@@ -301,15 +301,12 @@ static void an_http_status_is_called_so(void **state)
 	script_free(s);
 }
 
-static void another_host_with_the_key_is_called_so(void **state)
+static void expect_same_key(struct script *s)
 {
-	struct script *s = script_new();
 	struct client *c = client_new("a");
 	uint32_t server = add(c, s);
 	struct relay_status status;
 
-	(void)state;
-	script_set(s, close_at_login, true);
 	relay_pool_hold(c->pool, server);
 	until_true(strstr(look(c, server).error, "another host logs in with the same key"), c);
 	status = look(c, server);
@@ -317,6 +314,18 @@ static void another_host_with_the_key_is_called_so(void **state)
 	assert_int_equal(status.opened, 3);
 	assert_in_range(status.next_try - clock_boot_ns(), 3 * NS_PER_SEC, 5 * NS_PER_SEC);
 	client_free(c);
+}
+
+static void another_host_with_the_key_is_called_so(void **state)
+{
+	struct script *s = script_new();
+
+	(void)state;
+	script_set(s, close_at_login, true);
+	expect_same_key(s);
+	script_set(s, close_at_login, false);
+	script_set(s, leave_at_login, true);
+	expect_same_key(s);
 	script_free(s);
 }
 
