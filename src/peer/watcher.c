@@ -116,10 +116,14 @@ static void suspect_keys(struct step *s)
 {
 	struct peer_machine *m = s->m;
 	const struct path *c = &m->paths[m->chosen];
-	uint64_t base = m->watch.doubt, wait = ms(m, 700) + c->rtt;
-	bool out = base && m->watch.packets > 1 && c->far_grew_at < base &&
-		   c->counts_at >= base + ms(m, 300) + c->rtt && s->now >= base + wait;
+	uint64_t base = m->watch.doubt, wait = ms(m, 600) + c->rtt;
+	uint64_t from = c->far_grew_at > base ? c->far_grew_at : base;
+	bool out = base && m->watch.packets > 1 && c->counts_at >= from + ms(m, 300) + c->rtt &&
+		   s->now >= from + wait;
 	bool in = c->in_growth_at && s->now >= c->in_growth_at + ms(m, 600);
+
+	if (base && !m->watch.shook && s->now < from + wait)
+		want_turn(s, from + wait);
 
 	if (m->watch.shook || !c->counts_known || c->last_pong < m->watch.probe_from || (!out && !in))
 		return;
