@@ -130,15 +130,18 @@ static void check_reopen(struct world *w, struct remote *r, const struct peer_ev
 
 	if (a->path.id >= SERVERS_MAX || ev->type == PEER_EV_COMMAND)
 		return;
-	if (v->heard_on_relay[a->path.id] && w->now - v->heard_on_relay[a->path.id] < HEALTHY)
+	/* What came in before the network changed says nothing about the connection after it. */
+	if (v->heard_on_relay[a->path.id] > v->network_at && w->now - v->heard_on_relay[a->path.id] < HEALTHY)
 		breach(w, r, "I3", "reopens a relay that the peer was heard on within the last second");
-	if (v->check_answered[a->path.id] && w->now - v->check_answered[a->path.id] < ANSWERS)
+	if (v->check_answered[a->path.id] > v->network_at && w->now - v->check_answered[a->path.id] < ANSWERS)
 		breach(w, r, "I8", "reopens a relay connection that answers checks, and others use");
 }
 
 static void check_relay(struct world *w, struct remote *r, const struct peer_event *ev,
 			const struct peer_actions *out)
 {
+	if (ev->type == PEER_EV_NETWORK)
+		r->witness.network_at = w->now;
 	if (ev->type == PEER_EV_RELAY_CHECKED && ev->path.id < SERVERS_MAX)
 		r->witness.check_answered[ev->path.id] = ev->up && !stale ? w->now : 0;
 	for (unsigned i = 0; i < out->count; i++)
@@ -159,23 +162,29 @@ static void check_rotation(struct world *w, struct remote *r, const struct peer_
 
 	if (ev->type == PEER_EV_TUNNEL_TIMEOUT) {
 		v->rotate = true;
+		v->other_cause = false;
 		memcpy(v->dead_session, before.local_session, SIGNAL_SESSION_LEN);
 	}
 	/* Another cause, later than the timeout, may be named instead. */
 	if (ev->type == PEER_EV_NETWORK || ev->type == PEER_EV_COMMAND ||
 	    (ev->type == PEER_EV_FRAME && ev->new_boot))
-		v->user_at = w->now;
+		v->other_cause = true;
 	for (unsigned i = 0; i < out->count; i++) {
 		const struct peer_action *a = &out->items[i];
 
-		if (a->type != PEER_ACT_SEND || a->frame != SIGNAL_OFFER || !v->rotate)
+		if (a->type != PEER_ACT_SEND || !v->rotate)
+			continue;
+		/* The new session may go out as the answer to an offer that crossed ours. */
+		if (a->frame == SIGNAL_ANSWER && memcmp(a->session, v->dead_session, SIGNAL_SESSION_LEN))
+			v->rotate = false;
+		if (a->frame != SIGNAL_OFFER)
 			continue;
 		v->rotate = false;
 		if (memcmp(v->dead_session, none, sizeof(none)) &&
 		    !memcmp(a->session, v->dead_session, SIGNAL_SESSION_LEN))
 			breach(w, r, "I4", "offers the session under which the tunnel timed out");
-		if (a->reason == SIGNAL_REASON_none)
-			breach(w, r, "I4", "an offer after a tunnel timeout does not say why");
+		if (a->reason != SIGNAL_REASON_tunnel_timeout && !v->other_cause)
+			breach(w, r, "I4", "an offer after a tunnel timeout names another reason");
 	}
 }
 

@@ -315,6 +315,7 @@ struct witness {
 	uint64_t offers[32];
 	unsigned offer_count;
 	uint64_t offers_from; /* budget refilled: network event or key press */
+	bool other_cause;     /* something else happened since, which an offer may name instead */
 	bool rotate;	      /* the tunnel timed out: next offer has another session, and says why */
 	uint8_t dead_session[SIGNAL_SESSION_LEN];
 	uint64_t restarted_at; /* a remote that was known has a new boot: handshake due */
@@ -323,7 +324,7 @@ struct witness {
 	uint64_t timer_now;
 	uint64_t check_answered[SERVERS_MAX];
 	uint64_t heard_on_relay[SERVERS_MAX]; /* frames and tunnel packets, by the simulator's own count */
-	uint64_t user_at;
+	uint64_t network_at;
 };
 
 struct remote {
