@@ -286,6 +286,9 @@ static void dead_since_network(struct step *s, enum peer_slot slot)
 	uint64_t at = r->check_at + wait;
 	if (at < p->last_proof + ms(m, 1050)) /* it was heard just before: less is no silence (I3) */
 		at = p->last_proof + ms(m, 1050);
+	if (r->checked_at &&
+	    at < r->checked_at + ms(m, 5100)) /* nor is one that answered others a moment ago (I8) */
+		at = r->checked_at + ms(m, 5100);
 	if (s->now < at) {
 		want_turn(s, at);
 		return;
