@@ -269,6 +269,9 @@ static const char *handshake_age(char out[FORMAT_ROOM], const struct scene *s, c
 static void draw_number(struct pen *p, const struct scene *s, const struct peer *peer, enum column c,
 			int width)
 {
+	const struct net_path *path = network_chosen(peer->network);
+	double rtt =
+		path && path->rtt > 0 ? path->rtt : peer->shown_rtt; /* of a ping, or of the last handshake */
 	char text[FORMAT_ROOM];
 	uint8_t style = STYLE_PLAIN;
 
@@ -277,9 +280,8 @@ static void draw_number(struct pen *p, const struct scene *s, const struct peer 
 		handshake_age(text, s, peer);
 		break;
 	case COLUMN_RTT:
-		if (peer->shown_rtt > 0)
-			snprintf(text, sizeof(text), "%.*f", peer->shown_rtt < 0.00995 ? 1 : 0,
-				 peer->shown_rtt * 1000);
+		if (rtt > 0)
+			snprintf(text, sizeof(text), "%.*f", rtt < 0.00995 ? 1 : 0, rtt * 1000);
 		else
 			snprintf(text, sizeof(text), "\u2013");
 		break;
@@ -356,7 +358,7 @@ static void draw_status(struct grid *g, const struct scene *s)
 		pen_print(&p, STYLE_DIM, "%zu to %zu of ", s->m->top + 1,
 			  s->m->top + (size_t)s->l.table_rows);
 	if (s->m->rows.count == s->d->peers_count)
-		pen_print(&p, STYLE_DIM, "%zu peers", s->d->peers_count);
+		pen_print(&p, STYLE_DIM, "%zu peer%s", s->d->peers_count, s->d->peers_count == 1 ? "" : "s");
 	else
 		pen_print(&p, STYLE_DIM, "%zu of %zu peers match", s->m->rows.count, s->d->peers_count);
 	if (s->m->sort == SORT_WORST)
