@@ -335,7 +335,7 @@ static void network_change_and_the_relay(void **state)
 	assert_int_equal(r->acts[PEER_ACT_RELAY_CHECK], 1);
 	rig_event(r, PEER_EV_RELAY_CHECKED, rig_relay(0, 1),
 		  true); /* the server lives: it is the peer that is silent */
-	rig_run(r, 3000);
+	rig_run(r, 6000);
 	assert_int_equal(r->acts[PEER_ACT_RELAY_REOPEN], 0);
 	rig_event(r, PEER_EV_NETWORK, rig_direct, true);
 	rig_run(r, 1100);
