@@ -162,7 +162,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	struct server_watched *watched = lws_get_opaque_user_data(wsi);
 
 	if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
-		s->tls = user;
+		server_tune_tls(s->tls = user);
 	if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED && s->stopping && s->loop_uv)
 		lws_context_destroy(
 			s->context); /* from within the loop: that is how it ends one of its own */

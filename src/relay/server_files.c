@@ -97,6 +97,13 @@ int server_use_tls(struct ssl_ctx_st *ctx, const char *cert_file, const char *ke
 	return 0;
 }
 
+void server_tune_tls(struct ssl_ctx_st *ctx)
+{
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	/* Sessions are resumed by tickets, which clients keep; a cache here would grow with every stranger. */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+}
+
 int server_check_tls(const char *cert_file, const char *key_file, struct error *e)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());

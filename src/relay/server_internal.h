@@ -103,6 +103,7 @@ int server_read_allowed(const char *path, struct map **allowed, struct error *e)
 
 /* Whether the pair can be used; and puts it into a context that serves already. */
 int server_check_tls(const char *cert_file, const char *key_file, struct error *e);
+void server_tune_tls(struct ssl_ctx_st *ctx);
 int server_use_tls(struct ssl_ctx_st *ctx, const char *cert_file, const char *key_file, struct error *e);
 
 /* ---- server_sockets.c ---- */
