@@ -95,7 +95,7 @@ static void take_relay(struct peer_paths *c, const struct signal_message *m)
 	if (!relay_url_parse(&url, m->relay))
 		return;
 	log_visible(c->remote_relay, sizeof(c->remote_relay), m->relay, strlen(m->relay));
-	server = s->pool ? relay_pool_server(s->pool, m->relay) : RELAY_NONE;
+	server = relays_used(s) ? relay_pool_server(s->pool, m->relay) : RELAY_NONE;
 	if (server != RELAY_NONE)
 		paths_post(c, &(struct peer_event){.type = PEER_EV_REMOTE_RELAY,
 						   .path = {.kind = PATH_KIND_RELAY, .id = server}});

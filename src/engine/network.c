@@ -120,18 +120,6 @@ bool engine_network_equal(const struct engine_network *a, const struct engine_ne
 	return same_relay(a, b) && same_ice(a, b);
 }
 
-/* The first relay or the last one: the pool comes or goes, and all that the controllers knew of it. */
-static void move_relays(struct paths *s, bool had)
-{
-	if (!had) {
-		relays_open(s);
-		return;
-	}
-	list_for_each (pos, &s->all)
-		relays_lost(container_of(pos, struct peer_paths, link));
-	relays_close(s);
-}
-
 int engine_set_network(struct engine *g, const struct engine_network *n, struct error *e)
 {
 	struct paths *s = g->paths;
@@ -142,8 +130,10 @@ int engine_set_network(struct engine *g, const struct engine_network *n, struct 
 		return 0;
 	copy_network(&s->network, n);
 	if (s->up) {
-		if (!old.url_count != !n->url_count)
-			move_relays(s, old.url_count);
+		if (!n->url_count)
+			relays_rest(s);
+		else if (!old.url_count)
+			relays_return(s);
 		else if (relay)
 			relays_options(s, urls);
 		if (!n->ice_off)

@@ -234,11 +234,11 @@ static void gather_settings(struct peer_paths *c, struct peer_settings *set)
 	set->mode = c->peer->mode;
 	set->controlling = strcmp(ours, theirs) > 0;
 	set->ice = s->ice && network_names_settled(s, clock_boot_ns());
-	set->home = s->pool ? s->home : PEER_NO_SERVER;
+	set->home = s->home;
 	set->full_size = (uint16_t)(s->engine->mtu + DATA_AROUND);
 	for (unsigned i = 0; i < PEER_RELAYS_MAX; i++)
 		set->servers[i] = PEER_NO_SERVER;
-	if (!s->pool)
+	if (!relays_used(s))
 		return;
 	if (c->peer->relay) {
 		uint32_t server = relay_pool_server(s->pool, c->peer->relay);

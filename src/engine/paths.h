@@ -28,6 +28,7 @@ struct relay_way {
 	struct channel *channel;
 	bool up; /* as last told to the controller */
 	uint32_t generation;
+	bool held;     /* in the pool, and subscribed */
 	bool checking; /* it waits for PEER_EV_RELAY_CHECKED */
 };
 
@@ -205,12 +206,14 @@ void frames_send(struct peer_paths *c, const struct peer_action *a);
 void relays_open(struct paths *s);
 void relays_close(struct paths *s);
 void relays_options(struct paths *s, bool urls_changed);
+bool relays_used(const struct paths *s); /* some are configured, and can be talked to */
+void relays_rest(struct paths *s);	 /* none is configured any more */
+void relays_return(struct paths *s);	 /* there are some again */
 void relays_hold(struct peer_paths *c, uint32_t server);
 void relays_release(struct peer_paths *c, uint32_t server);
 void relays_check(struct peer_paths *c, uint32_t server);
 void relays_meet(struct peer_paths *c); /* it may be heard from now on */
 void relays_forget(struct peer_paths *c);
-void relays_lost(struct peer_paths *c); /* all of them, for good */
 void relays_chores(struct paths *s, uint64_t now);
 
 /* agents.c */

@@ -186,7 +186,7 @@ size_t engine_look_relays(struct engine *g, struct engine_relay_view *out, size_
 	struct paths *s = g->paths;
 	size_t n = 0;
 
-	for (uint32_t i = 0; s->pool && i < RELAY_SERVERS_MAX && n < max; i++) {
+	for (uint32_t i = 0; relays_used(s) && i < RELAY_SERVERS_MAX && n < max; i++) {
 		struct engine_relay_view *v = &out[n];
 
 		if (!relay_pool_look(s->pool, i, &v->status))
@@ -206,7 +206,7 @@ static void relay_facts(struct peer_paths *c, const struct peer_look *look, stru
 	struct relay_status st;
 
 	f->relay_configured = s->network.url_count > 0;
-	if (s->pool && s->home != RELAY_NONE)
+	if (s->home != RELAY_NONE)
 		f->relay_up = relay_pool_look(s->pool, s->home, &st) && st.state == RELAY_UP;
 	f->relay_online = look->paths[PEER_RELAY].peer_online || look->paths[PEER_RELAY_NEXT].peer_online;
 	list_for_each (pos, &c->relays)

@@ -117,9 +117,14 @@ static void tell_relay(struct relay_way *w, const struct relay_status *st)
 			   .up = true});
 }
 
+bool relays_used(const struct paths *s)
+{
+	return s->pool && s->network.url_count;
+}
+
 static void follow_home(struct paths *s)
 {
-	uint32_t home = s->pool ? relay_pool_home(s->pool) : RELAY_NONE;
+	uint32_t home = relays_used(s) ? relay_pool_home(s->pool) : RELAY_NONE;
 	struct relay_status st;
 
 	if (home == s->home)
@@ -135,7 +140,7 @@ static void on_server(void *arg, uint32_t server, const struct relay_status *st)
 {
 	struct paths *s = arg;
 
-	if (!s->pool)
+	if (!relays_used(s))
 		return;
 	follow_home(s);
 	list_for_each (pos, &s->all) {
@@ -154,7 +159,7 @@ static void on_presence(void *arg, uint32_t server, uint32_t generation, const s
 	struct paths *s = arg;
 	struct peer_paths *c = map_get(s->by_relay_id, peer->bytes);
 
-	if (!c)
+	if (!c || !relays_used(s))
 		return;
 	paths_post(c, &(struct peer_event){
 			      .type = PEER_EV_PRESENCE,
@@ -298,6 +303,32 @@ static void deliver_early(struct peer_paths *c, uint32_t server)
 	free(early);
 }
 
+static void take_hold(struct relay_way *w)
+{
+	struct peer_paths *c = w->paths;
+	struct relay_pool *pool = c->paths->pool;
+	struct relay_status st;
+
+	if (w->held || !relays_used(c->paths))
+		return;
+	w->held = true;
+	relay_pool_hold(pool, w->server);
+	relay_pool_subscribe(pool, w->server, &c->contact.id);
+	if (relay_pool_look(pool, w->server, &st))
+		tell_relay(w, &st);
+}
+
+static void let_go(struct relay_way *w)
+{
+	struct peer_paths *c = w->paths;
+
+	if (!w->held || !c->paths->pool)
+		return;
+	w->held = false;
+	relay_pool_unsubscribe(c->paths->pool, w->server, &c->contact.id);
+	relay_pool_release(c->paths->pool, w->server);
+}
+
 void relays_hold(struct peer_paths *c, uint32_t server)
 {
 	struct paths *s = c->paths;
@@ -326,10 +357,7 @@ void relays_hold(struct peer_paths *c, uint32_t server)
 	pthread_mutex_lock(&s->relays.lock);
 	set_contact(c, server, w->channel->id);
 	pthread_mutex_unlock(&s->relays.lock);
-	relay_pool_hold(s->pool, server);
-	relay_pool_subscribe(s->pool, server, &c->contact.id);
-	if (relay_pool_look(s->pool, server, &st))
-		tell_relay(w, &st);
+	take_hold(w);
 	deliver_early(c, server);
 }
 
@@ -343,31 +371,48 @@ void relays_release(struct peer_paths *c, uint32_t server)
 	pthread_mutex_lock(&s->relays.lock);
 	set_contact(c, server, 0);
 	pthread_mutex_unlock(&s->relays.lock);
-	if (s->pool) {
-		relay_pool_unsubscribe(s->pool, server, &c->contact.id);
-		relay_pool_release(s->pool, server);
-	}
+	let_go(w);
 	channel_close(w->channel);
 	list_remove(&w->link);
 	free(w);
 }
 
-/* No relay is configured any more: each is down and given up. */
-void relays_lost(struct peer_paths *c)
+/*
+ * The configuration has no relay any more. The pool stays, because the controllers know its servers by their
+ * numbers, and connections by their generations; but nobody holds a server, so it closes them.
+ */
+void relays_rest(struct paths *s)
 {
-	while (!list_empty(&c->relays)) {
-		struct relay_way *w = container_of(c->relays.next, struct relay_way, link);
+	if (!s->pool)
+		return;
+	list_for_each (pos, &s->all)
+		list_for_each (at, &container_of(pos, struct peer_paths, link)->relays) {
+			struct relay_way *w = container_of(at, struct relay_way, link);
 
-		tell_relay(w, &(struct relay_status){.generation = w->generation});
-		relays_release(c, w->server);
+			tell_relay(w, &(struct relay_status){.generation = w->generation});
+			let_go(w);
+		}
+	relay_pool_set_home(s->pool, NULL, 0);
+	follow_home(s);
+}
+
+void relays_return(struct paths *s)
+{
+	if (!s->pool) {
+		relays_open(s);
+		return;
 	}
+	relays_options(s, true);
+	list_for_each (pos, &s->all)
+		list_for_each (at, &container_of(pos, struct peer_paths, link)->relays)
+			take_hold(container_of(at, struct relay_way, link));
 }
 
 void relays_check(struct peer_paths *c, uint32_t server)
 {
 	struct relay_way *w = relay_way_find(c, server);
 
-	if (!w || !c->paths->pool)
+	if (!w || !w->held)
 		return;
 	w->checking = true;
 	relay_pool_check(c->paths->pool, server, CHECK_TIMEOUT);
