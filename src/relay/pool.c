@@ -12,6 +12,8 @@
 #include "crypto/primitives.h"
 #include "relay/pool_internal.h"
 
+#define DIAL_SETTLED                                                                                         \
+	(300 * NS_PER_MS)      /* a change of the network comes in many events: they must not starve a dial */
 #define TOKEN_LIFE (12 * 3600) /* s, as servers hand them out; a clock that is hours off does no harm */
 
 const char *relay_state_name(enum relay_state s)
@@ -326,13 +328,15 @@ void relay_pool_reopen(struct relay_pool *p, uint32_t server, uint32_t generatio
 
 void relay_pool_network_changed(struct relay_pool *p)
 {
+	uint64_t now = clock_boot_ns();
+
 	for (uint32_t i = 0; i < p->count; i++) {
 		struct server *s = p->servers[i];
 
 		s->failures = 0;
 		if (s->state == RELAY_UP)
 			pool_server_check(s, NS_PER_SEC);
-		else
+		else if (s->state == RELAY_WAITING || now - s->dial_started > DIAL_SETTLED)
 			pool_server_restart(s, "the network changed");
 	}
 }
