@@ -1,5 +1,5 @@
 /*
- * Load for a relay server, by bare sockets (no TLS, no libwebsockets), and the plainest forwarders to compare
+ * Load for a relay server, by bare sockets (no libwebsockets), and the plainest forwarders to compare
  * it with.
  *
  *   relay_load clients ADDRESS PORT SECRET COUNT SECONDS   log in COUNT clients, answer health checks; time
@@ -399,7 +399,7 @@ static bool forward_tcp(const struct pollfd *fds, int from)
 
 static int forwarder(char **argv)
 {
-	bool udp = !strcmp(argv[1], "udp");
+	bool udp = !strcmp(argv[1], "udp"), going = true;
 	struct sockaddr_in known[2] = {0};
 	struct pollfd fds[2];
 
@@ -409,17 +409,18 @@ static int forwarder(char **argv)
 		fds[i].fd = accept(fds[i].fd, NULL, NULL);
 		setsockopt(fds[i].fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	}
-	for (;;) {
+	while (going) {
 		poll(fds, 2, -1);
-		for (int i = 0; i < 2; i++) {
+		for (int i = 0; i < 2 && going; i++) {
 			if (!fds[i].revents)
 				continue;
 			if (udp)
 				forward_udp(fds, known, i);
-			else if (!forward_tcp(fds, i))
-				pause(); /* whoever started it looks at its figures, and ends it */
+			else
+				going = forward_tcp(fds, i);
 		}
 	}
+	return pause(); /* whoever started it looks at what it used, and ends it */
 }
 
 static void receive_all(int fd, bool udp, uint8_t *bytes, size_t size)
