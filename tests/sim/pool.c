@@ -296,7 +296,7 @@ void pool_take(struct world *w, struct node *n, struct stream *s, const struct i
 		struct packet *p = item->packet;
 		struct remote *r = &n->remote[item->peer];
 
-		if (!r->m)
+		if (!r->m || !r->held[server]) /* nobody looks for the peer at this server */
 			packet_free(w, p);
 		else if (p->kind == FRAME)
 			remote_take_frame(w, r, p, &path);
