@@ -1,16 +1,18 @@
 /*
- * Load for a relay server, by bare sockets (no libwebsockets), and the plainest forwarders to compare
- * it with.
+ * Load for a relay server, by bare sockets (no libwebsockets), and the plainest forwarders beside it.
  *
- *   relay_load clients ADDRESS PORT SECRET COUNT SECONDS   log in COUNT clients, answer health checks; time
- * of all logins relay_load pair ADDRESS PORT SECRET SIZE SECONDS       one sends as fast as it may, the other
- * counts relay_load latency ADDRESS PORT SECRET SIZE COUNT      round trips between two clients, in
- * microseconds relay_load tcp PORT PORT / udp PORT PORT               forwarders: what comes to one port
- * leaves by the other relay_load raw-pair tcp|udp ADDRESS PORT PORT SIZE SECONDS, raw-latency tcp|udp ...
- * SIZE COUNT   through these
+ *   clients ADDRESS PORT SECRET COUNT SECONDS
+ *       logs in COUNT clients and answers health checks; how long all logins took
+ *   pair ADDRESS PORT SECRET SIZE SECONDS
+ *       one sends as fast as it may, the other counts
+ *   latency ADDRESS PORT SECRET SIZE COUNT
+ *       round trips between two clients, in microseconds
+ *   tcp PORT PORT, udp PORT PORT
+ *       forwarders: what comes to one port leaves by the other
+ *   raw-pair tcp|udp ADDRESS PORT PORT SIZE SECONDS, raw-latency tcp|udp ADDRESS PORT PORT SIZE COUNT
+ *       the same two through those
  *
- * With TLS in between (stunnel-like) nothing here changes: `pair` and `latency` take "tls:ADDRESS" and speak
- * it by OpenSSL.
+ * `pair` and `latency` take "tls:ADDRESS", too.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -487,6 +489,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (argc == parts[i].words && !strcmp(argv[1], parts[i].name))
 			return parts[i].run(argv);
-	fprintf(stderr, "usage: see the head of relay_load.c\n");
+	fprintf(stderr, "usage: bench_relay_load clients|pair|latency|tcp|udp|raw-pair|raw-latency ...\n");
 	return 2;
 }
