@@ -73,6 +73,7 @@ static void learn_address(struct peer_paths *c, const struct endpoint *from, uin
 	if (c->chosen.kind == PATH_KIND_DIRECT && heard && now - heard < DIRECT_SILENT)
 		return;
 	c->direct = *from;
+	c->peer->origin = ORIGIN_ROAMED;
 	ref = paths_ref_direct(c);
 	if (c->chosen.kind == PATH_KIND_DIRECT)
 		paths_point(c);
@@ -183,14 +184,18 @@ static void put_home(const struct paths *s, struct signal_message *m)
 		put_relay(m, status.url);
 }
 
-static void put_observed(const struct peer_paths *c, const struct peer_action *a, struct signal_message *m)
+static void put_observed(struct peer_paths *c, const struct peer_action *a, struct signal_message *m)
 {
 	const struct endpoint *from = &c->paths->hand.from;
+	struct peer_path_ref ref = a->reply ? paths_ref_of(c, from) : a->path;
+	const struct agent_way *w = ref.kind == PATH_KIND_ICE ? agent_find(c, ref.generation) : NULL;
 
 	if (a->reply && !from->via)
 		m->observed = from->remote;
-	else if (a->path.kind == PATH_KIND_DIRECT)
+	else if (!a->reply && a->path.kind == PATH_KIND_DIRECT)
 		m->observed = c->seen;
+	else if (w && w->selected && !w->turn && !w->pair.tcp)
+		m->observed = w->pair.remote;
 	if (m->observed.sa.sa_family != AF_UNSPEC)
 		m->has |= SIGNAL_HAS_OBSERVED;
 }

@@ -270,6 +270,75 @@ static void no_reason_is_cut(void **state)
 	assert_true(strlen(derive(&f).reason) < sizeof(derive(&f).reason) - 1);
 }
 
+/* Why it is not direct, and what comes next. */
+static void a_relayed_peer_says_why(void **state)
+{
+	struct peer_facts f = healthy();
+	struct peer_state s;
+
+	(void)state;
+	f.controlled = true;
+	f.path_kind = PATH_KIND_RELAY;
+	f.path_state = PATH_UP;
+	s = derive(&f);
+	assert_int_equal(s.word, WORD_RELAY);
+	assert_int_equal(s.path_kind, PATH_KIND_RELAY);
+	assert_int_equal(s.path, PATH_UP);
+	assert_non_null(strstr(s.reason, "no direct path yet"));
+	f.ice_failed_at = NOW - 12 * NS_PER_SEC;
+	f.direct_retry_at = NOW + 40 * NS_PER_SEC;
+	assert_string_equal(derive(&f).reason, "relayed: ICE failed 12 s ago, next try in 40 s");
+	f.path_kind = PATH_KIND_TURN;
+	assert_int_equal(derive(&f).word, WORD_RELAY);
+	assert_non_null(strstr(derive(&f).reason, "through TURN"));
+	f.path_kind = PATH_KIND_ICE;
+	s = derive(&f);
+	assert_int_equal(s.word, WORD_DIRECT);
+	assert_string_equal(s.reason, "");
+	f.path_kind = PATH_KIND_RELAY;
+	f.relay_asked = true;
+	assert_non_null(strstr(derive(&f).reason, "asked for"));
+}
+
+/* Keys alone carry nothing. */
+static void without_a_way_nothing_is_direct(void **state)
+{
+	struct peer_facts f = healthy();
+	struct peer_state s;
+
+	(void)state;
+	f.controlled = true;
+	f.endpoint_known = false;
+	f.relay_configured = true;
+	strcpy(f.relay_error, "Connection refused");
+	s = derive(&f);
+	assert_int_equal(s.word, WORD_WAIT);
+	assert_int_equal(s.path, PATH_NONE);
+	assert_non_null(strstr(s.reason, "Connection refused"));
+	f.relay_up = true;
+	assert_non_null(strstr(derive(&f).reason, "online at no relay"));
+	f.staged = 7;
+	assert_non_null(strstr(derive(&f).reason, "7 packets wait"));
+}
+
+static void a_goodbye_explains_the_silence(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.controlled = f.remote_away = true;
+	assert_int_equal(derive(&f).word, WORD_DIRECT); /* it speaks again */
+	f.keypair_usable = f.keys_held = false;
+	f.initiations_unanswered = 5;
+	f.attempt = 3;
+	assert_int_equal(derive(&f).word, WORD_WAIT);
+	assert_non_null(strstr(derive(&f).reason, "it said that it goes down"));
+	f.remote_back_at = NOW + 3 * NS_PER_SEC;
+	assert_non_null(strstr(derive(&f).reason, "3 s"));
+	f.attempt = 0;
+	assert_int_equal(derive(&f).word, WORD_IDLE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +356,9 @@ int main(void)
 		cmocka_unit_test(initiations_that_lead_nowhere),
 		cmocka_unit_test(what_the_kernel_refuses_is_named),
 		cmocka_unit_test(foreign_inner_sources),
+		cmocka_unit_test(a_relayed_peer_says_why),
+		cmocka_unit_test(without_a_way_nothing_is_direct),
+		cmocka_unit_test(a_goodbye_explains_the_silence),
 		cmocka_unit_test(no_reason_is_cut),
 	};
 
