@@ -31,12 +31,17 @@ struct ping {
 };
 
 struct mtu {
-	uint64_t next;	 /* when to look again, 0: never (not proven yet, or a relay) */
-	uint16_t proven; /* largest that was answered */
-	uint16_t failed; /* smallest that was not, 0: none */
-	uint16_t size;	 /* being probed, 0: none */
+	uint64_t next;	    /* when to look again, 0: never (not proven yet, or a relay) */
+	uint64_t top;	    /* when to search from the top again */
+	uint64_t searched;  /* when the last search or confirmation ended */
+	uint64_t narrowed;  /* when less was told than before */
+	uint64_t sent_mark; /* packets sent on the path until then */
+	uint16_t limit;	    /* what was told last, 0: nothing yet */
+	uint16_t proven;    /* largest that was answered */
+	uint16_t failed;    /* smallest that was not, 0: none */
+	uint16_t size;	    /* being probed, 0: none */
 	uint8_t tries;
-	bool told;
+	bool confirming; /* whether what had passed still does */
 };
 
 struct path {
@@ -235,7 +240,9 @@ void watch_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX]);
 void mtu_begin(struct step *s, enum peer_slot slot);
 void mtu_pong(struct step *s, enum peer_slot slot, uint16_t size);
 void mtu_run(struct step *s);
-void mtu_recheck(struct step *s, enum peer_slot slot);
+void mtu_restart(struct step *s, enum peer_slot slot);
+void mtu_doubt(struct step *s, enum peer_slot slot);
+bool mtu_searching(const struct peer_machine *m, enum peer_slot slot);
 
 /* session.c */
 void rotate(struct step *s, enum signal_reason why);

@@ -69,7 +69,7 @@ static void look_path(const struct peer_machine *m, const struct path *p, struct
 	v->pings = p->pings;
 	v->pongs = p->pongs;
 	v->loss_permille = loss_permille(m, p);
-	v->mtu = p->mtu.proven;
+	v->mtu = p->mtu.limit;
 	v->mtu_failed = p->mtu.failed;
 	for (unsigned i = 0; i < RELAYS_KNOWN && p->ref.kind == PATH_KIND_RELAY; i++)
 		v->peer_online |=

@@ -201,7 +201,7 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 	act_on(s, PEER_ACT_CHOOSE, &p->ref);
 	struct peer_action *a = act(s, PEER_ACT_MTU);
 	a->path = p->ref;
-	a->size = p->mtu.proven;
+	a->size = p->mtu.limit;
 	watch_arm(s);
 	if (s->f->usable) {
 		act_on(s, PEER_ACT_KEEPALIVE, &p->ref); /* shows the far end where we are */

@@ -103,7 +103,7 @@ static void take_roamed(struct step *s)
 
 	if (slot != PEER_NO_SLOT && s->m->remote_is_weir) {
 		s->m->paths[slot].rtt = 0; /* another way: what was known of it is of the old one */
-		s->m->paths[slot].mtu.next = s->now;
+		mtu_restart(s, slot);
 		ping(s, slot, 0);
 	}
 }

@@ -262,12 +262,15 @@ void watch(struct step *s)
 		return;
 	}
 	judge_silence(s);
-	if (w->probe_from && s->f->usable) {
+	if (m->chosen == PEER_NO_SLOT || !w->probe_from)
+		return;
+	if (c->last_pong >= w->probe_from && since)
+		mtu_doubt(s, m->chosen);
+	if (s->f->usable && !mtu_searching(m, m->chosen) &&
+	    (!c->mtu.narrowed || s->now > c->mtu.narrowed + ms(m, FILTERED_AFTER))) {
 		suspect_keys(s);
 		judge_filter(s);
 	}
-	if (w->probe_from && c->last_pong >= w->probe_from && s->now > w->probe_from + ms(m, 2000))
-		mtu_recheck(s, m->chosen);
 }
 
 void watch_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX])

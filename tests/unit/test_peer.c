@@ -367,6 +367,23 @@ static void mtu_is_found(void **state)
 	assert_int_equal(rig_look(r).paths[PEER_RELAY].mtu, 0);
 }
 
+/* Large packets vanish later on: noticed while data flows, by itself; and what is known is kept until then.
+ */
+static void mtu_shrinks(void **state)
+{
+	struct rig *r = *state;
+
+	both_up(r);
+	rig_run(r, 5000);
+	assert_int_equal(rig_look(r).paths[PEER_DIRECT].mtu, 1452);
+	rig_way(r, rig_direct)->mtu = 1300;
+	rig_run(r, 25000);
+	assert_in_range(rig_look(r).paths[PEER_DIRECT].mtu, 1300 - 16, 1300);
+	assert_int_equal(r->last[PEER_ACT_MTU].size, rig_look(r).paths[PEER_DIRECT].mtu);
+	assert_true(rig_noted(r, "carries 1452 bytes no more"));
+	assert_int_equal(rig_look(r).chosen, PEER_DIRECT);
+}
+
 static void the_table_fits_a_terminal(void **state)
 {
 	struct strbuf b = {0};
@@ -401,6 +418,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(suspend_is_no_evidence, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_dead_standby_is_noticed, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(mtu_is_found, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(mtu_shrinks, rig_setup, rig_teardown),
 		cmocka_unit_test(the_table_fits_a_terminal),
 	};
 

@@ -1,0 +1,105 @@
+# Cases of the fault catalogue, to be sourced after nat.sh. Each says what it broke, for how long a ping every 20 ms found no
+# answer, and which lines of the timeline told why.
+#
+#   outage_case ID TEXT BOUND-MS FAULT [HOST ADDRESS]
+#
+# As a test each bound is three times as wide, for machines that are busy; STRICT=1 holds the bounds themselves.
+
+slack=3
+[ "${STRICT:-}" != 1 ] || slack=1
+
+# wanted ID: whether this case runs. ONLY="F2 F41" picks some.
+wanted() {
+	[ -z "${ONLY:-}" ] && return 0
+	case " $ONLY " in *" $1 "*) return 0 ;; esac
+	return 1
+}
+
+# within ID MS BOUND: fails when it took longer than the bound allows.
+within() {
+	[ "$2" -le $(($3 * slack)) ] || fail "$1: $2 ms, the bound is $3 ms"
+}
+
+# moment: now, as the log writes it.
+moment() {
+	date '+%Y-%m-%d %H:%M:%S.%3N'
+}
+
+# told HOST MOMENT [PATTERN]: lines of the timeline since then.
+told() {
+	weir_on "$1" log -i wg0 2>/dev/null | awk -v since="$2" '$1 " " $2 >= since' | grep -E "${3:-.}" || true
+}
+
+# evidence HOST MOMENT [PATTERN]: by what it was found, as a remark; the pattern says which lines are about it.
+evidence() {
+	told "$1" "$2" "${3:-notice|warn}" | head -n "${4:-3}" | sed "s/^[^ ]* \([^ ]*\) [a-z]* */#   $1 \1 /"
+}
+
+answers() { # FILE NUMBER: so many answers have come
+	[ "$(grep -c 'bytes from' "$1")" -ge "$2" ]
+}
+
+# The last 15 answers follow each other.
+flows() {
+	awk '/bytes from/ { t = substr($1, 2) + 0; n = t - last < 0.2 ? n + 1 : 0; last = t } END { exit !(n >= 15) }' "$1"
+}
+
+# flow_start HOST ADDRESS, flow_again SECONDS, flow_stop: the longest gap of it is in $gap afterwards.
+flow_start() {
+	rm -f $lab/pings $lab/pings.pid
+	watch_start "$1" "$2" 300 $lab/pings
+	until_true 20 answers $lab/pings 25 || fail "$case: no answers before the fault"
+}
+flow_again() {
+	sleep 0.3
+	until_true "$1" flows $lab/pings || fail "$case: the tunnel did not come back"
+	flow_before=$(grep -c 'bytes from' $lab/pings)
+	until_true 20 answers $lab/pings $((flow_before + 20)) || fail "$case: the tunnel came back and went again"
+}
+flow_stop() {
+	watch_stop $lab/pings
+	gap=$(outage_of $lab/pings)
+}
+
+outage_case() {
+	case=$1
+	flow_start "${5:-left}" "${6:-10.9.0.2}"
+	begun=$(moment)
+	$4
+	flow_again 60
+	flow_stop
+	say "$1: $2: $gap ms without an answer, the bound is $3 ms"
+	evidence "${5:-left}" "$begun"
+	within "$1" "$gap" "$3"
+}
+
+# jq_of HOST FILTER [options of jq]: something of its status.
+jq_of() {
+	jo_host=$1
+	shift
+	weir_on "$jo_host" status wg0 --json 2>/dev/null | jq -r "$@"
+}
+
+# is HOST FILTER VALUE, for until_true.
+is() {
+	[ "$(jq_of "$1" "$2")" = "$3" ]
+}
+
+# standby HOST: its first peer's relay path is proven.
+standby() {
+	jq_of "$1" -e '.peers[0].network.paths[] | select(.kind == "relay" and .state == "up")' >/dev/null
+}
+
+# settled KIND LEFT RIGHT: both ends use this kind of path, and the relay stands by.
+settled() {
+	for end in "$2" "$3"; do
+		until_true 60 path_is "$end" "$1" || fail "$case: $end is on $(path_of "$end"), not on $1"
+		until_true 30 standby "$end" || fail "$case: $end has no relay that is proven"
+	done
+}
+
+end_engine() { # HOST [SIGNAL]
+	kill "-${2:-TERM}" "$(cat "$lab/$1/pid")"
+	wait "$(cat "$lab/$1/pid")" 2>/dev/null || true
+	ip -n "$1" link del wg0 2>/dev/null || true
+}
