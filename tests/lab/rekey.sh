@@ -20,6 +20,7 @@ Name = $2
 PublicKey = $(cat $lab/$2/pub)
 Endpoint = 192.0.2.$4:51820
 AllowedIPs = 10.9.0.$4/32
+Mode = plain
 CONF
 	chmod 600 $lab/$1/wg0.conf
 }

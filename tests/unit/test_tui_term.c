@@ -243,7 +243,7 @@ static void it_draws_and_leaves_the_terminal_as_it_was(void **state)
 	send_snapshot(&r, "first-host", 8, 1);
 	at = expect(&r, at, "first-host");
 	type(&r, "?");
-	expect(&r, at, "any key closes");
+	expect(&r, at, "others close");
 	type(&r, " q");
 	assert_string_equal(report(&r, true), "E0 ");
 	assert_true(cooked(&r));
