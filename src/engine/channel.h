@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "peer/peer.h"
 #include "relay/wire.h"
+#include "signal/signal.h"
 
 struct engine;
 struct engine_peer;
@@ -94,9 +95,9 @@ void paths_take_frame(struct engine *g, const struct endpoint *from, uint8_t *fr
 /* One datagram out, from the control thread, by any way: to->via decides. probe: DF set, never fragmented. 0 or -errno. */
 int engine_send_datagram(struct engine *g, const struct endpoint *to, const void *data, size_t len, bool probe);
 
-/* A worker has something for the controllers: a channel's `arrived`, or a peer whose traffic began (engine_peer.traffic).
- * Called by control_turn, as engine.on_path_news, when any_path_news is set. */
-void paths_news(struct engine *g, uint64_t now);
+/* A worker has something for this peer's controller: a channel's `arrived`, or that its traffic began
+ * (engine_peer.traffic). Called by control_turn, as engine.on_path_news. */
+void paths_news(struct engine *g, struct engine_peer *p);
 
 /* ---- for engine.c and the workers ---- */
 
@@ -105,13 +106,19 @@ struct channel_table *channel_table_new(void);
 void channel_table_free(struct engine *g); /* closes what is open; no worker runs */
 
 /* Control's share of a turn: frames, stray datagrams, what workers want sent by a CALLBACK, news. */
-void channels_serve(struct engine *g, uint64_t now);
+void channels_serve(struct engine *g);
+/* Hands over whom workers have news of. Before a peer's memory goes it must not be among them. */
+void news_serve(struct engine *g);
 /* What people call it: "the relay", "an ICE path". */
 const char *channel_way(struct engine *g, uint32_t id);
 /* Whom a channel leads to. */
 struct engine_peer *channel_peer(struct engine *g, uint32_t id);
 /* A worker starts: its share of the SOCKET channels goes into its epoll. 0 or -errno. */
 int channels_watch(struct worker *w);
+
+/* Frames of this pair may come in by sockets from now on. A hint: an id can look expected that is not. */
+void channel_expect(struct engine *g, const uint8_t id[SIGNAL_PAIR_LEN]);
+void channel_expect_nobody(struct engine *g);
 
 /* [worker] A datagram that is not WireGuard: true when it was a frame, or belongs to a channel's owner. */
 bool channel_take_other(struct engine *g, const struct endpoint *from, const uint8_t *data, size_t len);

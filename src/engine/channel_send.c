@@ -8,13 +8,35 @@
 
 /* ---- counts and news ---- */
 
-static void tell(struct engine *g, atomic_bool *flag)
+/* Control looks at the peers with news, not at all peers: there may be ten thousand. */
+static void tell(struct engine_peer *p, atomic_bool *flag)
 {
+	struct engine *g = p->engine;
+	struct engine_peer *first;
+
 	if (atomic_load_explicit(flag, memory_order_relaxed))
 		return;
 	atomic_store(flag, true);
-	atomic_store(&g->any_path_news, true);
+	if (!atomic_exchange(&p->has_news, true)) {
+		first = atomic_load_explicit(&g->news, memory_order_relaxed);
+		do
+			p->news_next = first;
+		while (!atomic_compare_exchange_weak(&g->news, &first, p));
+	}
 	worker_wake_control(g);
+}
+
+void news_serve(struct engine *g)
+{
+	struct engine_peer *p, *next;
+
+	for (p = atomic_exchange(&g->news, NULL); p; p = next) {
+		next = p->news_next;
+		/* Before the look: what comes after it puts the peer in again. */
+		atomic_store(&p->has_news, false);
+		if (g->on_path_news)
+			g->on_path_news(g, p);
+	}
 }
 
 void path_received(struct engine *g, struct engine_peer *p, uint32_t via, unsigned packets, size_t bytes,
@@ -43,7 +65,7 @@ void path_received(struct engine *g, struct engine_peer *p, uint32_t via, unsign
 	if (told && now - told < TELL_AGAIN)
 		return;
 	atomic_store_explicit(&counts->arrival_told, now, memory_order_relaxed);
-	tell(g, arrived);
+	tell(p, arrived);
 }
 
 void path_sent(struct engine *g, struct engine_peer *p, uint32_t via, unsigned packets, size_t bytes,
@@ -61,7 +83,7 @@ void path_sent(struct engine *g, struct engine_peer *p, uint32_t via, unsigned p
 
 void path_traffic(struct engine_peer *p)
 {
-	tell(p->engine, &p->traffic);
+	tell(p, &p->traffic);
 }
 
 /* ---- trains ---- */

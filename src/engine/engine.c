@@ -198,7 +198,7 @@ static void control_turn(struct engine *g)
 	}
 	more = serve_handshakes(g, now);
 	forget_lost_sources(g);
-	channels_serve(g, now.boot);
+	channels_serve(g);
 	if (g->wanted) {
 		g->wanted = false;
 		start_wanted_handshakes(g, now);

@@ -47,6 +47,7 @@ bool frames_init(struct peer_paths *c)
 	c->pair = fresh;
 	signal_pair_wipe(&fresh);
 	map_put(s->by_pair, c->pair.id, c);
+	channel_expect(s->engine, c->pair.id);
 	return true;
 }
 

@@ -73,6 +73,8 @@ struct engine_peer {
 
 	atomic_bool traffic;	       /* [worker] data goes out; cleared by control when it wants to hear of more */
 	atomic_bool direct_arrived;    /* [worker] as a channel's arrived, for the device's sockets */
+	atomic_bool has_news;	       /* [worker] it is in engine.news, or being put there */
+	struct engine_peer *news_next; /* whose has_news was set last before, in engine.news */
 	_Atomic uint16_t inner_limit;  /* largest inner packet for the chosen path, 0: no less than the device's MTU */
 	_Atomic uint64_t too_big_told; /* [worker] boot ns of the last ICMP about that */
 	struct path_counts direct;     /* [worker] by the device's sockets; last, for its cache lines */
@@ -96,11 +98,11 @@ struct engine {
 	int wake_fd;	    /* eventfd: workers to control */
 	atomic_bool woken;
 	atomic_bool any_source_lost, tun_failed;
-	atomic_bool any_path_news; /* [worker] some channel's arrived, or some peer's traffic or direct_arrived */
+	_Atomic(struct engine_peer *) news; /* [worker] peers with traffic, direct_arrived, or a channel's arrived */
 	struct channel_table *channels;
 	/* Set by the control side of paths; NULL: nobody listens. relay_send is relay_pool_send. */
 	void (*on_frame)(struct engine *g, const struct endpoint *from, uint8_t *frame, size_t len);
-	void (*on_path_news)(struct engine *g, uint64_t now);
+	void (*on_path_news)(struct engine *g, struct engine_peer *p);
 	int (*relay_send)(struct relay_pool *p, uint32_t server, const struct relay_id *to, const void *data, size_t len,
 			  size_t segment);
 	struct loop_fd *wake_watch;

@@ -44,6 +44,7 @@ void paths_post(struct peer_paths *c, const struct peer_event *ev)
 		s->first = 0;
 	}
 	s->queue[(s->first + s->count++) % s->room] = (struct queued_event){.to = c, .event = *ev};
+	c->queued++;
 }
 
 void paths_post_all(struct paths *s, const struct peer_event *ev)
@@ -56,6 +57,9 @@ static void take_back(struct peer_paths *c)
 {
 	struct paths *s = c->paths;
 
+	if (!c->queued)
+		return;
+	c->queued = 0;
 	for (unsigned i = 0; i < s->count; i++) {
 		struct queued_event *q = &s->queue[(s->first + i) % s->room];
 
@@ -135,8 +139,10 @@ void paths_run(struct paths *s)
 
 		s->first = (s->first + 1) % s->room;
 		s->count--;
-		if (q.to)
-			step(q.to, &q.event);
+		if (!q.to)
+			continue;
+		q.to->queued--;
+		step(q.to, &q.event);
 	}
 	s->running = false;
 	if (s->count)
@@ -293,6 +299,7 @@ static void start_machine(struct peer_paths *c)
 	c->direct_size = c->agent_size = 0;
 	atomic_store(&c->peer->inner_limit, 0);
 	atomic_store(&c->peer->traffic, false);
+	c->traffic_told = false;
 	c->direct = wg_peer_endpoint(c->peer->wg);
 	wg_peer_set_pinned(c->peer->wg, true);
 	paths_post(c, &(struct peer_event){.type = PEER_EV_START});
@@ -464,7 +471,9 @@ void paths_up(struct engine *g)
 static void tell_end(struct paths *s, bool restarts)
 {
 	paths_post_all(s, &(struct peer_event){.type = PEER_EV_STOP, .restarts = restarts});
-	paths_run(s);
+	/* All of them: there is no later turn for what does not fit into one. */
+	while (s->count && !s->running)
+		paths_run(s);
 }
 
 void engine_say_bye(struct engine *g, enum signal_reason why, bool restarts)
@@ -510,6 +519,7 @@ void paths_down(struct engine *g)
 	network_names_stop(s);
 	agents_close(s);
 	relays_close(s);
+	channel_expect_nobody(g);
 	s->chores_due = 0;
 	set_timer(s);
 }

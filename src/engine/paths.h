@@ -73,6 +73,7 @@ struct peer_paths {
 	struct peer_machine *machine; /* NULL while the device is down */
 	struct peer_settings settings;
 	struct heap_node due;
+	unsigned queued; /* events that wait */
 	struct signal_pair pair;
 	struct relay_contact contact;
 

@@ -140,15 +140,13 @@ static void look_for_news(struct peer_paths *c)
 	}
 }
 
-void paths_news(struct engine *g, uint64_t now)
+void paths_news(struct engine *g, struct engine_peer *p)
 {
-	(void)now;
-	list_for_each (pos, &g->paths->all) {
-		struct peer_paths *c = container_of(pos, struct peer_paths, link);
-
-		if (c->machine)
-			look_for_news(c);
-	}
+	(void)g;
+	if (p->paths && p->paths->machine)
+		look_for_news(p->paths);
+	else
+		atomic_store(&p->direct_arrived, false);
 }
 
 void paths_turn(struct engine *g)

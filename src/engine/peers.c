@@ -55,6 +55,8 @@ static void free_peer(void *ptr)
 {
 	struct engine_peer *p = ptr;
 
+	if (atomic_load(&p->has_news))
+		news_serve(p->engine);
 	free(p->relay);
 	free(p);
 }

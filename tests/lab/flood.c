@@ -3,7 +3,10 @@
  * bounded time, from one socket. With --cookie it answers cookie replies as a real peer does, so that its
  * messages carry a mac2.
  *
- *   flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie]
+ *   flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie | --frames | --frames PRIVATE-KEY]
+ *
+ * With --frames it sends forged control frames instead: of a pair that nobody knows, or with the id of the
+ * pair of the two keys, as somebody on the way sees it.
  *
  * For the lab's namespaces alone. Prints how many were sent, and how many cookie replies came that open.
  */
@@ -17,16 +20,21 @@
 #include <unistd.h>
 
 #include "crypto/primitives.h"
+#include "signal/signal.h"
 #include "wg/cookie.h"
 
 #define PER_SECOND_MAX 50000
 #define SECONDS_MAX    60
+#define FRAME_LEN      200
+#define FRAME_HEAD     8		  /* magic and version */
 #define ROUND	       (NS_PER_SEC / 100) /* messages go in bursts, one each 10 ms: a queue must form */
 
 struct flood {
 	int fd;
 	struct cookie_maker maker;
-	bool cookie;
+	bool cookie, frames;
+	uint8_t frame[FRAME_LEN]; /* what a forged frame begins with */
+	size_t known;		  /* bytes of it that are right; the others are random */
 	uint64_t sent, replies;
 	uint32_t sender;
 };
@@ -58,6 +66,34 @@ static void send_one(struct flood *f, uint64_t now)
 		f->sent++;
 }
 
+static void send_frame(struct flood *f)
+{
+	crypto_random(f->frame + f->known, sizeof(f->frame) - f->known);
+	if (send(f->fd, f->frame, sizeof(f->frame), MSG_DONTWAIT) == sizeof(f->frame))
+		f->sent++;
+}
+
+/* Sealed with the pair's own keys, so that all that is kept of it is as it would be. */
+static bool make_frame(struct flood *f, const struct key *public, const char *private)
+{
+	struct signal_message m = {.type = SIGNAL_PING};
+	struct key secret, own, shared;
+	struct signal_pair pair = {0};
+	uint8_t frame[SIGNAL_FRAME_MAX];
+
+	if (private) {
+		if (!key_from_base64(&secret, private) || !dh(&shared, &secret, public))
+			return false;
+		dh_public(&own, &secret);
+		signal_pair_init(&pair, &shared, &own, public, 1, 1);
+	}
+	if (signal_seal(&pair, &m, frame, sizeof(frame)) < FRAME_HEAD)
+		return false;
+	f->known = private ? FRAME_HEAD + SIGNAL_PAIR_LEN : FRAME_HEAD;
+	memcpy(f->frame, frame, f->known);
+	return true;
+}
+
 static void flood(struct flood *f, unsigned per_second, unsigned seconds)
 {
 	uint64_t begin = clock_boot_ns(), end = begin + seconds * NS_PER_SEC, now;
@@ -71,7 +107,10 @@ static void flood(struct flood *f, unsigned per_second, unsigned seconds)
 		take_replies(f, now);
 		/* With a cookie one message waits for its answer: a reply is good for the last message only.
 		 */
-		for (unsigned i = 0; i < burst && (!f->cookie || f->maker.has_cookie || !i); i++)
+		for (unsigned i = 0; i < burst && f->frames; i++)
+			send_frame(f);
+		for (unsigned i = 0; i < burst && !f->frames && (!f->cookie || f->maker.has_cookie || !i);
+		     i++)
 			send_one(f, now);
 	}
 }
@@ -84,13 +123,17 @@ int main(int argc, char **argv)
 	struct key key;
 
 	if (argc < 6 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1 || !key_from_base64(&key, argv[3])) {
-		fprintf(stderr, "usage: flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie]\n");
+		fprintf(stderr, "usage: flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie | "
+				"--frames [PRIVATE-KEY]]\n");
 		return 2;
 	}
 	to.sin_port = htons((uint16_t)atoi(argv[2]));
 	per_second = (unsigned)atoi(argv[4]);
 	seconds = (unsigned)atoi(argv[5]);
 	f.cookie = argc > 6 && !strcmp(argv[6], "--cookie");
+	f.frames = argc > 6 && !strcmp(argv[6], "--frames");
+	if (f.frames && !make_frame(&f, &key, argc > 7 ? argv[7] : NULL))
+		return 2;
 	if (per_second > PER_SECOND_MAX || seconds > SECONDS_MAX || crypto_init())
 		return 2;
 	if (f.fd < 0 || connect(f.fd, (struct sockaddr *)&to, sizeof(to))) {

@@ -438,10 +438,10 @@ static void inboxes_are_bounded(void **state)
 
 static unsigned news;
 
-static void take_news(struct engine *g, uint64_t now)
+static void take_news(struct engine *g, struct engine_peer *p)
 {
 	(void)g;
-	(void)now;
+	(void)p;
 	news++;
 }
 
@@ -486,6 +486,38 @@ static void arrivals_and_traffic_are_told(void **state)
 	run_ping(t, PINGS);
 	assert_true(run_until(t, has_traffic));
 	close_sockets(t, &w);
+}
+
+/* Its memory outlives its place among the peers with news. */
+static void a_peer_with_news_is_removed(void **state)
+{
+	struct pair *t = *state;
+	struct engine_peer *p, *q;
+	struct key key;
+
+	connect_pair(t);
+	t->a->on_path_news = take_news;
+	memset(key.bytes, 7, sizeof(key.bytes));
+	p = engine_add_peer(t->a, &key);
+	key.bytes[1] = 8;
+	q = engine_add_peer(t->a, &key);
+	assert_non_null(p);
+	assert_non_null(q);
+	news = 0;
+	path_traffic(p);
+	path_traffic(q);
+	path_traffic(p); /* told once */
+	engine_remove_peer(p);
+	while (epoch_reclaim(wg_epoch(t->a->wg)))
+		assert_true(run_until(t, both_up));
+	assert_int_equal(news, 2);
+	path_traffic(q);
+	assert_int_equal(news, 2);
+	atomic_store(&q->traffic, false);
+	path_traffic(q);
+	news_serve(t->a);
+	assert_int_equal(news, 3);
+	engine_remove_peer(q);
 }
 
 /* ---- sizes ---- */
@@ -636,6 +668,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(frames_come_by_all_ways, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(inboxes_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(arrivals_and_traffic_are_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_with_news_is_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(probes_are_not_fragmented, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(senders_learn_what_fits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tcp_is_cut_to_size, set_up, tear_down),
