@@ -13,6 +13,7 @@
 #include "base/xalloc.h"
 #include "cmd/command.h"
 #include "diagnose/state.h"
+#include "peer/peer.h"
 #include "wg/events.h"
 
 /* The program's own table stays in main.c. */
@@ -21,8 +22,10 @@ int weir_main(int argc, char **argv);
 #include "cmd/main.c"
 #undef main
 
-#define KEYS_BEGIN ".\\\" From here to \"end of keys\""
-#define KEYS_END   ".\\\" end of keys"
+#define KEYS_BEGIN  ".\\\" From here to \"end of keys\""
+#define KEYS_END    ".\\\" end of keys"
+#define TABLE_BEGIN ".\\\" From here to \"end of the table\""
+#define TABLE_END   ".\\\" end of the table"
 
 static char *manual, *relay_manual;
 static char path[4096];
@@ -182,35 +185,55 @@ static void test_help(void **state)
 	}
 }
 
-static void replace_keys(const char *from, const char *to, const char *keys, size_t len)
+static void replace(const char *from, const char *to, const char *text, size_t len)
 {
 	struct strbuf fresh = {0};
 	struct error e;
 
 	strbuf_append(&fresh, manual, (size_t)(from - manual));
-	strbuf_append(&fresh, keys, len);
+	strbuf_append(&fresh, text, len);
 	strbuf_append(&fresh, to, strlen(to));
 	assert_int_equal(file_replace(path, fresh.text, fresh.len, 0644, &e), 0);
+	free(manual);
+	manual = xstrdup(fresh.text);
 	strbuf_clear(&fresh);
+}
+
+/* What stands between two comments is printed by the program. */
+static void printed(const char *begin, const char *end, const char *text, size_t len, const char *source)
+{
+	char *from = strstr(manual, begin), *to = strstr(manual, end);
+
+	assert_non_null(from);
+	assert_non_null(to);
+	from = strchr(from, '\n') + 1;
+	if (getenv("WEIR_UPDATE_MANUAL"))
+		replace(from, to, text, len);
+	else if ((size_t)(to - from) != len || memcmp(from, text, len) != 0)
+		fail_msg("weir(8) differs from %s: run this test with WEIR_UPDATE_MANUAL=1", source);
 }
 
 static void test_keys(void **state)
 {
-	char *keys = NULL, *from = strstr(manual, KEYS_BEGIN), *to = strstr(manual, KEYS_END);
+	char *keys = NULL;
 	size_t len;
 	FILE *f = open_memstream(&keys, &len);
 
 	(void)state;
-	assert_non_null(from);
-	assert_non_null(to);
-	from = strchr(from, '\n') + 1;
 	tui_keys_mdoc(f);
 	fclose(f);
-	if (getenv("WEIR_UPDATE_MANUAL"))
-		replace_keys(from, to, keys, len);
-	else if ((size_t)(to - from) != len || memcmp(from, keys, len) != 0)
-		fail_msg("KEYS differ from src/tui/keys.def: run this test with WEIR_UPDATE_MANUAL=1");
+	printed(KEYS_BEGIN, KEYS_END, keys, len, "src/tui/keys.def");
 	free(keys);
+}
+
+static void test_controller(void **state)
+{
+	struct strbuf table = {0};
+
+	(void)state;
+	peer_table_print(&table);
+	printed(TABLE_BEGIN, TABLE_END, table.text, table.len, "the controller's table");
+	strbuf_clear(&table);
 }
 
 static void test_counters(void **state)
@@ -253,8 +276,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commands),     cmocka_unit_test(test_options),
 		cmocka_unit_test(test_option_lists), cmocka_unit_test(test_help),
-		cmocka_unit_test(test_keys),	     cmocka_unit_test(test_counters),
-		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_keys),	     cmocka_unit_test(test_controller),
+		cmocka_unit_test(test_counters),     cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);
