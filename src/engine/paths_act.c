@@ -151,14 +151,14 @@ static void reset_endpoint(struct peer_paths *c)
 {
 	struct engine_peer *p = c->peer;
 	struct endpoint e = paths_direct(p);
-	bool changed = false;
+	bool changed = c->fresh != NULL;
 
 	endpoint_forget_source(&e);
 	e.via = 0;
 	if (p->configured.sa.sa_family != AF_UNSPEC || p->resolved_last) {
 		const union address *a = p->resolved_last ? &p->resolved : &p->configured;
 
-		changed = !address_equal(&e.remote, a);
+		changed |= !address_equal(&e.remote, a);
 		e.remote = *a;
 		p->origin = p->resolved_last ? ORIGIN_RESOLVED : ORIGIN_CONFIGURED;
 	}

@@ -17,6 +17,7 @@
 #include "base/xalloc.h"
 #include "crypto/primitives.h"
 #include "engine/network.h"
+#include "engine/paths.h"
 #include "relay/server.h"
 
 #define RELAY_URL "rel://127.0.0.1:8080"
@@ -153,6 +154,46 @@ static void a_goodbye_is_heard_and_ends_with_the_next_start(void **state)
 	assert_true(run_until(t, a_is_back));
 	assert_true(run_until(t, both_speak));
 	assert_true(look(t->b_to_a).look.remote_boot != boot);
+}
+
+static uint16_t port_before;
+
+static uint16_t port_seen_by_b(struct pair *t)
+{
+	struct engine_peer_view v;
+
+	engine_look_peer(t->b_to_a, &v);
+	return ntohs(v.endpoint.in.sin_port);
+}
+
+static bool b_sees_another_port(struct pair *t)
+{
+	return port_seen_by_b(t) != port_before;
+}
+
+static bool b_sees_the_main_port(struct pair *t)
+{
+	return port_seen_by_b(t) == engine_listen_port(t->a);
+}
+
+/* What the ladder orders when a box on the way has a grudge against our port. */
+static void a_fresh_port_carries_the_tunnel_and_goes_with_a_reset(void **state)
+{
+	struct pair *t = *state;
+	const struct peer_actions fresh = {.count = 1, .items = {{.type = PEER_ACT_FRESH_PORT}}};
+	struct error e;
+
+	connect_pair(t);
+	assert_true(run_until(t, both_speak));
+	port_before = port_seen_by_b(t);
+	assert_int_equal(port_before, engine_listen_port(t->a));
+	paths_perform(t->a_to_b->paths, &fresh);
+	run_ping(t, "ping -q -n -c 5 -i 0.05 -W 2 10.9.0.2 >/dev/null");
+	assert_true(run_until(t, b_sees_another_port));
+	assert_true(t->a_to_b->paths->fresh->channel->counts.received > 0);
+	assert_int_equal(engine_peer_reset(t->a_to_b, "test", &e), 0);
+	run_ping(t, "ping -q -n -c 5 -i 0.05 -W 2 10.9.0.2 >/dev/null");
+	assert_true(run_until(t, b_sees_the_main_port));
 }
 
 /* ---- the relay ---- */
@@ -341,6 +382,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_drain_is_told, set_up_auto, tear_down),
 		cmocka_unit_test_setup_teardown(a_goodbye_is_heard_and_ends_with_the_next_start, set_up_auto,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_fresh_port_carries_the_tunnel_and_goes_with_a_reset,
+						set_up_auto, tear_down),
 		cmocka_unit_test_setup_teardown(the_tunnel_goes_through_the_relay, set_up_auto, tear_down),
 		cmocka_unit_test_setup_teardown(a_relay_can_be_taken_away_and_given_back, set_up_auto,
 						tear_down),
