@@ -101,8 +101,8 @@ struct watcher {
 	uint64_t probe_from; /* first ping of this doubt */
 	uint64_t forced;     /* doubt of another kind (network event, STALE): until then */
 	uint64_t fires_at;
-	uint64_t packets; /* sent without an answer, for the words */
-	bool shook;	  /* a handshake was tried in this doubt: perhaps only the keys are out of step */
+	uint64_t packets;  /* sent without an answer, for the words */
+	uint64_t shook_at; /* new keys were tried, 0: not in this doubt */
 };
 
 struct ladder {

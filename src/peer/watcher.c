@@ -10,7 +10,10 @@
 
 #define DOUBT_AFTER    200  /* ms of unanswered data before the first ping */
 #define FILTERED_AFTER 1500 /* ms of data that does not arrive while pings do */
-#define FORCED_FOR     2000 /* ms of pings after an event that may have broken the path */
+#define ASTRAY_AFTER   500 /* ms of silence on the path that we send on, while the peer is heard on another */
+#define SUSPECT_AGAIN  1500 /* ms between new keys that are tried because pings pass and the tunnel does not \
+			     */
+#define FORCED_FOR 2000	    /* ms of pings after an event that may have broken the path */
 
 const char *peer_watch_name(enum peer_watch w)
 {
@@ -118,20 +121,28 @@ static void suspect_keys(struct step *s)
 	const struct path *c = &m->paths[m->chosen];
 	uint64_t base = m->watch.doubt, wait = ms(m, 600) + c->rtt;
 	uint64_t from = c->far_grew_at > base ? c->far_grew_at : base;
+	uint64_t again = m->watch.shook_at ? m->watch.shook_at + ms(m, SUSPECT_AGAIN) : 0;
 	bool out = base && m->watch.packets > 1 && c->counts_at >= from + ms(m, 300) + c->rtt &&
 		   s->now >= from + wait;
 	bool in = c->in_growth_at && s->now >= c->in_growth_at + ms(m, 600);
 
-	if (base && !m->watch.shook && s->now < from + wait)
+	if (base && s->now < from + wait)
 		want_turn(s, from + wait);
-
-	if (m->watch.shook || !c->counts_known || c->last_pong < m->watch.probe_from || (!out && !in))
+	if (!c->counts_known || c->last_pong < m->watch.probe_from || (!out && !in))
 		return;
-	m->watch.shook = true;
-	if (handshake(s, SIGNAL_REASON_tunnel_timeout))
+	if (s->now < again) {
+		want_turn(s, again);
+		return;
+	}
+	if (!handshake(s, SIGNAL_REASON_tunnel_timeout)) {
+		want_turn(s, s->now + ms(m, 300));
+		return;
+	}
+	if (!m->watch.shook_at)
 		note(s, LOG_INFO, "watcher",
 		     "%s answers pings and the tunnel's packets do not count there: new keys are tried",
 		     path_word(c));
+	m->watch.shook_at = s->now;
 }
 
 static void judge_filter(struct step *s)
@@ -165,17 +176,18 @@ static void judge_silence(struct step *s)
 {
 	struct peer_machine *m = s->m;
 	struct path *c = &m->paths[m->chosen];
-	uint64_t at = c->unanswered_from + patience(m, c);
+	uint64_t from = c->unanswered_from > c->last_tunnel ? c->unanswered_from : c->last_tunnel;
+	uint64_t at = from + patience(m, c);
 	enum peer_slot to = answering(s);
 
-	if (!c->unanswered || c->last_tunnel > c->unanswered_from) {
+	if (!c->unanswered) {
 		m->watch.fires_at = 0;
 		return;
 	}
 	m->watch.fires_at = at;
 	/* how slow a path that never answered may be is not known: one that answers is better after 300 ms */
 	if (!c->rtt && to != PEER_NO_SLOT)
-		at = c->unanswered_from + ms(m, 300);
+		at = from + ms(m, 300);
 	if (s->now < at || c->unanswered < 3) {
 		want_turn(s, at);
 		return;
@@ -210,8 +222,24 @@ static void judge_silence(struct step *s)
 static void rest(struct step *s)
 {
 	s->m->watch.state = PEER_WATCH_RESTING;
-	s->m->watch.shook = false;
+	s->m->watch.shook_at = 0;
 	s->m->watch.doubt = s->m->watch.probe_from = s->m->watch.fires_at = 0;
+}
+
+/*
+ * We send on the chosen path, and whatever answers comes in on another: then WireGuard calls all of it
+ * answered, and nobody would learn that our way out is dead. Since when, or 0.
+ */
+static uint64_t astray_since(const struct step *s)
+{
+	const struct peer_machine *m = s->m;
+	const struct path *c = &m->paths[m->chosen];
+	const struct tunnel_path_facts *f = facts_of(s, m->chosen);
+	uint64_t heard = c->last_tunnel > c->last_pong ? c->last_tunnel : c->last_pong;
+
+	if (heard < m->watch.armed)
+		heard = m->watch.armed;
+	return f->last_sent > heard && s->f->last_received > heard ? heard + ms(m, ASTRAY_AFTER) : 0;
 }
 
 void watch(struct step *s)
@@ -232,6 +260,11 @@ void watch(struct step *s)
 
 	if (!since && !s->f->usable && s->f->attempt) /* initiations are packets, too */
 		since = m->ladder.trouble_since;
+	uint64_t stray = astray_since(s);
+	if (stray > s->now)
+		want_turn(s, stray);
+	else if (stray && (!since || stray < since))
+		since = stray;
 	if (since && since < w->armed)
 		since = w->armed;
 	if (since && c->last_tunnel > since) /* e.g. a handshake message: authenticated all the same */

@@ -354,11 +354,16 @@ static void take_data(struct world *w, struct remote *r, const struct packet *p,
 		if (all[i]->id == p->key && young(w, all[i]))
 			k = all[i];
 	if (!k) {
+		world_say(w, "%c>%c: data under keys that are not ours any more",
+			  node_letter(r->node->number), node_letter(r->peer));
 		unknown_index(w, r, path);
 		return;
 	}
-	if (!fresh(k, p->number))
+	if (!fresh(k, p->number)) {
+		world_say(w, "%c>%c: data that was seen before, or is too old", node_letter(r->node->number),
+			  node_letter(r->peer));
 		return;
+	}
 	t->received++;
 	arrived(w, r, p, path);
 	if (k == &t->next) {
