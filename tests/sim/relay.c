@@ -176,7 +176,7 @@ static void server_take(struct world *w, struct stream *s, struct item *item)
 		break;
 	case ITEM_TRANSPORT:
 		to = v->session[item->peer];
-		if (to && v->session[s->node] == s && !v->deaf)
+		if (to && v->session[s->node] == s && !v->deaf && !v->deaf_to[s->node])
 			stream_send(w, to, false,
 				    (struct item){
 					    .kind = ITEM_TRANSPORT, .peer = s->node, .packet = item->packet});

@@ -263,6 +263,18 @@ static void offers(struct world *w, struct result *out)
 		world_fail(w, "%u ICE agents were made", r->agents_started);
 }
 
+static void astray(struct world *w, struct result *out)
+{
+	stage_ice(w);
+	remote_command(w, remote_of(w, 0, 1), PEER_PREFER_RELAY);
+	stage_run(w, SECONDS(3));
+	if (!w->failed && remote_of(w, 0, 1)->chosen.kind != PATH_KIND_RELAY)
+		world_fail(w, "the relay that the user prefers is not in use");
+	world_fault(w, "what A sends by the relay is lost, B is heard on ICE");
+	w->server[0].deaf_to[0] = true;
+	recover(w, out);
+}
+
 static void restart_during_fallback(struct world *w, struct result *out)
 {
 	stage_ice(w);
@@ -296,6 +308,7 @@ const struct scenario relay_scenarios[] = {
 	{"F40", "opening frames lost", SECONDS(3), lost_opening, 2, 1},
 	{"relay", "relay restarts while in use", SECONDS(3), restart, 2, 1},
 	{"relay-ice", "relay restarts while ICE is in use", MS(400), no_loss_on_ice, 2, 1},
+	{"astray", "ours is lost on one path, theirs comes on another", SECONDS(3), astray, 2, 1},
 	{"offers", "offers without end", SECONDS(1), offers, 2, 1},
 };
 const size_t relay_scenario_count = sizeof(relay_scenarios) / sizeof(relay_scenarios[0]);

@@ -75,12 +75,24 @@ static void drained(struct world *w, struct result *out)
 	recover(w, out);
 }
 
+static void keys_out_of_step(struct world *w, struct result *out)
+{
+	struct tunnel *t = &remote_of(w, 1, 0)->t;
+
+	stage_ice(w);
+	world_fault(w, "B seals under keys that A has dropped, and still opens what A sends");
+	t->previous = t->current;
+	t->current = (struct keypair){.id = w->next_id++, .birth = w->now, .initiator = true};
+	recover(w, out);
+}
+
 const struct scenario tunnel_scenarios[] = {
 	{"F52", "preshared keys differed", SECONDS(3), psk_differs, 2, 1},
 	{"F54", "fall-back with a preshared key", SECONDS(2), keys_survive_fallback, 2, 1},
 	{"F56", "peer goes and comes at once", SECONDS(1), removed_and_added, 2, 1},
 	{"kill", "process killed and restarted", SECONDS(1), killed, 2, 1},
 	{"restart", "orderly restart, endpoints known", MS(300), orderly, 2, 1},
+	{"keys", "keys out of step", SECONDS(3), keys_out_of_step, 2, 1},
 	{"drain", "keys dropped", MS(300), drained, 2, 1},
 };
 const size_t tunnel_scenario_count = sizeof(tunnel_scenarios) / sizeof(tunnel_scenarios[0]);

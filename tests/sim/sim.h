@@ -187,6 +187,7 @@ struct server {
 	bool refuses[NODES_MAX];	       /* token expired or wrong */
 	bool disorder;			       /* presence: "online" overtakes "offline" (F34) */
 	bool slow[NODES_MAX];		       /* that client does not read */
+	bool deaf_to[NODES_MAX];	       /* datagrams of that client are lost in it */
 	bool deaf;			       /* datagrams are lost in it */
 	uint64_t delay;
 	unsigned resets; /* connections that clients closed or reopened while both ends were well */
