@@ -11,9 +11,10 @@
 #define DOUBT_AFTER    200  /* ms of unanswered data before the first ping */
 #define FILTERED_AFTER 1500 /* ms of data that does not arrive while pings do */
 #define ASTRAY_AFTER   500 /* ms of silence on the path that we send on, while the peer is heard on another */
-#define SUSPECT_AGAIN  1500 /* ms between new keys that are tried because pings pass and the tunnel does not \
-			     */
-#define FORCED_FOR 2000	    /* ms of pings after an event that may have broken the path */
+#define SUSPECT_AGAIN                                                                                        \
+	1500		/* ms between new keys that are tried because pings pass and the tunnel does not     \
+			 */
+#define FORCED_FOR 2000 /* ms of pings after an event that may have broken the path */
 
 const char *peer_watch_name(enum peer_watch w)
 {
@@ -176,7 +177,10 @@ static void judge_silence(struct step *s)
 {
 	struct peer_machine *m = s->m;
 	struct path *c = &m->paths[m->chosen];
-	uint64_t from = c->unanswered_from > c->last_tunnel ? c->unanswered_from : c->last_tunnel;
+	/* Tunnel packets that still come in excuse a few lost pings, no long row of them: then our way out is
+	 * dead. */
+	bool excused = c->last_tunnel > c->unanswered_from && c->unanswered < 6;
+	uint64_t from = excused ? c->last_tunnel : c->unanswered_from;
 	uint64_t at = from + patience(m, c);
 	enum peer_slot to = answering(s);
 
@@ -213,8 +217,14 @@ static void judge_silence(struct step *s)
 		     path_word(c), evidence, c->unanswered);
 		path_state(s, m->chosen, PATH_STALE);
 		tunnel_timed_out(s);
-		if (c->ref.kind == PATH_KIND_RELAY)
-			relay_doubt(s, m->chosen);
+		for (unsigned i = 0; i < PEER_SLOTS;
+		     i++) { /* asked as often, and as silent: none to be tried first */
+			if (m->paths[i].state == PATH_UP && m->paths[i].unanswered >= 3 &&
+			    m->paths[i].last_proof < m->watch.probe_from)
+				path_state(s, i, PATH_STALE);
+			if (m->paths[i].ref.kind == PATH_KIND_RELAY && m->paths[i].state == PATH_STALE)
+				relay_doubt(s, i);
+		}
 	}
 	m->watch.state = PEER_WATCH_FIRED;
 }
