@@ -270,6 +270,7 @@ void snapshot_relays(struct writer *w, const struct engine_relay_view *relays, s
 
 const struct snapshot_paths *snapshot_paths_take(struct snapshot_paths *s, struct engine_peer *p)
 {
+	engine_peer_looked_at(p);
 	engine_look_network(p, &s->view);
 	if (!s->view.has_controller)
 		return NULL;

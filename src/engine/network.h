@@ -57,6 +57,10 @@ void engine_peer_set_relay(struct engine_peer *p, const char *url);    /* where 
  * engine_peer_drain, _reset and _handshake, which tell the controller.) */
 int engine_peer_command(struct engine_peer *p, enum peer_command c, const char *who, struct error *e);
 
+/* Somebody looks at the peer: the other end is asked what it counts about us, if its last report is older than 10 s. Few
+ * are asked in a second, however many peers are looked at. */
+void engine_peer_looked_at(struct engine_peer *p);
+
 /* An orderly end (stop, drain of all, restart): BYE to every weir peer that is reached. */
 void engine_say_bye(struct engine *g, enum signal_reason why, bool restarts);
 

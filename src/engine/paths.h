@@ -146,6 +146,7 @@ struct paths {
 	uint64_t timer_at;
 	uint64_t chores_due; /* keepalives of agents, early messages, suspend */
 	uint64_t suspended;  /* boot time minus monotonic time */
+	struct log_limit reports_asked; /* by views */
 
 	struct queued_event *queue;
 	unsigned first, count, room; /* a ring */

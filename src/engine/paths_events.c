@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "engine/paths.h"
 
+#define REPORTS_PER_SECOND 10
+
 /* ---- endpoints of the configuration, of names and of the state file ---- */
 
 static bool direct_is_used(const struct peer_paths *c)
@@ -203,6 +205,17 @@ void paths_command(struct engine_peer *p, int command)
 	paths_post(c, &(struct peer_event){.type = PEER_EV_COMMAND, .command = (enum peer_command)command});
 	paths_run(c->paths);
 	engine_kick(p->engine);
+}
+
+void engine_peer_looked_at(struct engine_peer *p)
+{
+	struct peer_paths *c = p->paths;
+	uint64_t now = clock_boot_ns();
+
+	if (!c || !c->machine || !p->engine->up || (c->report && now - c->report_at < 10 * NS_PER_SEC) ||
+	    !log_allowed(&c->paths->reports_asked, now, NS_PER_SEC, REPORTS_PER_SECOND))
+		return;
+	paths_command(p, PEER_LOOK);
 }
 
 int engine_peer_command(struct engine_peer *p, enum peer_command command, const char *who, struct error *e)

@@ -232,6 +232,7 @@ uint64_t patience(const struct peer_machine *m,
 
 /* watcher.c */
 void watch_arm(struct step *s);
+void report_wanted(struct step *s);
 void watch_force(struct step *s);
 void watch(struct step *s);
 void watch_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX]);

@@ -194,6 +194,19 @@ static void tunnel_upkeep(struct step *s)
 	want_turn(s, m->handshake_retry);
 }
 
+/* A view looks: no evidence of anything, so only a path that is up is asked, and nothing else changes. */
+void report_wanted(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	enum peer_slot slot = carrier(s, 0);
+
+	if (!m->remote_is_weir || m->away || s->now < m->report_at || slot == PEER_NO_SLOT ||
+	    m->paths[slot].state != PATH_UP)
+		return;
+	send_on(s, slot, SIGNAL_REPORT)->flags = SIGNAL_ASK;
+	m->report_at = s->now + ms(m, 5000);
+}
+
 /* What the remote counts about us, when something is wrong and there is a way to ask. */
 static void ask_report(struct step *s)
 {

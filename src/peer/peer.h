@@ -68,6 +68,7 @@ enum peer_command {
 	PEER_LADDER_HOLD,  /* no rung until told (again: resume) */
 	PEER_DRAIN,	   /* keys were dropped by us: tell the peer (BYE, drain) */
 	PEER_HANDSHAKE,	   /* h */
+	PEER_LOOK,	   /* somebody looks: ask the remote what it counts (at most every 5 s) */
 };
 
 enum peer_event_type {

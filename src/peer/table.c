@@ -218,6 +218,9 @@ static void take_command(struct step *s)
 		m->handshake_at = m->attempt_at = 0;
 		handshake(s, SIGNAL_REASON_user);
 		break;
+	case PEER_LOOK:
+		report_wanted(s);
+		break;
 	}
 }
 
