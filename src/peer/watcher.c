@@ -125,11 +125,12 @@ static void suspect_keys(struct step *s)
 	uint64_t again = m->watch.shook_at ? m->watch.shook_at + ms(m, SUSPECT_AGAIN) : 0;
 	bool out = base && m->watch.packets > 1 && c->counts_at >= from + ms(m, 300) + c->rtt &&
 		   s->now >= from + wait;
-	bool in = c->in_growth_at && s->now >= c->in_growth_at + ms(m, 600);
+	bool counted = (c->in_growth_at && s->now >= c->in_growth_at + ms(m, 600)) ||
+		       (c->out_growth_at && s->now >= c->out_growth_at + ms(m, 600));
 
 	if (base && s->now < from + wait)
 		want_turn(s, from + wait);
-	if (!c->counts_known || c->last_pong < m->watch.probe_from || (!out && !in))
+	if (!c->counts_known || c->last_pong < m->watch.probe_from || (!out && !counted))
 		return;
 	if (s->now < again) {
 		want_turn(s, again);
