@@ -96,6 +96,7 @@ struct peer_paths {
 	uint64_t traffic_at; /* last PEER_EV_TRAFFIC */
 	bool traffic_told;   /* of the peer's flag as it is set now */
 	uint64_t ice_failed_at;
+	uint64_t initiation_at;	      /* the last that was sent */
 	union address observed, seen; /* where the remote sees us; where we saw its last datagram come from */
 	struct signal_report *report;
 	uint64_t report_at;

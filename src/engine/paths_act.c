@@ -6,9 +6,10 @@
 #include "base/xalloc.h"
 #include "engine/paths.h"
 
-#define DATA_AROUND 32 /* of a WireGuard data message, around the inner packet */
-#define PADDING	    16
-#define INNER_LEAST 576
+#define DATA_AROUND	 32 /* of a WireGuard data message, around the inner packet */
+#define PADDING		 16
+#define INNER_LEAST	 576
+#define INITIATION_PAUSE (30 * NS_PER_MS)
 
 /* ---- a source port of the peer's own ---- */
 
@@ -147,6 +148,22 @@ static enum wg_reason reason_of(enum signal_reason r)
 	}
 }
 
+/*
+ * The far end takes one initiation in 20 ms (wg/ and every other implementation): a second one right behind
+ * would be dropped there, and would make the answer to the first one void here. If that comes meanwhile, the
+ * second one is not sent.
+ */
+static void begin_handshake(struct peer_paths *c, enum wg_reason why)
+{
+	struct instant at = clock_now();
+	uint64_t soonest = c->initiation_at + INITIATION_PAUSE;
+
+	if (c->initiation_at && at.boot < soonest)
+		at.boot = soonest;
+	wg_peer_handshake(c->peer->wg, at, why, true);
+	engine_kick(c->paths->engine);
+}
+
 static void reset_endpoint(struct peer_paths *c)
 {
 	struct engine_peer *p = c->peer;
@@ -257,8 +274,7 @@ static void perform_tunnel(struct peer_paths *c, const struct peer_action *a, bo
 		keepalive(c, &a->path);
 		break;
 	case PEER_ACT_HANDSHAKE:
-		wg_peer_handshake(c->peer->wg, now, moved ? WG_REASON_path_changed : reason_of(a->reason), true);
-		engine_kick(c->paths->engine);
+		begin_handshake(c, moved ? WG_REASON_path_changed : reason_of(a->reason));
 		break;
 	case PEER_ACT_DRAIN:
 		wg_peer_drain(c->peer->wg, now, reason_of(a->reason));

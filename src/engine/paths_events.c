@@ -83,6 +83,9 @@ void paths_wg_event(struct engine_peer *p, const struct wg_event *ev)
 	case WG_EVENT_ROAMED:
 		roamed(c, ev->from);
 		break;
+	case WG_EVENT_INITIATION_SENT:
+		c->initiation_at = ev->at_boot;
+		return;
 	case WG_EVENT_HANDSHAKE_DONE:
 		at = ev->from ? *ev->from : wg_peer_endpoint(p->wg);
 		paths_post(c, &(struct peer_event){.type = PEER_EV_HANDSHAKE, .path = paths_ref_of(c, &at)});
