@@ -103,3 +103,62 @@ end_engine() { # HOST [SIGNAL]
 	wait "$(cat "$lab/$1/pid")" 2>/dev/null || true
 	ip -n "$1" link del wg0 2>/dev/null || true
 }
+
+# conf_of HOST LAST RELAY-LINES [more lines] and peer_of HOST PEER PEER-LAST [lines]: a file with any number of peers.
+conf_of() {
+	keys "$1"
+	(umask 077 && cat >"$lab/$1/wg0.conf" <<CONF
+[Interface]
+PrivateKey = $(cat "$lab/$1/key")
+Address = 10.9.0.$2/24
+[Relay]
+$3
+${4:-}
+CONF
+	)
+}
+peer_of() {
+	keys "$2"
+	cat >>"$lab/$1/wg0.conf" <<CONF
+[Peer]
+Name = $2
+PublicKey = $(cat "$lab/$2/pub")
+AllowedIPs = 10.9.0.$3/32
+${4:-}
+CONF
+}
+
+# relay_at NAME ADDRESS [options]: one of several relays on srv; its pid is in $lab/srv/pid.NAME.
+relay_at() {
+	ra_name=$1
+	ra_address=$2
+	shift 2
+	[ -f $lab/srv/secret ] || (umask 077 && head -c 24 /dev/urandom | base64 >$lab/srv/secret)
+	ip netns exec srv "$weir" relay --listen "$ra_address:443" --secret-file $lab/srv/secret --status off "$@" \
+		>>"$lab/srv/log.$ra_name" 2>&1 &
+	echo $! >"$lab/srv/pid.$ra_name"
+	until_true 20 on srv sh -c "ss -Hltn 'src $ra_address:443' | grep -q ." || fail "relay $ra_name does not listen"
+}
+
+relay_kill() { # NAME [SIGNAL]
+	kill "-${2:-KILL}" "$(cat "$lab/srv/pid.$1")"
+	wait "$(cat "$lab/srv/pid.$1")" 2>/dev/null || true
+}
+
+# relay_ports HOST ADDRESS: the local ports of its connections to that relay.
+relay_ports() {
+	on "$1" ss -Htn state established "dst $2:443" | awk '{ sub(/.*:/, "", $3); print $3 }'
+}
+
+# tcp_dies HOST ADDRESS: the connections that it has to that relay lose everything from now on; new ones do not.
+tcp_dies() {
+	for td_port in $(relay_ports "$1" "$2"); do
+		fault "$1" tcp sport "$td_port" drop
+		fault "$1" tcp dport "$td_port" drop
+	done
+}
+
+# after FILE MOMENT: ms from a moment (seconds with a fraction) to the first answer behind it.
+after() {
+	awk -v since="$2" '/bytes from/ { t = substr($1, 2) + 0; if (t > since) { printf "%d\n", (t - since) * 1000; exit } }' "$1"
+}
