@@ -135,3 +135,29 @@ socklen_t address_len(const union address *a)
 {
 	return a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in);
 }
+
+bool address_is_unicast(const union address *a)
+{
+	const struct in6_addr *six = &a->in6.sin6_addr;
+	uint32_t four = ntohl(a->in.sin_addr.s_addr);
+
+	if (a->sa.sa_family == AF_INET)
+		return four && !IN_MULTICAST(four) && four != INADDR_BROADCAST;
+	return a->sa.sa_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(six) && !IN6_IS_ADDR_MULTICAST(six) &&
+	       !IN6_IS_ADDR_V4MAPPED(six);
+}
+
+bool address_is_loopback(const union address *a)
+{
+	if (a->sa.sa_family == AF_INET)
+		return ntohl(a->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
+/* RFC 3927, RFC 4291 section 2.5.6 */
+bool address_is_link_local(const union address *a)
+{
+	if (a->sa.sa_family == AF_INET)
+		return ntohl(a->in.sin_addr.s_addr) >> 16 == 0xa9fe;
+	return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&a->in6.sin6_addr);
+}

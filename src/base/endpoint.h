@@ -36,5 +36,8 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b); /* remo
 bool endpoint_known(const struct endpoint *e);
 void endpoint_forget_source(struct endpoint *e);
 socklen_t address_len(const union address *a);
+bool address_is_unicast(const union address *a); /* one host: not any, no group, not everybody */
+bool address_is_loopback(const union address *a);
+bool address_is_link_local(const union address *a);
 
 #endif

@@ -14,6 +14,8 @@
 #include "crypto/primitives.h"
 #include "engine/paths.h"
 
+#define NAMED_INTERVAL	  (600 * NS_PER_SEC) /* in which a peer may name so many relays that are new to us */
+#define NAMED_MOST	  4
 #define UNKNOWN_INTERVAL  (10 * NS_PER_SEC)
 #define CANDIDATES_BY_UDP 6 /* keeps a frame below SIGNAL_DATAGRAM_MAX */
 #define DIRECT_SILENT	  (2 * NS_PER_SEC)
@@ -88,7 +90,7 @@ static void take_version(struct peer_paths *c, const char *version)
 }
 
 /* The remote may be found at a relay of its own. */
-static void take_relay(struct peer_paths *c, const struct signal_message *m)
+static void take_relay(struct peer_paths *c, const struct signal_message *m, uint64_t now)
 {
 	struct paths *s = c->paths;
 	struct relay_url url;
@@ -97,7 +99,10 @@ static void take_relay(struct peer_paths *c, const struct signal_message *m)
 	if (!relay_url_parse(&url, m->relay))
 		return;
 	log_visible(c->remote_relay, sizeof(c->remote_relay), m->relay, strlen(m->relay));
-	server = relays_used(s) ? relay_pool_server(s->pool, m->relay) : RELAY_NONE;
+	server = relays_used(s) ? relay_pool_named(s->pool, m->relay, false) : RELAY_NONE;
+	if (relays_used(s) && server == RELAY_NONE &&
+	    log_allowed(&c->relays_named, now, NAMED_INTERVAL, NAMED_MOST))
+		server = relay_pool_named(s->pool, m->relay, true);
 	if (server != RELAY_NONE)
 		paths_post(c, &(struct peer_event){.type = PEER_EV_REMOTE_RELAY,
 						   .path = {.kind = PATH_KIND_RELAY, .id = server}});
@@ -119,7 +124,7 @@ static void take_fields(struct peer_paths *c, const struct signal_message *m, co
 		c->report_at = now;
 	}
 	if (m->has & SIGNAL_HAS_RELAY)
-		take_relay(c, m);
+		take_relay(c, m, now);
 }
 
 static void count_unknown(struct paths *s, const struct endpoint *from, uint64_t now)

@@ -103,6 +103,7 @@ struct peer_paths {
 	uint64_t frames_sent, frames_received, frames_rejected[SIGNAL_VERDICTS];
 	char remote_version[32];
 	char remote_relay[RELAY_URL_MAX];
+	struct log_limit relays_named;
 };
 
 struct queued_event {

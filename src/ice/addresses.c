@@ -142,3 +142,60 @@ size_t ice_local_addresses(const struct ice *i, union address *out, size_t max)
 	freeifaddrs(all);
 	return n;
 }
+
+static bool in_subnet(const union address *to, const struct ifaddrs *at)
+{
+	const uint8_t *a, *b, *mask;
+	size_t len = sizeof(struct in6_addr);
+
+	if (!at->ifa_netmask)
+		return false;
+	if (to->sa.sa_family == AF_INET) {
+		a = (const uint8_t *)&to->in.sin_addr;
+		b = (const uint8_t *)&((const struct sockaddr_in *)at->ifa_addr)->sin_addr;
+		mask = (const uint8_t *)&((const struct sockaddr_in *)at->ifa_netmask)->sin_addr;
+		len = sizeof(struct in_addr);
+	} else {
+		a = (const uint8_t *)&to->in6.sin6_addr;
+		b = (const uint8_t *)&((const struct sockaddr_in6 *)at->ifa_addr)->sin6_addr;
+		mask = (const uint8_t *)&((const struct sockaddr_in6 *)at->ifa_netmask)->sin6_addr;
+	}
+	for (size_t n = 0; n < len; n++)
+		if ((a[n] ^ b[n]) & mask[n])
+			return false;
+	return true;
+}
+
+/* By the netmask: what getifaddrs(3) calls the broadcast address can be that of the other end, or our own. */
+static bool is_broadcast(const union address *to, const struct ifaddrs *at)
+{
+	uint32_t hosts;
+
+	if (to->sa.sa_family != AF_INET || !(at->ifa_flags & IFF_BROADCAST) || !in_subnet(to, at))
+		return false;
+	hosts = ~ntohl(((const struct sockaddr_in *)at->ifa_netmask)->sin_addr.s_addr);
+	return hosts > 1 && (ntohl(to->in.sin_addr.s_addr) & hosts) == hosts;
+}
+
+bool ice_may_send_to(const struct ice *i, const union address *to)
+{
+	union address own;
+	struct ifaddrs *all;
+	bool may = true;
+
+	if (!address_is_unicast(to))
+		return false;
+	/* Where there is no other, it is what this machine itself has to offer. */
+	if (address_is_loopback(to))
+		return ice_local_addresses(i, &own, 1) && address_is_loopback(&own);
+	if (getifaddrs(&all))
+		return false;
+	for (const struct ifaddrs *at = all; at && may; at = at->ifa_next) {
+		if (!at->ifa_addr || at->ifa_addr->sa_family != to->sa.sa_family)
+			continue;
+		may = !is_broadcast(to, at) &&
+		      !(strcmp(at->ifa_name, i->options.own_interface) == 0 && in_subnet(to, at));
+	}
+	freeifaddrs(all);
+	return may;
+}

@@ -562,6 +562,8 @@ int ice_agent_add_candidate(struct ice_agent *a, const char *text)
 
 	if (r || !a->remote_ufrag[0])
 		return -EINVAL;
+	if (!ice_may_send_to(a->ice, &c.address))
+		return -EACCES;
 	if (!remember(a->remote, &a->remote_count, &c))
 		return 0;
 	line = xasprintf("a=candidate:%s", text);

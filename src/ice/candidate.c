@@ -53,17 +53,6 @@ static bool is_foundation(const char *word)
 	return true;
 }
 
-/* Where one host can be reached: not "any", not a group, not everybody. */
-static bool is_unicast(const union address *a)
-{
-	const struct in6_addr *six = &a->in6.sin6_addr;
-	uint32_t four = ntohl(a->in.sin_addr.s_addr);
-
-	if (a->sa.sa_family == AF_INET)
-		return four && !IN_MULTICAST(four) && four != INADDR_BROADCAST;
-	return !IN6_IS_ADDR_UNSPECIFIED(six) && !IN6_IS_ADDR_MULTICAST(six) && !IN6_IS_ADDR_V4MAPPED(six);
-}
-
 static bool place(union address *out, const char *ip, const char *port, bool port_may_be_dull)
 {
 	unsigned long p;
@@ -80,7 +69,7 @@ static bool place(union address *out, const char *ip, const char *port, bool por
 	} else {
 		return false;
 	}
-	return is_unicast(out);
+	return address_is_unicast(out);
 }
 
 static bool read_type(enum ice_candidate_type *out, const char *word)

@@ -54,6 +54,10 @@ void ice_free(struct ice *i);					     /* its agents must be gone */
  * Global ones first. Number written. */
 size_t ice_local_addresses(const struct ice *i, union address *out, size_t max);
 
+/* Checks go to whatever a peer calls its address: but not to this machine itself, through our own tunnel, or to everybody
+ * on a link. */
+bool ice_may_send_to(const struct ice *i, const union address *to);
+
 enum ice_state { ICE_GATHERING, ICE_CONNECTING, ICE_CONNECTED, ICE_READY, ICE_FAILED };
 const char *ice_state_name(enum ice_state s);
 

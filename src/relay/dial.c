@@ -282,6 +282,12 @@ static void try_address(struct dial *d, unsigned which)
 			a = &d->attempts[i];
 	if (!a)
 		return;
+	if (d->target.foreign && !d->target.proxy.host[0] &&
+	    (!address_is_unicast(to) || address_is_loopback(to) || address_is_link_local(to))) {
+		snprintf(d->why, sizeof(d->why), "%s is nowhere that a peer can send us",
+			 address_format(text, to));
+		return;
+	}
 	if (own_tunnel(d, to)) {
 		snprintf(d->why, sizeof(d->why), "the way to %s leads into %s, the tunnel itself",
 			 address_format(text, to), d->bind_not);

@@ -24,6 +24,7 @@ struct dial_target {
 	union address last_good;  /* worth a try when the name does not resolve; AF_UNSPEC: none */
 	uint32_t fwmark;	  /* on each socket, 0: none */
 	const char *bind_not;	  /* interface that the way must not lead into, NULL: none */
+	bool foreign;		  /* a peer named it: it cannot be this machine itself, nor on a link alone */
 };
 
 struct dial_result {

@@ -199,9 +199,15 @@ static struct server *find(const struct relay_pool *p, const char *url)
 {
 	for (uint32_t i = 0; i < p->count; i++)
 		if (p->servers[i]->used &&
-		    (!strcmp(p->servers[i]->name, url) || !strcmp(p->servers[i]->instance, url)))
+		    (!strcmp(p->servers[i]->name, url) ||
+		     (!p->servers[i]->foreign && !strcmp(p->servers[i]->instance, url))))
 			return p->servers[i];
 	return NULL;
+}
+
+static bool unused(const struct server *s)
+{
+	return !s->configured && !s->holders && s->state == RELAY_IDLE && list_empty(&s->subscription_list);
 }
 
 /* A place that nobody uses: a new one, or when all are taken, that of a server which nobody asks for. */
@@ -217,11 +223,27 @@ static struct server *find_place(struct relay_pool *p)
 	}
 	for (uint32_t i = 0; i < p->count; i++) {
 		s = p->servers[i];
-		if (!s->configured && !s->holders && s->state == RELAY_IDLE &&
-		    list_empty(&s->subscription_list))
+		if (unused(s))
 			return s;
 	}
 	return NULL;
+}
+
+static uint32_t add_server(struct server *s, const char *url, const struct relay_url *parsed, bool foreign)
+{
+	if (!s)
+		return RELAY_NONE;
+	s->used = true;
+	s->foreign = foreign;
+	s->url = *parsed;
+	snprintf(s->name, sizeof(s->name), "%s", url);
+	s->instance[0] = '\0';
+	s->error[0] = '\0';
+	s->certificate[0] = '\0';
+	s->failures = s->refusals = s->short_lives = 0;
+	s->rtt = 0;
+	s->last_good = (union address){0};
+	return s->index;
 }
 
 uint32_t relay_pool_server(struct relay_pool *p, const char *url)
@@ -232,21 +254,50 @@ uint32_t relay_pool_server(struct relay_pool *p, const char *url)
 	if (!relay_url_parse(&parsed, url))
 		return RELAY_NONE;
 	s = find(p, url);
+	if (!s)
+		return add_server(find_place(p), url, &parsed, false);
+	s->foreign = false;
+	return s->index;
+}
+
+static bool plain_is_trusted(const struct relay_pool *p)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		if (p->servers[i]->configured && !p->servers[i]->url.tls)
+			return true;
+	return false;
+}
+
+static struct server *find_foreign_place(struct relay_pool *p)
+{
+	struct server *idle = NULL;
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < p->count; i++) {
+		struct server *s = p->servers[i];
+
+		if (!s->used || !s->foreign)
+			continue;
+		count++;
+		if (unused(s))
+			idle = s;
+	}
+	return count < RELAY_FOREIGN_MAX ? find_place(p) : idle;
+}
+
+uint32_t relay_pool_named(struct relay_pool *p, const char *url, bool add)
+{
+	struct relay_url parsed;
+	struct server *s;
+
+	if (!relay_url_parse(&parsed, url))
+		return RELAY_NONE;
+	s = find(p, url);
 	if (s)
 		return s->index;
-	s = find_place(p);
-	if (!s)
+	if (!add || (!parsed.tls && !plain_is_trusted(p)))
 		return RELAY_NONE;
-	s->used = true;
-	s->url = parsed;
-	snprintf(s->name, sizeof(s->name), "%s", url);
-	s->instance[0] = '\0';
-	s->error[0] = '\0';
-	s->certificate[0] = '\0';
-	s->failures = s->refusals = s->short_lives = 0;
-	s->rtt = 0;
-	s->last_good = (union address){0};
-	return s->index;
+	return add_server(find_foreign_place(p), url, &parsed, true);
 }
 
 bool relay_pool_look(const struct relay_pool *p, uint32_t server, struct relay_status *out)

@@ -24,6 +24,7 @@
 struct relay_pool;
 
 #define RELAY_SERVERS_MAX 64 /* in one pool */
+#define RELAY_FOREIGN_MAX 24 /* of them those that peers alone name */
 #define RELAY_NONE	  UINT32_MAX
 
 enum relay_state {
@@ -96,6 +97,12 @@ uint32_t relay_pool_home(const struct relay_pool *p); /* the server that is home
 
 /* The number of a server by its URL (or instance URL); adds it. RELAY_NONE: not a relay URL, or the pool is full. */
 uint32_t relay_pool_server(struct relay_pool *p, const char *url);
+/*
+ * The same for a URL that a peer named, not our configuration; adds it if `add`. To log in shows our token, so it must be a
+ * server with TLS unless one of ours is without; and no peer makes us talk to this machine itself, or to more than
+ * RELAY_FOREIGN_MAX such servers. RELAY_NONE also then.
+ */
+uint32_t relay_pool_named(struct relay_pool *p, const char *url, bool add);
 bool relay_pool_look(const struct relay_pool *p, uint32_t server, struct relay_status *out);
 
 /* Reference counts: a server is connected while it is held (or home), and dialled again for ever with jitter: at once,

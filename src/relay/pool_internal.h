@@ -45,6 +45,7 @@ struct server {
 	uint32_t index;
 	bool used; /* else the place is free */
 	bool configured;
+	bool foreign; /* named by a peer alone */
 	unsigned holders;
 	char name[RELAY_URL_MAX];
 	struct relay_url url;

@@ -201,6 +201,7 @@ void pool_server_dial(struct server *s)
 		.last_good = s->last_good,
 		.fwmark = o->fwmark,
 		.bind_not = o->bind_not,
+		.foreign = s->foreign,
 	};
 
 	end_session(s);

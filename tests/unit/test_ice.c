@@ -644,6 +644,39 @@ static void local_addresses(void **state)
 	run("ip link del tun9; ip link del tap9; ip link del own9; ip link del down9");
 }
 
+static int offered(struct both *b, const char *address)
+{
+	char text[ICE_CANDIDATE_MAX];
+
+	snprintf(text, sizeof(text), "1 1 UDP 2013266431 %s 40000 typ host", address);
+	return ice_agent_add_candidate(b->left.agent, text);
+}
+
+/* Where a peer must not send our checks. */
+static void peers_name_no_place_of_ours(void **state)
+{
+	struct both *b = *state;
+
+	run("ip tuntap add dev own9 mode tun; ip addr add 10.7.0.1/24 dev own9; ip link set own9 up");
+	ice_set_options(b->ice, &(struct ice_options){.own_interface = "own9"});
+	agents(b, true, false);
+	assert_int_equal(ice_agent_set_remote(b->left.agent, "abcd", "abcdefghijklmnopqrstuvwx"), 0);
+	assert_int_equal(offered(b, "198.51.100.7"), 0);
+	assert_int_equal(offered(b, "192.0.2.7"), 0);
+	assert_int_equal(offered(b, "10.7.1.2"), 0);
+	assert_int_equal(offered(b, "2001:db8::7"), 0);
+	assert_int_equal(offered(b, "127.0.0.1"), -EACCES);
+	assert_int_equal(offered(b, "127.9.9.9"), -EACCES);
+	assert_int_equal(offered(b, "::1"), -EACCES);
+	assert_int_equal(offered(b, "192.0.2.255"), -EACCES);
+	assert_int_equal(offered(b, "10.7.0.1"), -EACCES);
+	assert_int_equal(offered(b, "10.7.0.2"), -EACCES);
+	assert_true(offered(b, "224.0.0.1") < 0);
+	assert_true(offered(b, "ff02::1") < 0);
+	assert_true(offered(b, "255.255.255.255") < 0);
+	run("ip link del own9");
+}
+
 static void nothing_but_loopback(void **state)
 {
 	struct both *b = *state;
@@ -685,6 +718,7 @@ int main(void)
 		TEST(many),
 		TEST(unanswered_keepalives_are_counted),
 		TEST(local_addresses),
+		TEST(peers_name_no_place_of_ours),
 		TEST(nothing_but_loopback),
 	};
 

@@ -210,6 +210,26 @@ static void our_own_tunnel_is_no_way(void **state)
 	assert_non_null(strstr(r->result.error, "leads into lo, the tunnel itself"));
 }
 
+/* A name that a peer gave us leads to this machine itself. */
+static void a_peer_cannot_send_us_to_ourselves(void **state)
+{
+	static const char *const hosts[] = {"127.0.0.1",       "localhost", "0.0.0.0",
+					    "169.254.169.254", "::1",	    "fe80::1"};
+	struct rig *r = *state;
+
+	for (unsigned i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		struct dial_target t = target(r, hosts[i]);
+
+		t.foreign = true;
+		r->done = false;
+		dial_start(r->loop, r->resolver, &t, on_result, r);
+		run(r, PATIENCE);
+		assert_true(r->done);
+		assert_int_equal(r->result.fd, -1);
+		assert_non_null(strstr(r->result.error, "nowhere that a peer can send us"));
+	}
+}
+
 static void a_cancelled_dial_is_silent(void **state)
 {
 	struct rig *r = *state;
@@ -302,6 +322,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(one_good_address_is_enough, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(our_own_tunnel_is_no_way, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_cannot_send_us_to_ourselves, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_cancelled_dial_is_silent, set_up, tear_down),
 		cmocka_unit_test(proxies_are_read),
 		cmocka_unit_test(exemptions_are_names_and_their_subdomains),

@@ -436,6 +436,41 @@ static void places_are_used_again(void **state)
 	client_free(c);
 }
 
+/* Names that peers gave us: few, with TLS, and in the way of nothing that is configured. */
+static void peers_name_few_servers(void **state)
+{
+	static const char *const home[] = {"rels://127.0.0.1:1"}, *const plain[] = {"rel://127.0.0.1:1"};
+	struct client *c = client_new("a");
+	uint32_t first, server;
+	char url[64];
+
+	(void)state;
+	relay_pool_set_home(c->pool, home, 1);
+	assert_int_equal(relay_pool_named(c->pool, home[0], false), 0);
+	assert_int_equal(relay_pool_named(c->pool, "rel://192.0.2.1:1", true),
+			 RELAY_NONE); /* our token in clear */
+	assert_int_equal(relay_pool_named(c->pool, "rels://192.0.2.1:1", false), RELAY_NONE);
+	assert_int_equal(relay_pool_named(c->pool, "http://192.0.2.1:1", true), RELAY_NONE);
+	for (int i = 0; i < RELAY_FOREIGN_MAX; i++) {
+		snprintf(url, sizeof(url), "rels://192.0.2.1:%d", 1000 + i);
+		server = relay_pool_named(c->pool, url, true);
+		assert_in_range(server, 1, RELAY_SERVERS_MAX - 1);
+		relay_pool_hold(c->pool, server);
+	}
+	first = relay_pool_named(c->pool, "rels://192.0.2.1:1000", false);
+	assert_int_not_equal(first, RELAY_NONE);
+	assert_int_equal(relay_pool_named(c->pool, "rels://192.0.2.2:1", true), RELAY_NONE);
+	/* Whatever they named, we name our own. */
+	assert_int_not_equal(relay_pool_server(c->pool, "rels://192.0.2.3:1"), RELAY_NONE);
+	assert_int_equal(relay_pool_server(c->pool, "rels://192.0.2.1:1000"), first);
+	assert_int_not_equal(relay_pool_named(c->pool, "rels://192.0.2.2:1", true), RELAY_NONE);
+	client_free(c);
+	c = client_new("a");
+	relay_pool_set_home(c->pool, plain, 1);
+	assert_int_not_equal(relay_pool_named(c->pool, "rel://192.0.2.1:1", true), RELAY_NONE);
+	client_free(c);
+}
+
 static void a_full_queue_drops_and_counts(void **state)
 {
 	static uint8_t train[60000];
@@ -590,6 +625,7 @@ int main(void)
 		cmocka_unit_test(the_first_to_answer_is_home),
 		cmocka_unit_test(a_server_has_two_names),
 		cmocka_unit_test(places_are_used_again),
+		cmocka_unit_test(peers_name_few_servers),
 		cmocka_unit_test(a_full_queue_drops_and_counts),
 		cmocka_unit_test(nothing_is_sent_where_it_is_not_up),
 		cmocka_unit_test(ends_while_it_dials),
