@@ -118,7 +118,9 @@ static void on_change(void *arg, int fd, unsigned events)
 
 	(void)fd;
 	(void)events;
-	if (change & (NETLINK_CHANGE_ADDRESS | NETLINK_CHANGE_ROUTE | NETLINK_CHANGE_LOST) && g->up) {
+	/* A link counts, too: a carrier that comes back brings no new address with it. */
+	if (change & (NETLINK_CHANGE_LINK | NETLINK_CHANGE_ADDRESS | NETLINK_CHANGE_ROUTE | NETLINK_CHANGE_LOST) &&
+	    g->up) {
 		if (!g->sources_stale)
 			loop_timer_set(g->link_timer, clock_boot_ns() + SETTLE_INTERVAL);
 		g->sources_stale = true;

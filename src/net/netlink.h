@@ -59,10 +59,10 @@ int netlink_default_mtu(struct netlink *n);
 /* Watching: the fd becomes readable when something changed; netlink_monitor_read drains it. */
 enum netlink_change {
 	NETLINK_CHANGE_NONE = 0,
-	NETLINK_CHANGE_LINK = 1,    /* a link came, went, or changed state or MTU */
+	NETLINK_CHANGE_LINK = 1,    /* another link than our own came, went, or changed state or MTU */
 	NETLINK_CHANGE_ADDRESS = 2, /* a local address came or went */
 	NETLINK_CHANGE_ROUTE = 4,
-	NETLINK_CHANGE_OWN_LINK = 8, /* the link given to netlink_monitor_open */
+	NETLINK_CHANGE_OWN_LINK = 8, /* that of netlink_monitor_own did */
 	NETLINK_CHANGE_LOST = 16,    /* the kernel dropped messages: assume all of the above */
 };
 struct netlink_monitor;

@@ -65,9 +65,7 @@ void netlink_monitor_close(struct netlink_monitor *m)
 
 static void link_changed(struct netlink_monitor *m, int ifindex)
 {
-	m->change |= NETLINK_CHANGE_LINK;
-	if (ifindex == m->own)
-		m->change |= NETLINK_CHANGE_OWN_LINK;
+	m->change |= m->own > 0 && ifindex == m->own ? NETLINK_CHANGE_OWN_LINK : NETLINK_CHANGE_LINK;
 }
 
 static void see_link(struct netlink_monitor *m, const struct nlmsghdr *nlh)

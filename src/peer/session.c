@@ -428,12 +428,36 @@ static void offer(struct step *s, struct agent *a)
 	want_turn(s, a->offer_at);
 }
 
+/* Its addresses are those of before a change, and it had the time in which pairs are found. */
+static bool outdated(struct step *s, const struct agent *a)
+{
+	struct peer_machine *m = s->m;
+	uint64_t enough = a->started + ms(m, 1500), settled = m->network_at + ms(m, 300);
+	uint64_t at = enough > settled ? enough : settled;
+
+	if (m->network_at <= a->started)
+		return false;
+	if (s->now < at)
+		want_turn(s, at);
+	return s->now >= at;
+}
+
 static void negotiate(struct step *s, struct agent *a)
 {
 	struct peer_machine *m = s->m;
 	uint64_t end = a->paired ? a->paired_at + ms(m, ATTEMPT) : a->started + ms(m, UNPAIRED);
 	uint64_t hint = a->started + ms(m, HINT_AFTER);
 
+	if (outdated(s, a)) {
+		note(s, LOG_INFO, "ice",
+		     "the network changed while a pair was sought: once more, from the start");
+		agent_stop(s, slot_of(m, a));
+		if (m->session_used)
+			rotate(s, SIGNAL_REASON_network_change);
+		m->retry_at = s->now;
+		want_turn(s, s->now);
+		return;
+	}
 	if (s->now >= end || (a->failed && s->now >= hint)) {
 		note(s, LOG_INFO, "ice", "no pair after %llu ms (%s)",
 		     (unsigned long long)shown_ms(s->now - a->started),

@@ -103,3 +103,21 @@ if wanted F50; then
 	settled ice left right
 	outage_case F50 "our address changed under a flow" 1000 readdress
 fi
+
+# The cable is pulled, and comes back with everything as it was: no address changes.
+if wanted link; then
+	case=link
+	settled ice left right
+	flow_start left 10.9.0.2
+	begun=$(moment)
+	ip -n left-nat link set l2 down
+	sleep 4
+	healed=$(date +%s.%N)
+	ip -n left-nat link set l2 up
+	flow_again 60
+	flow_stop
+	back=$(after $lab/pings "$healed")
+	say "link: a cable was out for 4 s: back $back ms after it, the bound is 3000 ms"
+	evidence left "$begun"
+	within link "$back" 3000
+fi

@@ -326,6 +326,25 @@ static void ice_failed_is_a_hint(void **state)
 	assert_int_equal(r->acts[PEER_ACT_AGENT_STOP], 0);
 }
 
+/* An agent knows the addresses of its beginning. */
+static void a_change_of_network_ends_an_attempt(void **state)
+{
+	struct rig *r = *state;
+
+	relayed(r);
+	rig_run(r, 500);
+	assert_int_equal(r->acts[PEER_ACT_AGENT_START], 1);
+	rig_event(r, PEER_EV_NETWORK, rig_direct, true);
+	rig_run(r, 500);
+	assert_int_equal(r->acts[PEER_ACT_AGENT_START], 1); /* it may still succeed */
+	rig_run(r, 1500);
+	assert_int_equal(r->acts[PEER_ACT_AGENT_START], 2);
+	assert_int_equal(r->acts[PEER_ACT_AGENT_STOP], 1);
+	assert_int_equal(r->last_frame[SIGNAL_OFFER].reason, SIGNAL_REASON_network_change);
+	rig_run(r, 3000);
+	assert_int_equal(r->acts[PEER_ACT_AGENT_START], 2);
+}
+
 static void no_ice_with_relay_only_remotes(void **state)
 {
 	struct rig *r = *state;
@@ -381,6 +400,7 @@ int main(void)
 		T(a_new_session_is_built_beside),
 		T(sessions_rotate_on_timeout),
 		T(ice_failed_is_a_hint),
+		T(a_change_of_network_ends_an_attempt),
 		T(no_ice_with_relay_only_remotes),
 		T(candidates_are_trickled_and_told_again),
 	};
