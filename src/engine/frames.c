@@ -156,6 +156,9 @@ void paths_take_frame(struct engine *g, const struct endpoint *from, uint8_t *fr
 		count_unknown(s, from, now);
 		return;
 	}
+	/* An answer would go there, too. */
+	if (!from->via && !paths_direct_allowed(c))
+		return;
 	verdict = signal_open(&c->pair, frame, len, m);
 	if (verdict != SIGNAL_OK && verdict != SIGNAL_NEW_BOOT) {
 		c->frames_rejected[verdict]++;
@@ -375,7 +378,7 @@ static void send_to(struct peer_paths *c, const struct peer_path_ref *ref, const
 		ice_agent_send_probe(w->agent, frame, len);
 	else if (w)
 		ice_agent_send(w->agent, frame, len);
-	else if (endpoint_known(to))
+	else if (endpoint_known(to) && (to->via || paths_direct_allowed(c)))
 		engine_send_datagram(c->paths->engine, to, frame, len, probe);
 	else
 		return;

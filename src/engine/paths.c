@@ -287,6 +287,25 @@ void paths_settings_changed(struct engine *g)
 
 /* ---- one peer's controller ---- */
 
+bool paths_direct_allowed(const struct peer_paths *c)
+{
+	return c->peer->mode != PEER_RELAY_ONLY;
+}
+
+/* In relay-only an endpoint that was configured, learned or remembered is kept for another mode, and the
+ * tunnel has none. */
+static void allow_direct(struct peer_paths *c)
+{
+	bool allowed = paths_direct_allowed(c);
+	struct endpoint e = wg_peer_endpoint(c->peer->wg);
+
+	wg_peer_set_shy(c->peer->wg, !allowed);
+	if (allowed || e.via || !endpoint_known(&e))
+		return;
+	c->direct = e;
+	wg_peer_set_endpoint(c->peer->wg, &(struct endpoint){0});
+}
+
 static void start_machine(struct peer_paths *c)
 {
 	struct paths *s = c->paths;
@@ -302,6 +321,7 @@ static void start_machine(struct peer_paths *c)
 	c->traffic_told = false;
 	c->direct = wg_peer_endpoint(c->peer->wg);
 	wg_peer_set_pinned(c->peer->wg, true);
+	allow_direct(c);
 	paths_post(c, &(struct peer_event){.type = PEER_EV_START});
 	paths_post(c, &(struct peer_event){.type = PEER_EV_ENDPOINT,
 					   .path = paths_ref_direct(c),
@@ -318,9 +338,10 @@ static void stop_machine(struct peer_paths *c)
 		return;
 	take_back(c);
 	heap_remove(&s->due, &c->due);
-	if (e.via)
+	if (e.via || !endpoint_known(&e))
 		wg_peer_set_endpoint(c->peer->wg, &c->direct);
 	wg_peer_set_pinned(c->peer->wg, false);
+	wg_peer_set_shy(c->peer->wg, false);
 	atomic_store(&c->peer->inner_limit, 0);
 	agents_clear(c);
 	while (!list_empty(&c->relays))
@@ -371,6 +392,14 @@ void paths_remove(struct engine_peer *p)
 	free(c);
 }
 
+/* The new way first, so that the tunnel is not without one in between. */
+static void change_mode(struct peer_paths *c)
+{
+	paths_settings_changed(c->paths->engine);
+	paths_run(c->paths);
+	allow_direct(c);
+}
+
 void engine_peer_set_mode(struct engine_peer *p, enum peer_mode mode)
 {
 	if (p->mode == (uint8_t)mode)
@@ -379,7 +408,7 @@ void engine_peer_set_mode(struct engine_peer *p, enum peer_mode mode)
 	if (mode == PEER_PLAIN)
 		paths_remove(p);
 	else if (p->paths && p->paths->machine)
-		paths_settings_changed(p->engine);
+		change_mode(p->paths);
 	else
 		paths_add(p);
 	engine_kick(p->engine);

@@ -180,6 +180,7 @@ struct peer_paths *paths_of(struct engine_peer *p); /* NULL: no controller */
 void paths_post(struct peer_paths *c, const struct peer_event *ev);
 void paths_post_all(struct paths *s, const struct peer_event *ev);
 void paths_run(struct paths *s);
+bool paths_direct_allowed(const struct peer_paths *c); /* else nothing goes by the device's own sockets */
 void paths_step_frame(struct peer_paths *c, const struct peer_event *ev, const struct frame_at_hand *hand);
 void paths_settings(struct paths *s); /* gathers each peer's settings anew and tells those that changed */
 void paths_wake_at(struct paths *s, uint64_t due);

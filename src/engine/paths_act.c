@@ -105,7 +105,7 @@ void paths_point(struct peer_paths *c)
 	if (c->chosen.kind == PATH_KIND_NONE) {
 		if (!was.via)
 			return;
-		to = c->direct;
+		to = paths_direct_allowed(c) ? c->direct : (struct endpoint){0};
 	}
 	/* The same way: a source address that was learned on it is still good. */
 	if (was.via == to.via && address_equal(&was.remote, &to.remote))

@@ -11,7 +11,8 @@
 
 static bool direct_is_used(const struct peer_paths *c)
 {
-	return c->chosen.kind == PATH_KIND_NONE || c->chosen.kind == PATH_KIND_DIRECT;
+	return paths_direct_allowed(c) &&
+	       (c->chosen.kind == PATH_KIND_NONE || c->chosen.kind == PATH_KIND_DIRECT);
 }
 
 bool paths_take_endpoint(struct engine_peer *p, const union address *a)
@@ -41,9 +42,9 @@ struct endpoint paths_direct(struct engine_peer *p)
 
 	/* By a port of its own it is the same address; any other channel says nothing about the direct way.
 	 */
-	if (e.via)
-		e = p->paths ? p->paths->direct : (struct endpoint){0};
-	return e;
+	if (p->paths && (e.via || !endpoint_known(&e)))
+		e = p->paths->direct;
+	return e.via ? (struct endpoint){0} : e;
 }
 
 bool paths_direct_chosen(struct engine_peer *p)

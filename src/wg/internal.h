@@ -78,6 +78,7 @@ struct wg_peer {
 	counter_t next_look;	 /* [shared] control looks at the times below no later; 0: only when woken */
 	counter_t reject_quiet;	 /* [shared] refusals before this time are not reported */
 	atomic_bool handshaking; /* [shared] an attempt runs or is planned: no need to ask for one */
+	atomic_bool shy;	 /* [shared] it is not spoken to by the device's own sockets */
 	atomic_bool pinned;	 /* [shared] its owner chooses the way; it roams within that alone */
 
 	/* from workers to control [shared] */
@@ -203,9 +204,16 @@ static inline bool same_place(const struct endpoint *a, const struct endpoint *b
 	return a->via == b->via && address_equal(&a->remote, &b->remote);
 }
 
+static inline bool peer_may_use(const struct wg_peer *p, const struct endpoint *e)
+{
+	return e->via || !atomic_load_explicit(&p->shy, memory_order_relaxed);
+}
+
 /* May a packet that came from there move the endpoint? A pinned peer leaves no way that it is known on. */
 static inline bool may_move(const struct wg_peer *p, const struct endpoint *known, const struct endpoint *from)
 {
+	if (!peer_may_use(p, from))
+		return false;
 	return !atomic_load_explicit(&p->pinned, memory_order_relaxed) || known->via == from->via ||
 	       !endpoint_known(known);
 }

@@ -306,6 +306,11 @@ void wg_peer_set_pinned(struct wg_peer *p, bool pinned)
 	atomic_store_explicit(&p->pinned, pinned, memory_order_relaxed);
 }
 
+void wg_peer_set_shy(struct wg_peer *p, bool shy)
+{
+	atomic_store_explicit(&p->shy, shy, memory_order_relaxed);
+}
+
 int wg_peer_send_keepalive(struct wg_peer *p, const struct endpoint *to, struct instant now)
 {
 	int r = p->device->up ? send_empty_to(p, to, now.boot) : -ENETDOWN;

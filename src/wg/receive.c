@@ -159,7 +159,8 @@ static struct wg_peer *take_initiation(struct wg_device *d, const uint8_t *datag
 		count(p, WG_COUNT_initiation_received, 1);
 		device_emit(d, p, (struct wg_event){.type = WG_EVENT_INITIATION_RECEIVED, .from = from}, now);
 		learn(p, from, now);
-		answer(p, &h, from, now);
+		if (peer_may_use(p, from))
+			answer(p, &h, from, now);
 		peer_schedule(p);
 	} else {
 		refuse_initiation(p, r, &in, from, now);

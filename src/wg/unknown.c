@@ -100,9 +100,9 @@ static void rehandshake(struct wg_peer *p, const struct unknown_index *u, struct
 	handshake_plan(p, now.boot, WG_REASON_unknown_index, true);
 }
 
-static bool may_be_meant(const struct wg_peer *p)
+static bool may_be_meant(const struct wg_peer *p, const struct unknown_index *u)
 {
-	return !p->own && !session_any(p);
+	return !p->own && !session_any(p) && peer_may_use(p, &u->from);
 }
 
 static void guess_peer(struct wg_peer *p, const struct unknown_index *u, struct instant now)
@@ -128,12 +128,12 @@ static void guess(struct wg_device *d, const struct unknown_index *u, struct ins
 	unsigned meant = 0;
 
 	list_for_each (pos, &d->homeless)
-		if (may_be_meant(container_of(pos, struct wg_peer, homeless)) && ++meant > GUESS_PEERS)
+		if (may_be_meant(container_of(pos, struct wg_peer, homeless), u) && ++meant > GUESS_PEERS)
 			return;
 	list_for_each (pos, &d->homeless) {
 		struct wg_peer *p = container_of(pos, struct wg_peer, homeless);
 
-		if (may_be_meant(p))
+		if (may_be_meant(p, u))
 			guess_peer(p, u, now);
 	}
 }
@@ -150,7 +150,7 @@ static void serve_way(struct wg_device *d, const struct unknown_index *u, struct
 	known = wg_peer_endpoint(p);
 	if (endpoint_known(&known))
 		rehandshake(p, u, now);
-	else if (may_be_meant(p))
+	else if (may_be_meant(p, u))
 		guess_peer(p, u, now);
 }
 

@@ -132,6 +132,12 @@ struct endpoint wg_peer_sending_endpoint(struct wg_peer *p);
  */
 void wg_peer_set_pinned(struct wg_peer *p, bool pinned);
 
+/*
+ * Nothing goes to it by the device's own sockets: what comes that way teaches no endpoint, and an initiation is not
+ * answered, so that the peer does not take for a path what we shall not use. Data that is authentic is taken.
+ */
+void wg_peer_set_shy(struct wg_peer *p, bool shy);
+
 /* An empty data packet through `to`, wherever the peer's endpoint is. 0, -ENOKEY without a usable key, -ENETDOWN. */
 int wg_peer_send_keepalive(struct wg_peer *p, const struct endpoint *to, struct instant now);
 

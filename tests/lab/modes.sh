@@ -95,4 +95,22 @@ pings left 10.9.0.2 20 || fail "packets lost over the relay"
 [ "$(udp_to_right)" = "$before" ] || fail "relay-only, and packets went to the endpoint"
 say "back over the relay"
 
+# Right is auto, knows where left is, and begins there; left remembers where right was.
+conf right left 10.9.0.2 10.1.0.1:51820 auto
+before=$(udp_to_right)
+kill "$(cat $lab/right/pid)"
+until_true 20 sh -c "! ip -n right link show wg0" || fail "wg0 stays"
+kill "$(cat $lab/left/pid)"
+until_true 20 sh -c "! ip -n left link show wg0" || fail "wg0 stays"
+echo "peer $(cat $lab/right/pub) 10.1.0.2:51820" >>$lab/left/state/wg0.state
+weir_start left $lab/left/wg0.conf
+weir_start right $lab/right/wg0.conf
+until_true 30 pings left 10.9.0.2 1 || fail "no tunnel after both were started anew"
+until_true 10 word right RELAY || fail "right is not relayed: $(weir_on right status wg0)"
+weir_on right handshake all >/dev/null
+pings left 10.9.0.2 20 || fail "packets lost over the relay"
+pings right 10.9.0.1 20 || fail "packets lost over the relay, from right"
+[ "$(udp_to_right)" = "$before" ] || fail "relay-only, and $(($(udp_to_right) - before)) packets went to where it was, or asked from"
+say "relay-only answers nothing at the endpoint, and sends nothing to one that is remembered"
+
 echo "1..$lab_tests"
