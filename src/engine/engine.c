@@ -435,11 +435,6 @@ const char *engine_ifname(struct engine *g)
 	return g->tun.name;
 }
 
-int engine_ifindex(struct engine *g)
-{
-	return g->ifindex;
-}
-
 /* ---- device settings ---- */
 
 int engine_set_private_key(struct engine *g, const struct key *private_key)

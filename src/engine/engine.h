@@ -58,7 +58,6 @@ void engine_follow_link(struct engine *g, bool on);
 void engine_on_gone(struct engine *g, void (*fn)(void *arg, const char *why), void *arg);
 
 const char *engine_ifname(struct engine *g); /* follows renames */
-int engine_ifindex(struct engine *g);
 struct loop *engine_loop(struct engine *g);
 struct wg_device *engine_wg(struct engine *g); /* for private_key and public key getters */
 

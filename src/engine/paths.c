@@ -19,11 +19,6 @@
 #define SUSPENDED	(2 * NS_PER_SEC)
 #define DATA_AROUND	32 /* of a WireGuard data message, around the inner packet */
 
-struct peer_paths *paths_of(struct engine_peer *p)
-{
-	return p->paths;
-}
-
 /* ---- the queue ---- */
 
 void paths_post(struct peer_paths *c, const struct peer_event *ev)

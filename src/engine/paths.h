@@ -176,7 +176,6 @@ struct paths {
 };
 
 /* paths.c */
-struct peer_paths *paths_of(struct engine_peer *p); /* NULL: no controller */
 void paths_post(struct peer_paths *c, const struct peer_event *ev);
 void paths_post_all(struct paths *s, const struct peer_event *ev);
 void paths_run(struct paths *s);
@@ -199,7 +198,6 @@ void paths_facts(struct peer_paths *c, struct tunnel_facts *f, uint64_t now);
 /* paths_act.c */
 void paths_perform(struct peer_paths *c, const struct peer_actions *actions);
 void paths_point(struct peer_paths *c); /* the tunnel to the chosen path, as it leads now */
-void fresh_open(struct peer_paths *c);
 void fresh_close(struct peer_paths *c);
 
 /* frames.c */
@@ -232,7 +230,6 @@ void agents_remote(struct peer_paths *c, uint32_t generation, const struct signa
 void agents_candidates(struct peer_paths *c, uint32_t generation, const struct signal_message *m);
 void agents_keep(struct peer_paths *c, const struct signal_message *m);
 void agents_chores(struct peer_paths *c);
-struct channel *agent_channel(const struct agent_way *w);
 
 /* network.c */
 void network_names_start(struct paths *s);

@@ -31,7 +31,7 @@ void fresh_close(struct peer_paths *c)
 	channel_close(f->channel); /* free_fresh when no worker is in it */
 }
 
-void fresh_open(struct peer_paths *c)
+static void fresh_open(struct peer_paths *c)
 {
 	struct engine *g = c->paths->engine;
 	struct fresh_port *f;

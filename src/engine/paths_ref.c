@@ -76,7 +76,7 @@ struct peer_path_ref paths_ref_of(struct peer_paths *c, const struct endpoint *e
 	return (struct peer_path_ref){0};
 }
 
-struct channel *agent_channel(const struct agent_way *w)
+static struct channel *agent_channel(const struct agent_way *w)
 {
 	return w->fast && !w->fast_closing ? w->fast : w->callback;
 }

@@ -529,11 +529,6 @@ void ice_agent_free(struct ice_agent *a)
 	free(a);
 }
 
-uint32_t ice_agent_generation(const struct ice_agent *a)
-{
-	return a->generation;
-}
-
 void ice_agent_credentials(const struct ice_agent *a, char ufrag[ICE_CREDENTIAL_MAX],
 			   char pwd[ICE_CREDENTIAL_MAX])
 {

@@ -224,7 +224,7 @@ void fast_glued(struct ice_agent *a)
 }
 
 /* The filter's own question. */
-bool fast_is_wireguard(const uint8_t *data, size_t len)
+static bool is_wireguard(const uint8_t *data, size_t len)
 {
 	return len >= 16 && data[0] >= 1 && data[0] <= 4 && !data[1] && !data[2] && !data[3];
 }
@@ -232,7 +232,7 @@ bool fast_is_wireguard(const uint8_t *data, size_t len)
 bool fast_is_stun(const uint8_t *data, size_t len)
 {
 	/* RFC 8489 section 5: two zero bits, a length of whole words. WireGuard's types look alike. */
-	return len >= STUN_HEADER && !(data[0] & 0xc0) && !(data[3] & 3) && !fast_is_wireguard(data, len) &&
+	return len >= STUN_HEADER && !(data[0] & 0xc0) && !(data[3] & 3) && !is_wireguard(data, len) &&
 	       STUN_HEADER + (size_t)(data[2] << 8 | data[3]) <= len;
 }
 
@@ -311,7 +311,7 @@ void ice_agent_stray(struct ice_agent *a, const struct endpoint *from, const uin
 	int raw;
 
 	/* What the filter would send to B again must not go round. */
-	if (a->beside < 0 || len > 2048 || fast_is_wireguard(data, len))
+	if (a->beside < 0 || len > 2048 || is_wireguard(data, len))
 		return;
 	a->strays++;
 	fast_glued(a);

@@ -88,7 +88,6 @@ struct ice_agent *ice_agent_new(struct ice *i, uint32_t generation, bool control
 /* No callback comes after this. TURN allocations are given back in the background; the fast socket is closed. */
 void ice_agent_free(struct ice_agent *a);
 
-uint32_t ice_agent_generation(const struct ice_agent *a);
 void ice_agent_credentials(const struct ice_agent *a, char ufrag[ICE_CREDENTIAL_MAX], char pwd[ICE_CREDENTIAL_MAX]);
 
 /* The remote's session: credentials once, then candidates as they come (also again: a known one is a no-op; so is one

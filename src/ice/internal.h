@@ -68,7 +68,6 @@ int agent_socket(const struct ice_agent *a);
 void fast_mark_library_socket(const struct ice_agent *a, int fd);
 void fast_turn(struct ice_agent *a, uint64_t now);
 void fast_glued(struct ice_agent *a);
-bool fast_is_wireguard(const uint8_t *data, size_t len);
 bool fast_is_stun(const uint8_t *data, size_t len);
 int fast_raw_socket(int family);
 void fast_close_raw(struct ice *i);

@@ -193,8 +193,6 @@ bool handshake(struct step *s, enum signal_reason why); /* false: one began less
 void refill(struct step *s);				/* I11: budgets and retries begin anew */
 void stale_result(struct step *s);
 bool newer(uint32_t a, uint32_t b);
-bool is_wanted(const struct step *s);
-bool is_working(const struct step *s);
 bool auto_ice(const struct peer_machine *m); /* ICE may be used by us now */
 
 /* paths.c */
@@ -290,6 +288,5 @@ void remote_returned(struct step *s);
 
 /* table.c */
 void table_step(struct step *s);
-const char *stage_name(enum stage stage);
 
 #endif

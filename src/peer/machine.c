@@ -139,7 +139,7 @@ bool auto_ice(const struct peer_machine *m)
 	return m->settings.mode == PEER_AUTO && m->settings.ice && m->preference != PEER_FORCE_RELAY;
 }
 
-bool is_wanted(const struct step *s)
+static bool is_wanted(const struct step *s)
 {
 	return s->f->device_up && !s->m->away && (s->f->wants || s->f->unanswered_since || s->f->attempt);
 }
@@ -148,7 +148,7 @@ bool is_wanted(const struct step *s)
  * Does the tunnel work, as far as can be known? One-way traffic is answered by WireGuard every 10 s only; in
  * between, pongs and the remote's counts speak for it.
  */
-bool is_working(const struct step *s)
+static bool is_working(const struct step *s)
 {
 	const struct peer_machine *m = s->m;
 	const struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];

@@ -285,7 +285,7 @@ static const struct row {
 	{IN(DOWN), PEER_EV_COMMAND, command_down, "only the preference is kept"},
 };
 
-const char *stage_name(enum stage stage)
+static const char *stage_name(enum stage stage)
 {
 	static const char *const names[] = {"down", "seeking", "relayed", "direct", "lost", "away"};
 

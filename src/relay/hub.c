@@ -208,7 +208,7 @@ static void cut(struct hub *h, struct session *s, enum hub_reason reason)
 	h->ops.close(h->ops.arg, s);
 }
 
-bool hub_queue(struct hub *h, struct session *s, const uint8_t *message, size_t len)
+static bool hub_queue(struct hub *h, struct session *s, const uint8_t *message, size_t len)
 {
 	struct hub_message *m;
 

@@ -165,7 +165,6 @@ size_t hub_clients(const struct hub *h); /* logged in */
 
 /* ---- between hub.c and hub_presence.c ---- */
 
-bool hub_queue(struct hub *h, struct session *s, const uint8_t *message, size_t len); /* a control message */
 bool hub_queue_fact(struct hub *h, struct session *s, enum relay_type type, const struct relay_id *id);
 bool hub_subscribe(struct hub *h, struct session *s, const uint8_t *ids, size_t count);
 void hub_unsubscribe(struct hub *h, struct session *s, const uint8_t *ids, size_t count);

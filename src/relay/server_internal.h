@@ -120,7 +120,6 @@ void server_unmap(union address *a); /* ::ffff:192.0.2.1 becomes 192.0.2.1 */
 
 struct stun_limiter *stun_limiter_new(void);
 void stun_limiter_free(struct stun_limiter *l);
-bool stun_limiter_allows(struct stun_limiter *l, const union address *from, uint64_t now);
 void server_stun_ready(struct server *s, int fd);
 
 /* ---- server_client.c ---- */

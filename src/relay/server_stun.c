@@ -42,7 +42,7 @@ void stun_limiter_free(struct stun_limiter *l)
 	free(l);
 }
 
-bool stun_limiter_allows(struct stun_limiter *l, const union address *from, uint64_t now)
+static bool stun_limiter_allows(struct stun_limiter *l, const union address *from, uint64_t now)
 {
 	uint8_t address[16], hash[MAC_LEN];
 	uint64_t *bucket;

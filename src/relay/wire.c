@@ -23,25 +23,6 @@
 static const char id_prefix[4] = {'s', 'h', 'a', '-'};
 static const uint8_t auth_magic[MAGIC_LEN] = {0x21, 0x12, 0xa4, 0x42};
 
-const char *relay_type_name(unsigned type)
-{
-	static const char *const names[] = {
-		[RELAY_HELLO] = "hello",
-		[RELAY_HELLO_RESPONSE] = "hello response",
-		[RELAY_TRANSPORT] = "transport",
-		[RELAY_CLOSE] = "close",
-		[RELAY_HEALTH_CHECK] = "health check",
-		[RELAY_AUTH] = "auth",
-		[RELAY_AUTH_RESPONSE] = "auth response",
-		[RELAY_SUBSCRIBE] = "subscribe",
-		[RELAY_UNSUBSCRIBE] = "unsubscribe",
-		[RELAY_PEERS_ONLINE] = "peers online",
-		[RELAY_PEERS_OFFLINE] = "peers offline",
-	};
-
-	return type < sizeof(names) / sizeof(names[0]) ? names[type] : NULL;
-}
-
 /* ---- ids ---- */
 
 void relay_id_of_text(struct relay_id *id, const char *text)

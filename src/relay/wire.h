@@ -36,7 +36,6 @@ enum relay_type {
 	RELAY_PEERS_ONLINE = 10,
 	RELAY_PEERS_OFFLINE = 11,
 };
-const char *relay_type_name(unsigned type); /* "transport"; "type N" is the caller's when NULL */
 
 struct relay_id {
 	uint8_t bytes[RELAY_ID_LEN];

@@ -13,7 +13,6 @@
 #define REPORT_LEN     147
 #define ADDRESS4_LEN   7 /* family 4, port, address */
 #define ADDRESS6_LEN   19
-#define CANDIDATES_LEN (SIGNAL_CANDIDATES * SIGNAL_CANDIDATE_MAX) /* each a length byte and the text */
 
 enum tag {
 	TAG_REASON = 1,

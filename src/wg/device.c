@@ -235,7 +235,3 @@ size_t wg_peer_count(const struct wg_device *d)
 	return d->peer_count;
 }
 
-struct wg_peer *wg_owner(struct wg_device *d, int family, const void *addr)
-{
-	return allowedips_lookup(d->allowed, family, addr);
-}

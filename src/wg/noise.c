@@ -94,24 +94,6 @@ static void store(struct handshake *h, const struct transcript *t, enum handshak
 	h->state = state;
 }
 
-const char *noise_result_name(enum noise_result r)
-{
-	static const char *const names[] = {
-		[NOISE_OK] = "ok",
-		[NOISE_NO_KEY] = "no_key",
-		[NOISE_WRONG_STATE] = "wrong_state",
-		[NOISE_LOW_ORDER] = "low_order",
-		[NOISE_STATIC_UNDECRYPTABLE] = "static_undecryptable",
-		[NOISE_WRONG_PEER] = "wrong_peer",
-		[NOISE_TIMESTAMP_UNDECRYPTABLE] = "timestamp_undecryptable",
-		[NOISE_REPLAYED_TIMESTAMP] = "replayed_timestamp",
-		[NOISE_FLOOD] = "flood",
-		[NOISE_EMPTY_UNDECRYPTABLE] = "empty_undecryptable",
-	};
-
-	return (unsigned)r < sizeof(names) / sizeof(names[0]) ? names[r] : "unknown";
-}
-
 void noise_set_identity(struct noise_identity *id, const struct key *private_key)
 {
 	crypto_wipe(id, sizeof(*id));

@@ -47,7 +47,6 @@ enum noise_result {
 };
 
 /* "ok", "no_key"...: for logs and tests. */
-const char *noise_result_name(enum noise_result r);
 
 /* We: set with noise_set_identity. All zero: no identity. */
 struct noise_identity {

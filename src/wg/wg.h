@@ -165,9 +165,6 @@ void wg_disallow_all(struct wg_peer *p);
 void wg_each_allowed(const struct wg_peer *p,
 		     void (*fn)(void *arg, int family, const uint8_t *addr, unsigned prefix), void *arg);
 
-/* [worker] Who owns an address: longest prefix, NULL if nobody. */
-struct wg_peer *wg_owner(struct wg_device *d, int family, const void *addr);
-
 /* ---- packets out: [worker] ------------------------------------------------------------------------------------ */
 
 /* Whom an inner packet is for, by its destination; NULL: nobody (counted), or not an IP packet. */

@@ -424,7 +424,6 @@ bool traffic_flows(const struct world *w, unsigned a, unsigned b, uint64_t since
 
 /* ---- chaos.c, scenarios.c ---- */
 
-#define MEASURES_MAX 4
 
 struct flow {
 	enum pattern pattern;

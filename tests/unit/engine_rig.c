@@ -218,11 +218,6 @@ bool background_done(struct pair *t)
 	return waitpid(pid, &status, WNOHANG) == pid;
 }
 
-int background_status(void)
-{
-	return status;
-}
-
 void run_ping(struct pair *t, const char *command)
 {
 	background(command);

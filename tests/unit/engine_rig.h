@@ -44,7 +44,6 @@ void connect_pair(struct pair *t); /* by loopback addresses */
 
 pid_t background(const char *command);
 bool background_done(struct pair *t); /* the last one */
-int background_status(void);
 void run_ping(struct pair *t, const char *command); /* must succeed */
 
 #endif

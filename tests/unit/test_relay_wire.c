@@ -275,12 +275,10 @@ static void strange_messages_are_refused(void **state)
 	for (unsigned type = 0; type < 256; type++) {
 		uint8_t message[2] = {1, (uint8_t)type};
 
-		if (type < RELAY_TRANSPORT || type > RELAY_PEERS_OFFLINE) {
+		if (type < RELAY_TRANSPORT || type > RELAY_PEERS_OFFLINE)
 			assert_int_equal(relay_parse(message, 2, &m), RELAY_BAD_TYPE);
-			assert_true((type == 1 || type == 2) == (relay_type_name(type) != NULL));
-		} else {
-			assert_non_null(relay_type_name(type));
-		}
+		else
+			assert_int_not_equal(relay_parse(message, 2, &m), RELAY_BAD_TYPE);
 	}
 	for (int v = 0; v < RELAY_VERDICTS; v++)
 		assert_non_null(relay_verdict_text(v));
