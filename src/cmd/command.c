@@ -42,7 +42,8 @@ static void option_help(const struct option_entry *entry, FILE *to)
 void command_help(const struct command *c, FILE *to)
 {
 	if (c) {
-		fprintf(to, "usage: weir %s [options] %s\n%s.\n\n", c->name, c->words, c->help);
+		fprintf(to, "usage: weir %s [options]%s%s\n%s.\n\n", c->name, *c->words ? " " : "", c->words,
+			c->help);
 		for (size_t i = 0; i < option_table_size; i++)
 			if (option_allowed(&option_table[i], c->options))
 				option_help(&option_table[i], to);

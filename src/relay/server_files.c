@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/key.h"
@@ -13,11 +14,21 @@
 #define SECRET_MAX  4096
 #define ALLOWED_MAX (16 << 20)
 
+/* A file that cannot be read is as wrong a configuration as one with the wrong contents. */
+static int read_text(const char *path, char **text, size_t *len, size_t max, struct error *e)
+{
+	int r = file_read(path, text, len, max, e);
+
+	if (r)
+		e->exit = EXIT_CONFIG;
+	return r;
+}
+
 int server_read_secret(const char *path, struct relay_secret *secret, struct error *e)
 {
 	size_t len, end;
 	char *text;
-	int r = file_read(path, &text, &len, SECRET_MAX, e);
+	int r = read_text(path, &text, &len, SECRET_MAX, e);
 
 	if (r)
 		return r;
@@ -57,7 +68,7 @@ int server_read_allowed(const char *path, struct map **out, struct error *e)
 	char *text, *line, *rest;
 	unsigned number = 0;
 	size_t len;
-	int r = file_read(path, &text, &len, ALLOWED_MAX, e);
+	int r = read_text(path, &text, &len, ALLOWED_MAX, e);
 
 	if (r)
 		return r;
@@ -85,8 +96,22 @@ static int tls_failed(const char *path, const char *what, struct error *e)
 			  *why ? ")" : "");
 }
 
+/* OpenSSL's words for a file that is not there are its own. */
+static int check_readable(const char *path, struct error *e)
+{
+	if (!access(path, R_OK))
+		return 0;
+	return error_exit(e, EXIT_CONFIG, errno, "cannot open %s: %s", path, strerror(errno));
+}
+
 int server_use_tls(struct ssl_ctx_st *ctx, const char *cert_file, const char *key_file, struct error *e)
 {
+	int r = check_readable(cert_file, e);
+
+	if (!r)
+		r = check_readable(key_file, e);
+	if (r)
+		return r;
 	if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
 		return tls_failed(cert_file, "no certificate (PEM) can be read here", e);
 	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1)
@@ -100,7 +125,8 @@ int server_use_tls(struct ssl_ctx_st *ctx, const char *cert_file, const char *ke
 void server_tune_tls(struct ssl_ctx_st *ctx)
 {
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	/* Sessions are resumed by tickets, which clients keep; a cache here would grow with every stranger. */
+	/* Sessions are resumed by tickets, which clients keep; a cache here would grow with every stranger.
+	 */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 }
 

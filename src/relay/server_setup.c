@@ -66,20 +66,21 @@ static void limit_files(struct server *s)
 			s->handshakes_max = (unsigned)(rest / 4);
 		s->clients_max = (unsigned)(rest - s->handshakes_max);
 		wanted = limit.rlim_max;
-		log_write(
-			s->options->clients_max ? LOG_WARN : LOG_INFO, "relay", NULL,
-			"this process may open %llu files only, so %u clients fit (LimitNOFILE=, ulimit -n)",
-			(unsigned long long)limit.rlim_max, s->clients_max);
 	}
 	limit.rlim_cur = wanted;
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static unsigned clients_wanted(const struct relay_server_options *o)
+{
+	return o->clients_max ? o->clients_max : CLIENTS_MAX;
 }
 
 static void set_limits(struct server *s)
 {
 	const struct relay_server_options *o = s->options;
 
-	s->clients_max = o->clients_max ? o->clients_max : CLIENTS_MAX;
+	s->clients_max = clients_wanted(o);
 	s->per_address_max = o->per_address_max ? o->per_address_max : PER_ADDRESS_MAX;
 	s->handshakes_max = s->clients_max / 2;
 	if (s->handshakes_max < 64)
@@ -124,6 +125,9 @@ static int set_url(struct server *s, struct error *e)
 			return error_exit(e, EXIT_USAGE, EINVAL,
 					  "--url %s: with --cert it has to begin with rels://", given);
 	}
+	if (given && parsed.tls && !s->options->cert_file)
+		log_notice("relay", "%s: clients come with TLS, which a proxy in front of %s has to take off",
+			   url, address_format(where, &s->bound));
 	hub_set_url(s->hub, url);
 	return 0;
 }
@@ -241,6 +245,10 @@ int server_set_up(struct server *s, const struct relay_server_options *o, const 
 	if (!r)
 		r = open_stun(s, e);
 	s->spare_fd = dup(STDERR_FILENO);
+	if (!r && s->clients_max < clients_wanted(o))
+		log_write(o->clients_max ? LOG_WARN : LOG_INFO, "relay", NULL,
+			  "the limit of open files leaves room for %u clients only (LimitNOFILE=, ulimit -n)",
+			  s->clients_max);
 	return r;
 }
 
