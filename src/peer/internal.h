@@ -72,9 +72,11 @@ struct path {
 
 	uint64_t far_received, far_sent; /* the remote's counts, as last told */
 	uint64_t counts_at;
-	uint64_t in_seen, in_growth_at, far_sent_mark; /* theirs that do not arrive: see take_counts() */
-	uint64_t out_growth_at, out_mark;	       /* ours that do not */
-	uint64_t sent_mark; /* our packets on it when something last came in on it */
+	uint64_t stale_noted;
+	uint64_t in_seen, in_seen_at, in_growth_at,
+		far_sent_mark;		  /* theirs that do not arrive: see take_counts() */
+	uint64_t out_growth_at, out_mark; /* ours that do not */
+	uint64_t sent_mark;		  /* our packets on it when something last came in on it */
 
 	struct mtu mtu;
 };

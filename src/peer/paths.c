@@ -87,8 +87,10 @@ void path_state(struct step *s, enum peer_slot slot, enum path_state state)
 	p->since = s->now;
 	p->checks = 0;
 	p->next_ping = 0;
-	if (state == PATH_UP)
+	if (state == PATH_UP) {
+		p->unanswered = 0; /* what was lost before says nothing about a path that is back */
 		mtu_begin(s, slot);
+	}
 }
 
 void path_proof(struct step *s, enum peer_slot slot)

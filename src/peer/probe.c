@@ -124,7 +124,12 @@ void take_counts(struct step *s, enum peer_slot slot)
 		return;
 	if (p->counts_known && msg->data_received > p->far_received)
 		p->far_grew_at = s->now;
-	if (!p->counts_known || received != p->in_seen || msg->data_sent < p->far_sent_mark) {
+	/* A frame waits longer here than a packet: what came in just before may be newer than what it tells.
+	 */
+	if (received != p->in_seen)
+		p->in_seen_at = s->now;
+	if (!p->counts_known || s->now < p->in_seen_at + ms(s->m, 200) + p->rtt ||
+	    msg->data_sent < p->far_sent_mark) {
 		p->in_seen = received;
 		p->far_sent_mark = msg->data_sent;
 		p->in_growth_at = 0;
@@ -239,8 +244,11 @@ static void judge_standby(struct step *s, enum peer_slot slot)
 			relay_doubt(s, slot);
 		return;
 	}
-	note(s, LOG_NOTICE, "path", "standby %s is stale: %u pings unanswered for %llu ms", path_word(p),
-	     p->unanswered, (unsigned long long)shown_ms(s->now - p->unanswered_from));
+	if (!p->stale_noted || p->last_pong > p->stale_noted) { /* once, though theirs may still come in */
+		note(s, LOG_NOTICE, "path", "standby %s is stale: %u pings unanswered for %llu ms",
+		     path_word(p), p->unanswered, (unsigned long long)shown_ms(s->now - p->unanswered_from));
+		p->stale_noted = s->now;
+	}
 	path_state(s, slot, PATH_STALE);
 	if (p->ref.kind == PATH_KIND_RELAY)
 		relay_doubt(s, slot);
