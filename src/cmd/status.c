@@ -143,6 +143,7 @@ static void print_strangers(const json_t *s)
 static void print_relays(const json_t *s)
 {
 	const json_t *relay;
+	char next[TEXT_FIGURE];
 	size_t i;
 
 	json_array_foreach(json_object_get(s, "relays"), i, relay)
@@ -153,7 +154,11 @@ static void print_relays(const json_t *s)
 		printf("    relay %s: %s, %s", url, text_of(relay, "role"), text_of(relay, "state"));
 		if (number_of(relay, "rtt") > 0)
 			printf(", %.0f ms", number_of(relay, "rtt") * 1000);
-		printf("%s%s\n", *error ? ": " : "", error);
+		printf("%s%s", *error ? ": " : "", error);
+		if (number_of(relay, "nextTryAt") > number_of(s, "at"))
+			printf(", next try in %s",
+			       text_age(next, number_of(relay, "nextTryAt") - number_of(s, "at")));
+		printf("\n");
 		free(url);
 		free(error);
 	}

@@ -214,7 +214,9 @@ static void explain_no_way(char *out, size_t size, const struct peer_facts *f)
 		snprintf(out + n, size - (size_t)n, "no endpoint is known, and no relay is up: %s",
 			 f->relay_error);
 	else
-		snprintf(out + n, size - (size_t)n, "no endpoint is known, and it is online at no relay");
+		snprintf(out + n, size - (size_t)n,
+			 "no endpoint is known, and it is online at no relay: is it running, and at the same "
+			 "relay?");
 }
 
 void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint64_t now)

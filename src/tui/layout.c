@@ -12,6 +12,7 @@ static const struct {
 	[COLUMN_PEER] = {"PEER", "PEER", 12, 28, 0, false},
 	[COLUMN_STATE] = {"STATE", "STATE", 7, 7, 0, false},
 	[COLUMN_PATH] = {"PATH", "PATH", 9, 46, 0, false},
+	[COLUMN_SESSION] = {"ICE SESSION", "SESSION", 13, 13, 5, false},
 	[COLUMN_KEY] = {"KEY 180s", "KEY", 8, 8, 3, false},
 	[COLUMN_HS] = {"HS", "HS", 5, 5, 0, true},
 	[COLUMN_RTT] = {"RTT ms", "RTT", 6, 6, 4, true},
@@ -45,7 +46,7 @@ static int widen(struct layout *l, enum column c, int left, int to)
 	return left - more;
 }
 
-static void fit_columns(struct layout *l)
+static void fit_columns(struct layout *l, bool sessions)
 {
 	static const struct {
 		enum column column;
@@ -56,10 +57,10 @@ static void fit_columns(struct layout *l)
 	};
 	int left = l->width - MARKS, at = MARKS;
 
-	for (int rank = 0; rank <= 4; rank++)
+	for (int rank = 0; rank <= (sessions ? 5 : 4); rank++)
 		for (int c = 0; c < COLUMNS; c++) {
 			/* The path needs room for an address before the columns of detail come. */
-			int reserve = rank >= 2 ? 12 : 0;
+			int reserve = rank >= 5 ? 17 : rank >= 2 ? 12 : 0;
 
 			if (columns[c].rank != rank || left < columns[c].min + 1 + reserve)
 				continue;
@@ -102,14 +103,14 @@ static void fit_peers(struct layout *l, int alerts)
 		l->table_rows = 1;
 }
 
-struct layout layout_make(int width, int height, int overlay, int alerts)
+struct layout layout_make(int width, int height, int overlay, int alerts, bool sessions)
 {
 	struct layout l = {.width = width, .height = height, .overlay = overlay};
 
 	l.tiny = width < MIN_WIDTH || height < MIN_HEIGHT;
 	if (l.tiny)
 		return l;
-	fit_columns(&l);
+	fit_columns(&l, sessions);
 	fit_peers(&l, alerts);
 	l.log_detail_row = height >= 20 ? height - 1 - (height >= 30 ? 4 : 3) : -1;
 	l.log_rows = (l.log_detail_row > 0 ? l.log_detail_row : height - 1) - 2;

@@ -11,6 +11,7 @@ enum column {
 	COLUMN_PEER,
 	COLUMN_STATE,
 	COLUMN_PATH,
+	COLUMN_SESSION,
 	COLUMN_KEY,
 	COLUMN_HS,
 	COLUMN_RTT,
@@ -39,7 +40,7 @@ struct layout {
 };
 
 /* overlay: rows that a prompt takes, 0 for none. alerts: how many there are to tell. */
-struct layout layout_make(int width, int height, int overlay, int alerts);
+struct layout layout_make(int width, int height, int overlay, int alerts, bool sessions);
 
 const char *column_title(enum column c, int width);
 bool column_is_number(enum column c);

@@ -102,10 +102,13 @@ int model_overlay_rows(const struct model *m)
 struct layout model_layout(const struct model *m, const struct data *d)
 {
 	int alerts = (int)d->words[WORD_STUCK];
+	bool sessions = false;
 
 	for (size_t i = 0; i < d->peers_count && alerts < 3; i++)
 		alerts += d->peers[i]->word != WORD_STUCK && peer_is_problem(d->peers[i]);
-	return layout_make(m->width, m->height, model_overlay_rows(m), alerts);
+	for (size_t i = 0; i < d->peers_count && !sessions; i++)
+		sessions = d->peers[i]->network && *d->peers[i]->network->local_session;
+	return layout_make(m->width, m->height, model_overlay_rows(m), alerts, sessions);
 }
 
 /* Moves the window of `visible` rows no more than it takes to show `row`. */
@@ -267,7 +270,8 @@ static size_t pane_length(const struct model *m, const struct data *d)
 		for (int i = 0; i < counter_slots(); i++)
 			length += p->counters[i] > 0;
 	if (p && m->pane == PANE_NETWORK && p->network)
-		length = NETWORK_LINES + p->network->path_count + p->network->pair_count + 2 * d->relays_count;
+		length =
+			NETWORK_LINES + p->network->path_count + p->network->pair_count + 2 * d->relays_count;
 	if (p && m->pane == PANE_TIMELINE)
 		for (size_t i = 0; i < d->events_count; i++)
 			length += strcmp(d->events[i].key, p->key) == 0;

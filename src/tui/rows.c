@@ -127,6 +127,8 @@ static const char *sort_text(const struct peer *p, unsigned sort)
 {
 	if (sort == COLUMN_PATH)
 		return p->endpoint;
+	if (sort == COLUMN_SESSION)
+		return p->network ? p->network->local_session : "";
 	return *p->name ? p->name : p->key;
 }
 

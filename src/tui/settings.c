@@ -8,8 +8,8 @@
 #include "base/strbuf.h"
 #include "base/xalloc.h"
 
-static const char *const sort_names[COLUMNS] = {"peer", "state", "path", "key", "handshake",
-						"rtt",	"loss",	 "rx",	 "tx",	"traffic"};
+static const char *const sort_names[COLUMNS] = {"peer", "state", "path", "session", "key",    "handshake",
+						"rtt",	"loss",	 "rx",	 "tx",	    "traffic"};
 
 static void apply(struct model *m, const char *word, const char *value)
 {

@@ -56,14 +56,18 @@ static void draw_key(struct grid *g, const struct help_line *line, int row, int 
 }
 
 static const char *const legend[] = {
-	"Words: DIRECT tunnel over the endpoint, IDLE nothing was due, WAIT no key yet or no endpoint, STUCK "
-	"handshakes",
-	"go unanswered, DRAIN keys expired on request until the next handshake, DOWN the interface is down.",
+	"Words: DIRECT no relay between, RELAY through a relay or TURN, IDLE nothing was due, WAIT no key "
+	"yet or no way to it,",
+	"STUCK handshakes go unanswered, DRAIN keys expired on request until the next handshake, DOWN the "
+	"interface is down.",
 	"Path letters: e configured endpoint, n from its host name, m moved (roamed), d remembered from the "
-	"last run.",
+	"last run;",
+	"found by ICE: h in its network, s and p through its NAT, t by TURN; r relay.",
 	"Path and tunnel are two facts. Colour follows the tunnel.",
 	"HS age of the last handshake. A key lives 180 s; rekey starts at 120 s. KEY 180s: how much of it is "
 	"used.",
+	"ICE SESSION, on wide screens: the first digits of ours and theirs; the other end shows them the "
+	"other way round.",
 	"LOSS gaps in the peer's counters: loss towards us. The other direction shows on the other side.",
 	"! asks first; --readonly removes those keys. The view is a process of its own: q ends it, weir down "
 	"stops tunnels.",
@@ -72,7 +76,7 @@ static const char *const legend[] = {
 static void draw_legend(struct grid *g, int row, int end)
 {
 	struct pen rule = pen_at(g, row++, 0, g->width);
-	char text[1200] = "";
+	char text[1600] = "";
 
 	draw_rule(&rule, "what the words mean", "");
 	if (g->width >= 118) {
@@ -87,7 +91,7 @@ static void draw_legend(struct grid *g, int row, int end)
 
 static void draw_states(struct grid *g, int row)
 {
-	static const enum word words[] = {WORD_DIRECT, WORD_IDLE,  WORD_WAIT,
+	static const enum word words[] = {WORD_DIRECT, WORD_RELAY, WORD_IDLE, WORD_WAIT,
 					  WORD_STUCK,  WORD_DRAIN, WORD_DOWN};
 	struct pen p = pen_at(g, row, 1, g->width - 1);
 
@@ -115,7 +119,7 @@ static void draw_letters(struct grid *g, int row)
 	struct pen p = pen_at(g, row, 1, g->width - 1);
 
 	pen_text(&p, STYLE_PLAIN,
-		 "endpoint: e configured  n from host name  m moved  d remembered   ! asks first");
+		 "path: e set  n named  m moved  d kept  h s p ICE  t TURN  r relay  ! asks");
 }
 
 struct split {

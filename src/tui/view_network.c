@@ -135,8 +135,9 @@ static void draw_session(struct lines *l, const struct network *n)
 		pen_text(&p, STYLE_DIM,
 			 n->remote_is_weir ? "none yet" : "none: the other end has not spoken weir");
 	else {
-		pen_print(&p, STYLE_PLAIN, "ours %s", *n->local_session ? n->local_session : "\u2013");
-		pen_print(&p, STYLE_PLAIN, "  theirs %s", *n->remote_session ? n->remote_session : "\u2013");
+		pen_print(&p, STYLE_PLAIN, "ours %.10s", *n->local_session ? n->local_session : "\u2013");
+		pen_print(&p, STYLE_PLAIN, "  theirs %.10s",
+			  *n->remote_session ? n->remote_session : "\u2013");
 		pen_print(&p, STYLE_DIM, "  %s: %s", part_ago(a, l->s, n->local_session_since),
 			  n->session_why);
 	}
@@ -144,7 +145,7 @@ static void draw_session(struct lines *l, const struct network *n)
 	pen_field(&p, STYLE_DIM, 9, "offers");
 	pen_print(&p, STYLE_PLAIN, "sent %u, received %u   answers sent %u, received %u", n->offers_sent,
 		  n->offers_received, n->answers_sent, n->answers_received);
-	if (n->next_offer > 0)
+	if (n->next_offer > l->s->now)
 		pen_print(&p, STYLE_DIM, "   next %s", until(a, l->s, n->next_offer));
 	if (!n->remote_away)
 		return;
@@ -202,11 +203,11 @@ static void draw_pair(struct lines *l, const struct net_pair *v, unsigned number
 		pen_field(&p, STYLE_PLAIN, 28, shown(l->s, v->local));
 	pen_field(&p, STYLE_PLAIN, wide ? 28 : 26, shown(l->s, v->remote));
 	snprintf(text, sizeof(text), "%s\u2192%s%s", v->local_type, v->remote_type, v->tcp ? " tcp" : "");
-	pen_field(&p, STYLE_PLAIN, 14, text);
+	pen_field(&p, STYLE_PLAIN, l->limit >= WIDE ? 14 : 12, text);
 	pen_field(&p, style, 12, v->state);
 	pen_text(&p, STYLE_PLAIN, milliseconds(a, v->rtt));
 	if (v->requests > v->answers + 1)
-		pen_print(&p, STYLE_WARN, "  %u of %u answered", v->answers, v->requests);
+		pen_print(&p, STYLE_WARN, "  %u/%u answered", v->answers, v->requests);
 }
 
 static void draw_ice(struct lines *l, const struct network *n)
@@ -258,7 +259,10 @@ static void draw_relays(struct lines *l, const struct data *d)
 		pen_field(&p, up ? STYLE_OK : STYLE_WARN, 11, r->state);
 		pen_field_right(&p, STYLE_PLAIN, 7, milliseconds(a, r->rtt));
 		pen_print(&p, STYLE_PLAIN, "  %s", shown(l->s, r->url));
-		pen_print(&p, STYLE_DIM, "  connection %u, %s", r->generation, part_ago(a, l->s, r->since));
+		if (r->since > 0)
+			pen_print(&p, STYLE_DIM, "  %s", part_ago(a, l->s, r->since));
+		if (r->generation > 1)
+			pen_print(&p, STYLE_DIM, ", connection %u", r->generation);
 		if (r->dropped)
 			pen_print(&p, STYLE_WARN, ", %llu dropped", (unsigned long long)r->dropped);
 		if (up || !*r->error)

@@ -298,6 +298,19 @@ static void draw_number(struct pen *p, const struct scene *s, const struct peer 
 	pen_field_right(p, style, width, text);
 }
 
+/* The first digits of ours and theirs, by which the two ends' screens and logs are compared. */
+static void draw_session(struct pen *pen, const struct peer *p, int width)
+{
+	char text[48];
+	bool any = p->network && (*p->network->local_session || *p->network->remote_session);
+
+	if (any)
+		snprintf(text, sizeof(text), "%.6s/%.6s",
+			 *p->network->local_session ? p->network->local_session : "\u2013",
+			 *p->network->remote_session ? p->network->remote_session : "\u2013");
+	pen_field(pen, any ? STYLE_PLAIN : STYLE_DIM, width, any ? text : "\u2013");
+}
+
 static void draw_row(struct grid *g, const struct scene *s, size_t index, int row)
 {
 	const struct peer *p = s->d->peers[s->m->rows.index[index]];
@@ -325,6 +338,8 @@ static void draw_row(struct grid *g, const struct scene *s, size_t index, int ro
 			pen_field(&pen, style, width, word_name(p->word));
 		else if (c == COLUMN_PATH)
 			pen_field(&pen, STYLE_PLAIN, width, part_path(path, s, p, width));
+		else if (c == COLUMN_SESSION)
+			draw_session(&pen, p, width);
 		else if (c == COLUMN_KEY)
 			draw_key(&pen, s, p, width);
 		else
