@@ -100,32 +100,6 @@ static void list_free(struct conf_list *list)
 	free(list->items);
 }
 
-/* free() of a text that is secret */
-static void wipe_text(char *text)
-{
-	if (text)
-		sodium_memzero(text, strlen(text));
-	free(text);
-}
-
-static void network_free(struct engine_network *n)
-{
-	for (unsigned i = 0; i < n->url_count; i++)
-		free(n->urls[i]);
-	for (unsigned i = 0; i < n->stun_count; i++)
-		free(n->stun[i]);
-	for (unsigned i = 0; i < n->turn_count; i++) {
-		free(n->turn[i].host);
-		free(n->turn[i].port);
-		free(n->turn[i].user);
-		wipe_text(n->turn[i].password);
-	}
-	free(n->ca_file);
-	free(n->pin);
-	free(n->proxy);
-	sodium_memzero(n, sizeof(*n));
-}
-
 void conf_free(struct conf *c)
 {
 	if (!c)
@@ -148,7 +122,7 @@ void conf_free(struct conf *c)
 	list_free(&c->post_up);
 	list_free(&c->pre_down);
 	list_free(&c->post_down);
-	network_free(&c->network);
+	engine_network_clear(&c->network);
 	free(c->path);
 	key_wipe(&c->private_key);
 	free(c);

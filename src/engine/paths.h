@@ -231,6 +231,11 @@ void agents_candidates(struct peer_paths *c, uint32_t generation, const struct s
 void agents_keep(struct peer_paths *c, const struct signal_message *m);
 void agents_chores(struct peer_paths *c);
 
+/* settings.c */
+void engine_network_copy(struct engine_network *to, const struct engine_network *n);
+bool engine_network_same_urls(const struct engine_network *a, const struct engine_network *b);
+bool engine_network_same_relay(const struct engine_network *a, const struct engine_network *b);
+
 /* network.c */
 void network_names_start(struct paths *s);
 void network_names_stop(struct paths *s);
