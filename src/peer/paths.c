@@ -200,6 +200,9 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 	m->attempt_at = 0; /* what is under way went the other way */
 	p->filtered = false;
 	p->sent_mark = facts_of(s, slot)->sent;
+	bool lost = s->f->attempt && old != PEER_NO_SLOT && m->paths[old].state != PATH_UP;
+	if (lost)
+		m->handshake_at = 0; /* that one went the dead way */
 	act_on(s, PEER_ACT_CHOOSE, &p->ref);
 	struct peer_action *a = act(s, PEER_ACT_MTU);
 	a->path = p->ref;
@@ -207,6 +210,8 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 	watch_arm(s);
 	if (s->f->usable) {
 		act_on(s, PEER_ACT_KEEPALIVE, &p->ref); /* shows the far end where we are */
+		if (lost && !m->away)
+			handshake(s, SIGNAL_REASON_path_dead);
 	} else if (!m->away && (slot != PEER_DIRECT || p->state == PATH_UP || s->f->wants)) {
 		/* the device's start itself begins one to every endpoint that is known */
 		handshake(s, SIGNAL_REASON_path_dead);

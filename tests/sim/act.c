@@ -226,7 +226,7 @@ void remote_perform(struct world *w, struct remote *r, const struct peer_action 
 	case PEER_ACT_HANDSHAKE:
 		world_say(w, "%c>%c: handshake now: %s", node_letter(r->node->number), node_letter(r->peer),
 			  signal_reason_text(a->reason));
-		tunnel_initiate(w, r);
+		tunnel_order(w, r);
 		break;
 	case PEER_ACT_DRAIN:
 		tunnel_drain(w, r);

@@ -9,6 +9,8 @@
 #define WINDOW	     256
 #define TRAFFIC_REST MS(100)
 #define PENDING_MOST 256
+#define DIRECT_HEARD                                                                                         \
+	SECONDS(2) /* a frame from elsewhere moves no endpoint that the tunnel was heard from since */
 
 static struct {
 	struct remote *r;
@@ -138,12 +140,14 @@ static void step(struct world *w, struct remote *r, const struct peer_event *ev,
 		    ev->path.generation == r->chosen.generation)
 			return;
 	}
-	if (event_is_stale(r, ev)) {
+	/* What is due anyhow comes first, so that I1 and I2 see what the stale result or the offer alone
+	 * does. */
+	for (unsigned i = event_is_stale(r, ev) ? 4 : event_negotiates(ev); i && !w->failed; i--) {
 		struct peer_event due = {.type = PEER_EV_TIMER};
 
-		/* What is due anyhow comes first, so that I1 sees what the stale result alone does. */
-		for (unsigned i = 0; i < 4 && !w->failed; i++)
-			step(w, r, &due, NULL);
+		w->ahead = true;
+		step(w, r, &due, NULL);
+		w->ahead = false;
 	}
 	remote_facts(w, r, &facts);
 	invariants_before(w, r, ev, &facts);
@@ -254,6 +258,25 @@ static bool guarded(struct guard *g, const struct signal_message *m, bool *new_b
 	return true;
 }
 
+/* An authentic frame shows where the peer is, as the engine takes it; the tunnel's packets are the better
+ * proof. */
+static void learn_address(struct world *w, struct remote *r, const struct packet *p,
+			  const struct peer_path_ref *path)
+{
+	bool known = r->endpoint_known;
+	bool chosen = r->chosen.kind == PATH_KIND_DIRECT;
+
+	if (known && r->endpoint.host == p->source.host && r->endpoint.port == p->source.port)
+		return;
+	if (chosen && r->direct.last_received && w->now - r->direct.last_received < DIRECT_HEARD)
+		return;
+	r->endpoint = p->source;
+	r->endpoint_known = true;
+	if (chosen)
+		r->route = *path;
+	remote_news(w, r, known ? PEER_EV_ROAMED : PEER_EV_ENDPOINT, path, true);
+}
+
 void remote_take_frame(struct world *w, struct remote *r, struct packet *p, const struct peer_path_ref *path)
 {
 	const struct signal_message *m = &p->message->m;
@@ -269,6 +292,8 @@ void remote_take_frame(struct world *w, struct remote *r, struct packet *p, cons
 		  ev.new_boot ? " of a new boot" : "");
 	if (path->kind == PATH_KIND_RELAY)
 		r->witness.heard_on_relay[path->id] = w->now;
+	if (path->kind == PATH_KIND_DIRECT)
+		learn_address(w, r, p, path);
 	if (m->has & SIGNAL_HAS_RELAY && m->type != SIGNAL_RELAY_OPEN && m->type != SIGNAL_RELAY_OPENED) {
 		server = (unsigned)(m->relay[6] - '0');
 		if (server < w->servers && r->remote_relay != server) {

@@ -249,6 +249,7 @@ struct tunnel {
 	uint64_t sent, received, counter;
 	uint64_t keepalive_due, persistent;  /* persistent: interval, 0: none */
 	uint64_t psk, unknown_told, planned; /* planned: a handshake that has to wait for its turn */
+	uint64_t ordered;		     /* the same, by the controller's order */
 	unsigned timeouts, handshakes;
 };
 
@@ -257,6 +258,7 @@ void tunnel_receive(struct world *w, struct remote *r, const struct packet *p,
 		    const struct peer_path_ref *path);
 void tunnel_keepalive(struct world *w, struct remote *r, const struct peer_path_ref *path);
 void tunnel_initiate(struct world *w, struct remote *r);
+void tunnel_order(struct world *w, struct remote *r); /* the controller's HANDSHAKE */
 void tunnel_start(struct world *w, struct remote *r);
 void tunnel_drain(struct world *w, struct remote *r);
 bool tunnel_usable(const struct world *w, const struct remote *r);
@@ -408,6 +410,7 @@ void remote_refresh_timer(struct world *w, struct remote *r);
 
 /* Of an agent that was stopped, or of a connection that another has replaced. */
 bool event_is_stale(const struct remote *r, const struct peer_event *ev);
+bool event_negotiates(const struct peer_event *ev); /* an offer, or what belongs to one */
 void invariants_before(struct world *w, struct remote *r, const struct peer_event *ev,
 		       const struct tunnel_facts *f);
 void invariants_after(struct world *w, struct remote *r, const struct peer_event *ev,
@@ -467,7 +470,7 @@ struct world {
 	const char *evidence_kind;
 	uint64_t steps, packets;
 	/* events that wait for the running step */
-	bool stepping;
+	bool stepping, ahead; /* ahead: a timer's step that the machine did not ask for */
 	unsigned pending_count;
 };
 

@@ -13,6 +13,7 @@
 #define ATTEMPT_TIME	 SECONDS(90)
 #define SILENCE		 (KEEPALIVE + REKEY_TIMEOUT)
 #define FLOOD		 MS(20)
+#define ORDER_PAUSE	 MS(30)
 #define KEEPALIVE_SIZE	 32
 #define DATA_SIZE	 1200
 #define PERSISTENT_LEAST SECONDS(1)
@@ -78,7 +79,7 @@ static bool route_known(const struct remote *r)
 
 void tunnel_initiate(struct world *w, struct remote *r)
 {
-	r->t.planned = 0;
+	r->t.planned = r->t.ordered = 0;
 	if (!route_known(r))
 		return;
 	if (!r->t.attempt) {
@@ -97,6 +98,29 @@ static void planned(struct world *w, const struct event *e)
 	r->t.planned = 0;
 	if (!r->t.attempt)
 		tunnel_initiate(w, r);
+}
+
+static void ordered(struct world *w, const struct event *e)
+{
+	struct remote *r = e->subject;
+
+	if (r->node->up && r->node->incarnation == e->a && r->t.ordered == e->b)
+		tunnel_initiate(w, r);
+}
+
+/* As the engine does what a controller orders: not so soon after the last one that the peer would take it for
+ * a flood. If the answer to that one comes meanwhile, it was enough. */
+void tunnel_order(struct world *w, struct remote *r)
+{
+	struct tunnel *t = &r->t;
+	uint64_t soonest = t->last_initiation + ORDER_PAUSE;
+
+	if (!t->last_initiation || w->now >= soonest) {
+		tunnel_initiate(w, r);
+		return;
+	}
+	t->ordered = soonest;
+	world_at(w, soonest, ordered, r, r->node->incarnation, soonest, 0);
 }
 
 /* Not while an attempt runs, and not within REKEY_TIMEOUT of the last handshake message of ours: then after
@@ -207,7 +231,7 @@ void tunnel_drain(struct world *w, struct remote *r)
 	memset(&r->t.next, 0, sizeof(r->t.next));
 	r->t.handshake = 0;
 	r->t.attempt = 0;
-	r->t.planned = 0;
+	r->t.planned = r->t.ordered = 0;
 	r->t.unanswered_since = 0;
 }
 
@@ -283,6 +307,7 @@ static void take_initiation(struct world *w, struct remote *r, const struct pack
 static void completed(struct world *w, struct remote *r, const struct peer_path_ref *path)
 {
 	r->t.last_handshake = w->now;
+	r->t.ordered = 0;
 	r->t.handshakes++;
 	remote_news(w, r, PEER_EV_HANDSHAKE, path, true);
 }

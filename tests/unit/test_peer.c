@@ -105,6 +105,38 @@ static void a_dead_path_is_left_within_a_second(void **state)
 	assert_true(rig_until_chosen(r, rig_direct, 40000));
 }
 
+/* Round trips that were long once would give a dead path whole seconds. */
+static void a_long_round_trip_is_no_long_reprieve(void **state)
+{
+	struct rig *r = *state;
+
+	both_up(r);
+	for (int i = 0; i < 6; i++) {
+		rig_way(r, rig_direct)->rtt = (i % 2 ? 100 : 1000) * NS_PER_MS;
+		rig_command(r, PEER_PROBE);
+		rig_run(r, 1500);
+	}
+	assert_true(rig_look(r).paths[PEER_DIRECT].rtt > 350 * NS_PER_MS);
+	rig_run(r, 3000);
+	rig_way(r, rig_direct)->alive = false;
+	assert_true(rig_until_chosen(r, rig_relay(0, 1), 2000));
+}
+
+/* The initiation that is under way went the dead way. */
+static void a_handshake_follows_to_the_new_path(void **state)
+{
+	struct rig *r = *state;
+
+	both_up(r);
+	rig_run(r, 5000);
+	rig_forget(r);
+	r->facts.attempt = 1;
+	rig_way(r, rig_direct)->alive = false;
+	assert_true(rig_until_chosen(r, rig_relay(0, 1), 1000));
+	assert_int_equal(r->acts[PEER_ACT_HANDSHAKE], 1);
+	assert_int_equal(r->last[PEER_ACT_HANDSHAKE].path.kind, PATH_KIND_RELAY);
+}
+
 /* I9, F7: the path that was switched to is watched like the first. */
 static void the_second_path_is_watched_too(void **state)
 {
@@ -402,6 +434,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(makes_before_it_breaks, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(one_way_filter_never_takes_over, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_dead_path_is_left_within_a_second, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(a_long_round_trip_is_no_long_reprieve, rig_setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(a_handshake_follows_to_the_new_path, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(the_second_path_is_watched_too, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(one_way_traffic_is_quiet, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(idle_peers_are_left_alone, rig_setup, rig_teardown),
