@@ -144,6 +144,7 @@ static int make_engine(struct serve *s, struct error *e)
 		.ifname = s->o->ifname,
 		.tun_fd = s->o->tun_fd,
 		.workers = s->o->workers,
+		.ice_raw = s->ice_raw,
 		.plain_io = s->o->plain_io,
 		.state_dir = state_folder(s),
 		.time_divisor = s->o->time_divisor,
@@ -188,6 +189,9 @@ static int set_up(struct serve *s, struct error *e)
 		r = make_folders(s, e);
 	if (!r)
 		r = host_start(s, e);
+	/* weir-wg has no ICE. */
+	if (!r && s->conf)
+		engine_raw_open(s->ice_raw);
 	if (!r)
 		r = give_up_rights(s, e);
 	if (r)
@@ -210,6 +214,7 @@ static void take_down(struct serve *s)
 	if (s->uapi)
 		uapi_close(s->uapi);
 	engine_free(s->engine);
+	engine_raw_close(s->ice_raw);
 	beat_stop(s);
 	loop_free(s->loop);
 	if (s->lock_fd >= 0)
@@ -227,6 +232,7 @@ int serve(const struct serve_options *o, struct error *e)
 	s->o = o;
 	s->conf = o->conf;
 	s->lock_fd = -1;
+	s->ice_raw[0] = s->ice_raw[1] = -1;
 	s->run_dir = o->run_dir ? o->run_dir : PATH_RUN;
 	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : xstrdup(PATH_UAPI);
 	s->journal = xasprintf("%s/%s.undo", s->run_dir, o->ifname);

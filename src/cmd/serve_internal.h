@@ -21,6 +21,7 @@ struct serve {
 	char *uapi_dir, *journal;
 
 	int lock_fd;
+	int ice_raw[2];
 	struct steward *steward; /* NULL for weir-wg */
 	struct loop_fd *steward_watch;
 	struct loop *loop;

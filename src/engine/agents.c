@@ -367,8 +367,19 @@ static void fill_options(const struct paths *s, struct ice_options *o)
 	o->relay_only = n->turn_only;
 	o->no_fast = n->no_fast;
 	o->fwmark = s->engine->fwmark;
+	o->raw = s->engine->options.ice_raw;
 	memcpy(o->own_interface, s->engine->tun.name, sizeof(o->own_interface));
 	o->own_interface[sizeof(o->own_interface) - 1] = '\0';
+}
+
+void engine_raw_open(int raw[2])
+{
+	ice_raw_open(raw);
+}
+
+void engine_raw_close(int raw[2])
+{
+	ice_raw_close(raw);
 }
 
 void agents_open(struct paths *s)

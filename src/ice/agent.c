@@ -172,8 +172,11 @@ struct ice *ice_new(struct loop *loop, const struct ice_options *o)
 	list_init(&i->dying);
 	list_init(&i->closing);
 	i->timer = loop_timer_new(loop, on_turn, i);
-	i->raw[0] = fast_raw_socket(AF_INET);
-	i->raw[1] = fast_raw_socket(AF_INET6);
+	i->own_raw = !o->raw;
+	if (i->own_raw)
+		ice_raw_open(i->raw);
+	else
+		memcpy(i->raw, o->raw, sizeof(i->raw));
 	return i;
 }
 
@@ -191,7 +194,8 @@ void ice_free(struct ice *i)
 	list_for_each_safe (at, &i->closing)
 		list_remove(at); /* each frees itself when its server has answered or not */
 	loop_timer_free(i->timer);
-	fast_close_raw(i);
+	if (i->own_raw)
+		ice_raw_close(i->raw);
 	explicit_bzero(&i->options, sizeof(i->options));
 	free(i);
 }

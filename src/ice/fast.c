@@ -236,16 +236,17 @@ bool fast_is_stun(const uint8_t *data, size_t len)
 	       STUN_HEADER + (size_t)(data[2] << 8 | data[3]) <= len;
 }
 
-int fast_raw_socket(int family)
+void ice_raw_open(int raw[2])
 {
-	return socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW);
+	raw[0] = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW);
+	raw[1] = socket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW);
 }
 
-void fast_close_raw(struct ice *i)
+void ice_raw_close(int raw[2])
 {
 	for (int n = 0; n < 2; n++)
-		if (i->raw[n] >= 0)
-			close(i->raw[n]);
+		if (raw[n] >= 0)
+			close(raw[n]);
 }
 
 static uint32_t sum(uint32_t total, const void *bytes, size_t len)

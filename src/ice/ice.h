@@ -43,7 +43,15 @@ struct ice_options {
 	bool no_fast;	   /* never make socket B */
 	uint32_t fwmark;   /* on every socket */
 	char own_interface[16]; /* our tunnel: its addresses are never candidates */
+	const int *raw;	   /* of ice_raw_open; the owner's, open until ice_free. NULL: ice_new tries for itself */
 };
+
+/*
+ * Two sockets, for IPv4 and IPv6, that can send any packet and receive none: see ice_agent_stray. They take CAP_NET_RAW,
+ * so a process that gives up its rights opens them before. -1 where that is not allowed.
+ */
+void ice_raw_open(int raw[2]);
+void ice_raw_close(int raw[2]);
 
 struct ice *ice_new(struct loop *loop, const struct ice_options *o);
 void ice_set_options(struct ice *i, const struct ice_options *o); /* for agents made from now on */
@@ -108,7 +116,7 @@ int ice_agent_open_fast(struct ice_agent *a, struct error *e);
 void ice_agent_close_fast(struct ice_agent *a);
 
 /* One datagram that strayed to the fast socket (STUN, a control frame): back to libnice (raw socket), and UDP_GRO off on A
- * from then on. The raw sockets need CAP_NET_RAW and are made by ice_new; without, the datagram is lost. */
+ * from then on. Without raw sockets the datagram is lost. */
 void ice_agent_stray(struct ice_agent *a, const struct endpoint *from, const uint8_t *data, size_t len);
 
 /* What the dashboard shows. State, RTT and priority come from libnice's debug lines; unknown ones degrade to candidates. */

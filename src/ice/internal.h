@@ -21,6 +21,7 @@ struct ice {
 	struct loop_timer *timer;
 	struct ice_agent *serving; /* whose callback runs now; NULL: freed meanwhile */
 	int raw[2];		   /* IPv4, IPv6: for strays; -1: not allowed */
+	bool own_raw;		   /* closed with us */
 };
 
 struct ice_agent {
@@ -69,8 +70,6 @@ void fast_mark_library_socket(const struct ice_agent *a, int fd);
 void fast_turn(struct ice_agent *a, uint64_t now);
 void fast_glued(struct ice_agent *a);
 bool fast_is_stun(const uint8_t *data, size_t len);
-int fast_raw_socket(int family);
-void fast_close_raw(struct ice *i);
 
 /* agent.c: the timer of all agents, moved to the next thing that one of them waits for. */
 void ice_plan(struct ice *i);
