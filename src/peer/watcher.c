@@ -72,14 +72,21 @@ static void fire(struct step *s, enum peer_slot to, const char *evidence)
 		ice_soon(s, SIGNAL_REASON_tunnel_timeout, ms(m, 100));
 }
 
-/* The best other path that answered since the doubt began. */
+/*
+ * The best other path that answered since the doubt began, and since the chosen one does not: what probes
+ * after an event brought back before that says nothing about a fault that takes both.
+ */
 static enum peer_slot answering(const struct step *s)
 {
 	const struct peer_machine *m = s->m;
+	const struct path *c = &m->paths[m->chosen];
 	enum peer_slot best = PEER_NO_SLOT;
+	uint64_t from = m->watch.probe_from;
 
+	if (c->unanswered && c->unanswered_from > from)
+		from = c->unanswered_from;
 	for (unsigned i = 0; i < PEER_SLOTS; i++) {
-		if (i == m->chosen || !path_rank(m, i) || m->paths[i].last_pong < m->watch.probe_from ||
+		if (i == m->chosen || !path_rank(m, i) || m->paths[i].last_pong < from ||
 		    m->paths[i].filtered)
 			continue;
 		if (best == PEER_NO_SLOT || path_rank(m, i) > path_rank(m, best))

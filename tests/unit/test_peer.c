@@ -152,6 +152,21 @@ static void the_second_path_is_watched_too(void **state)
 	assert_true(rig_until_chosen(r, rig_direct, 1500));
 }
 
+/* What answered before the fault is no proof after it: the watcher knows of no way out. */
+static void an_old_answer_is_no_way_out(void **state)
+{
+	struct rig *r = *state;
+
+	both_up(r);
+	rig_event(r, PEER_EV_NETWORK, rig_direct, true);
+	rig_run(r, 400); /* both answer what the event asked */
+	rig_way(r, rig_direct)->alive = false;
+	rig_way(r, rig_relay(0, 1))->alive = false;
+	rig_run(r, 1400);
+	assert_true(rig_noted(r, "watcher direct"));
+	assert_false(rig_noted(r, "; relay answers"));
+}
+
 static void one_way_traffic_is_quiet(void **state)
 {
 	struct rig *r = *state;
@@ -454,6 +469,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_dead_standby_is_noticed, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(mtu_is_found, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(mtu_shrinks, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(an_old_answer_is_no_way_out, rig_setup, rig_teardown),
 		cmocka_unit_test(the_table_fits_a_terminal),
 	};
 
