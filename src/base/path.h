@@ -1,4 +1,4 @@
-/* The word "path" (DESIGN 1) for all rooms: kinds and states, in the order that they are preferred in. */
+/* The word "path" for all rooms: kinds and states, in the order that they are preferred in. */
 #ifndef WEIR_BASE_PATH_H
 #define WEIR_BASE_PATH_H
 

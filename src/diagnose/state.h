@@ -1,6 +1,6 @@
 /*
  * From numbers to words: how a peer's path and tunnel are, which word the list shows, and why. Pure.
- * Path and tunnel are two facts; the list word is derived, and colour follows the tunnel (DESIGN 1).
+ * Path and tunnel are two facts; the list word is derived, and colour follows the tunnel.
  */
 #ifndef WEIR_DIAGNOSE_STATE_H
 #define WEIR_DIAGNOSE_STATE_H

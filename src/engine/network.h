@@ -1,5 +1,5 @@
 /*
- * The engine's second door: relays, ICE, sessions and paths (DESIGN 5 to 8). Control thread, never blocks.
+ * The engine's second door: relays, ICE, sessions and paths. Control thread, never blocks.
  * A peer in mode auto or relay-only has a controller (peer/peer.h), whose decisions the engine performs.
  */
 #ifndef WEIR_ENGINE_NETWORK_H

@@ -96,7 +96,7 @@ static void set_inner_limit(struct peer_paths *c)
 	atomic_store(&c->peer->inner_limit, limit);
 }
 
-/* In place (DESIGN 4.5): keys, counters and staged packets stay. */
+/* In place: keys, counters and staged packets stay. */
 void paths_point(struct peer_paths *c)
 {
 	struct endpoint was = wg_peer_endpoint(c->peer->wg), to = paths_endpoint(c, &c->chosen);

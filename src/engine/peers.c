@@ -44,7 +44,7 @@ struct engine_peer *engine_add_peer(struct engine *g, const struct key *public_k
 	for (struct engine_observer *o = g->observers; o; o = o->next)
 		if (o->peer_added)
 			o->peer_added(o->arg, p);
-	/* Where it was last seen: a roaming peer has no other address after our restart (DESIGN 4.1). */
+	/* Where it was last seen: a roaming peer has no other address after our restart. */
 	if (g->persist && persist_endpoint(g->persist, public_key, &known))
 		peer_point_at(p, &known, ORIGIN_PERSISTED);
 	paths_add(p);

@@ -1,7 +1,7 @@
 /*
- * What survives a restart, in state_dir/IFACE.state (mode 0600): the timestamp floor (DESIGN 4.4) and the last good
- * endpoint of each peer (4.1). Lines of "floor NANOSECONDS" and "peer PUBLICKEY ADDRESS". A thread of its own writes,
- * because fsync can take long; it always writes the newest state and skips those in between.
+ * What survives a restart, in state_dir/IFACE.state (mode 0600): the timestamp floor and the last good
+ * endpoint of each peer. Lines of "floor NANOSECONDS" and "peer PUBLICKEY ADDRESS". A thread of its own
+ * writes, because fsync can take long; it always writes the newest state and skips those in between.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -165,8 +165,9 @@ static void append_peer(struct strbuf *lines, const uint8_t *public_key, const u
 }
 
 /*
- * The first stamps of this run lie just above the floor that was read. A new floor must be on disk before one of them
- * is sent, or a crash right after it would make the next run repeat it; so this one write is waited for.
+ * The first stamps of this run lie just above the floor that was read. A new floor must be on disk before one
+ * of them is sent, or a crash right after it would make the next run repeat it; so this one write is waited
+ * for.
  */
 static void reserve_first(struct persist *s)
 {

@@ -1,5 +1,5 @@
 /*
- * The recovery ladder (DESIGN 5.3): what is tried next while the tunnel is wanted and does not work. Each
+ * The recovery ladder: what is tried next while the tunnel is wanted and does not work. Each
  * rung has a guard, a cool-down and a budget; budgets refill with time, too, so that trying never ends (I11,
  * F14).
  */

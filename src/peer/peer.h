@@ -1,6 +1,6 @@
 /*
  * The peer controller: a pure state machine that decides which path a peer's tunnel uses, when a path is dead, when an ICE
- * session starts over, which relay is used, and what is tried next when nothing works (DESIGN 5).
+ * session starts over, which relay is used, and what is tried next when nothing works.
  *
  * peer_step(machine, event, facts, now) -> actions. No I/O, no clock, no allocation; the same inputs give the same
  * outputs (its jitter and its session ids come from the seed). The engine performs the actions in their order, in the

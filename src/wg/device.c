@@ -140,7 +140,7 @@ void wg_set_time_divisor(struct wg_device *d, unsigned divisor)
 	};
 }
 
-/* Every peer whose endpoint is known is called, not only those with a keepalive (DESIGN 4.1). */
+/* Every peer whose endpoint is known is called, not only those with a keepalive. */
 void wg_up(struct wg_device *d, struct instant now)
 {
 	uint64_t rank = 0;

@@ -361,7 +361,7 @@ int wg_peer_handshake(struct wg_peer *p, struct instant now, enum wg_reason why,
 }
 
 /*
- * Nothing of the sessions stays, and nothing keeps the next packet from starting one (DESIGN 4.2): not the
+ * Nothing of the sessions stays, and nothing keeps the next packet from starting one: not the
  * pause between handshakes either. Timers of the old session start none, and an attempt that runs goes on.
  */
 void wg_peer_drain(struct wg_peer *p, struct instant now, enum wg_reason why)

@@ -36,8 +36,7 @@ static uint64_t reserve(uint64_t stamp, uint64_t wall)
 	return stamp + RESERVE_LITTLE > wall + RESERVE_AHEAD ? stamp + RESERVE_LITTLE : wall + RESERVE_AHEAD;
 }
 
-/* Later than every stamp that this peer got before, from this run or an earlier one, whatever the clock says
- * (DESIGN 4.4). */
+/* Later than every stamp of this peer before, from this run or an earlier one, whatever the clock says. */
 static uint64_t next_stamp(struct wg_peer *p, uint64_t wall)
 {
 	struct wg_device *d = p->device;

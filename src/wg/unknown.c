@@ -1,5 +1,5 @@
 /*
- * Data under an index that we do not know (DESIGN 4.3). If it comes from where a peer of ours is, and we
+ * Data under an index that we do not know. If it comes from where a peer of ours is, and we
  * share no key with that peer, then we have lost the keys that it still uses: a handshake at once brings the
  * tunnel back, where both ends would otherwise wait for the silence timer.
  *

@@ -48,7 +48,7 @@ struct wg_ops {
 	/* Whom a way leads to (struct endpoint, via; not 0), or NULL. May be NULL. */
 	struct wg_peer *(*via_peer)(void *ctx, uint32_t via);
 
-	/* Reserves TAI64N time: the floor below which no timestamp will be sent after a restart (DESIGN 4.4).
+	/* Reserves TAI64N time: the floor below which no timestamp will be sent after a restart.
 	 * Called before an initiation goes out with a stamp above the last floor. May be NULL. */
 	void (*persist_floor)(void *ctx, uint64_t tai_floor_ns);
 };
@@ -95,7 +95,7 @@ uint64_t wg_deadline(const struct wg_device *d); /* boot ns of the next timer, 0
 bool wg_under_load(const struct wg_device *d, uint64_t now);
 const counter_t *wg_device_counters(const struct wg_device *d); /* WG_COUNTERS entries, enum wg_counter */
 
-/* Expires every keypair (DESIGN 4.2). The next packet in either direction starts a handshake. */
+/* Expires every keypair. The next packet in either direction starts a handshake. */
 void wg_drain(struct wg_device *d, struct instant now, enum wg_reason why);
 
 /* ---- peers -------------------------------------------------------------------------------------------------- */
@@ -117,7 +117,7 @@ void wg_peer_set_psk(struct wg_peer *p, const struct key *psk); /* NULL or zero:
 void wg_peer_get_psk(const struct wg_peer *p, struct key *out); /* caller wipes */
 bool wg_peer_has_psk(const struct wg_peer *p);
 
-/* In place (DESIGN 4.5): keys, counters and staged packets stay. AF_UNSPEC clears. A new address is called at once if a
+/* In place: keys, counters and staged packets stay. AF_UNSPEC clears. A new address is called at once if a
  * handshake was under way or packets wait; otherwise wg_peer_handshake is up to the caller. */
 void wg_peer_set_endpoint(struct wg_peer *p, const struct endpoint *e);
 struct endpoint wg_peer_endpoint(const struct wg_peer *p); /* [worker] */

@@ -1,7 +1,6 @@
 /*
  * One random schedule: a random topology, calm, perhaps the death of the path in use while another lives,
- * then fault upon fault, then all of it heals and the tunnels must be up again within the bounds of
- * DESIGN 14.
+ * then fault upon fault, then all of it heals and the tunnels must be up again within HEAL_BOUND.
  */
 #include "tests/sim/sim.h"
 

@@ -1,4 +1,4 @@
-/* I1 to I11 of DESIGN 5.2, checked at every step of every machine. (I6 is the schedules' own check: chaos.c.)
+/* I1 to I11 of src/README, checked at every step of every machine. (I6 is the schedules' own check: chaos.c.)
  */
 #include "tests/sim/sim.h"
 

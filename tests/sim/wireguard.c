@@ -349,7 +349,7 @@ static bool fresh(struct keypair *k, uint64_t number)
 	return true;
 }
 
-/* Data under keys that we lost: a handshake at once (DESIGN 4.3), to where it came from if we know no other
+/* Data under keys that we lost: a handshake at once, to where it came from if we know no other
  * place. */
 static void unknown_index(struct world *w, struct remote *r, const struct peer_path_ref *path)
 {

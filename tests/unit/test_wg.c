@@ -1,4 +1,4 @@
-/* What WireGuard must refuse and survive, and what weir adds to it (DESIGN 4). */
+/* What WireGuard must refuse and survive, and what weir adds to it. */
 #include "tests/unit/wg_rig.h"
 
 #include <errno.h>
