@@ -60,6 +60,7 @@ struct server {
 	struct loop_timer *timer;
 	uint32_t logins;
 	unsigned opened, failures, refusals, short_lives;
+	unsigned slow; /* tries in a row that were given up because an answer was late */
 	char error[160], certificate[TLS_PIN_TEXT];
 	bool changed; /* its owner is to be told */
 

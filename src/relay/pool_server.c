@@ -10,19 +10,26 @@
 #include "crypto/primitives.h"
 #include "relay/pool_internal.h"
 
-#define HANDSHAKE_TIMEOUT (5 * NS_PER_SEC)  /* TLS and upgrade */
-#define LOGIN_TIMEOUT	  (8 * NS_PER_SEC)  /* as the protocol's other clients wait */
-#define HEALTH_TIMEOUT	  (70 * NS_PER_SEC) /* the server speaks every 25 s; two missed, and some grace */
-#define IDLE_TIMEOUT	  (30 * NS_PER_SEC)
-#define REFUSED_MIN	  (5 * NS_PER_SEC)
-#define REFUSED_MAX	  (60 * NS_PER_SEC)
-#define LOST_JITTER	  (150 * NS_PER_MS) /* many clients lose a server in the same instant */
-#define LEAVE_JITTER	  (800 * NS_PER_MS) /* and it is about to end when it says so */
+#define HEALTH_TIMEOUT (70 * NS_PER_SEC) /* the server speaks every 25 s; two missed, and some grace */
+#define IDLE_TIMEOUT   (30 * NS_PER_SEC)
+#define REFUSED_MIN    (5 * NS_PER_SEC)
+#define REFUSED_MAX    (60 * NS_PER_SEC)
+#define LOST_JITTER    (150 * NS_PER_MS) /* many clients lose a server in the same instant */
+#define LEAVE_JITTER   (800 * NS_PER_MS) /* and it is about to end when it says so */
 /* Logged in, and closed again by the server within this time, so often: another host has the same key (F39).
  */
 #define SHORT_LIFE	 (15 * NS_PER_SEC)
 #define SHORT_LIFE_LATER (120 * NS_PER_SEC) /* once that is known, and both come back slowly */
 #define SHORT_LIVES	 3
+
+/*
+ * For TLS and the upgrade, and for the answer to the login, in ms. A connection that fell into a hole repeats
+ * itself ever more seldom (RFC 6298 5.5), while a fresh one gets through as soon as packets pass. So little
+ * at first; a server or a way that is only slow gets more with each try, in the end what the protocol's other
+ * clients wait.
+ */
+static const unsigned handshake_limits[] = {1500, 2500, 5000}, login_limits[] = {1500, 3000, 8000};
+#define LIMITS (sizeof(login_limits) / sizeof(login_limits[0]))
 
 static const char same_key[] = "another host logs in with the same key";
 
@@ -32,6 +39,14 @@ static uint64_t random_below(uint64_t limit)
 
 	crypto_random(&r, sizeof(r));
 	return limit ? r % limit : 0;
+}
+
+/* How long the server may take for what is asked of it now. */
+static unsigned limit_ms(const struct server *s)
+{
+	unsigned i = s->slow < LIMITS ? s->slow : LIMITS - 1;
+
+	return s->state == RELAY_LOGGING_IN ? login_limits[i] : handshake_limits[i];
 }
 
 static void arm(struct server *s)
@@ -175,7 +190,7 @@ static void begin_session(struct server *s, const struct dial_result *r)
 		snprintf(session->pin, sizeof(session->pin), "%s", s->pool->options.pin);
 	s->session = session;
 	s->dialled = r->used;
-	s->deadline = clock_boot_ns() + HANDSHAKE_TIMEOUT;
+	s->deadline = clock_boot_ns() + limit_ms(s) * NS_PER_MS;
 	transport_start(s->pool->transport, session);
 	arm(s);
 }
@@ -235,8 +250,8 @@ static void log_in(struct server *s)
 	transport_send(s->pool->transport, s->session, message, (size_t)len);
 	crypto_wipe(token, sizeof(token));
 	crypto_wipe(message, sizeof(message));
-	s->deadline = clock_boot_ns() + LOGIN_TIMEOUT;
 	enter(s, RELAY_LOGGING_IN);
+	s->deadline = clock_boot_ns() + limit_ms(s) * NS_PER_MS;
 	arm(s);
 }
 
@@ -278,6 +293,7 @@ static void logged_in(struct server *s, const struct relay_message *m)
 	s->opened++;
 	s->failures = 0;
 	s->refusals = 0;
+	s->slow = 0;
 	s->error[0] = '\0';
 	if (!s->proxied)
 		s->last_good = s->dialled;
@@ -417,13 +433,16 @@ static void check_failed(struct server *s)
 
 static void too_late(struct server *s)
 {
-	if (s->state == RELAY_UP)
+	const char *to = s->state == RELAY_LOGGING_IN ? "the login" : s->url.tls ? "TLS or HTTP" : "HTTP";
+	char why[80];
+
+	if (s->state == RELAY_UP) {
 		lose(s, "no sign of life for 70 s", false, false);
-	else if (s->state == RELAY_LOGGING_IN)
-		fail_network(s, "no answer to the login within 8 s");
-	else
-		fail_network(s, s->url.tls ? "no answer to TLS or HTTP within 5 s"
-					   : "no answer to HTTP within 5 s");
+		return;
+	}
+	snprintf(why, sizeof(why), "no answer to %s within %.1f s", to, limit_ms(s) / 1000.0);
+	s->slow++;
+	fail_network(s, why);
 }
 
 static void on_timer(void *arg)

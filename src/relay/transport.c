@@ -387,6 +387,19 @@ static void say_close(struct relay_session *s)
 		lws_write(s->wsi, bytes + HEADROOM, (size_t)len, LWS_WRITE_BINARY);
 }
 
+/*
+ * A login that is given up must not get through later: the server would take it for the newest one, and end
+ * the session that took its place. connect() to AF_UNSPEC resets the connection and forgets what it had to
+ * send.
+ */
+static void take_back(struct relay_session *s)
+{
+	static const struct sockaddr none = {.sa_family = AF_UNSPEC};
+
+	if (s->open)
+		connect(lws_get_socket_fd(s->wsi), &none, sizeof(none));
+}
+
 static void free_session(struct relay_session *s)
 {
 	const struct transport *t = s->transport;
@@ -438,7 +451,10 @@ static void run_command(struct transport *t, struct command *c)
 			queue_message(s, true, "weir", 4);
 		break;
 	case CLOSE:
-		say_close(s);
+		if (s->logged_in)
+			say_close(s);
+		else
+			take_back(s);
 		kill_session(s);
 		break;
 	case FORGET:

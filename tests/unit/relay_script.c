@@ -141,6 +141,10 @@ static void log_in(struct script *s, struct script_connection *c, const struct r
 	memcpy(c->id.bytes, m->id, RELAY_ID_LEN);
 	memcpy(s->token, m->data, m->len);
 	s->token_len = m->len;
+	if (s->ignore_logins) {
+		s->ignore_logins--;
+		return;
+	}
 	if (s->refuse_token) {
 		drop(c);
 		return;
@@ -310,6 +314,13 @@ static bool take_frame(struct script *s, struct script_connection *c)
 
 static void serve(struct script *s, struct script_connection *c)
 {
+	if (c->ignored) { /* TLS is not begun, either */
+		char byte;
+
+		if (!recv(c->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK))
+			drop(c);
+		return;
+	}
 	ssize_t n = read_from(c, c->in + c->in_len, sizeof(c->in) - 1 - c->in_len);
 
 	if (n < 0 && errno == EAGAIN)
@@ -349,6 +360,8 @@ static void take_client(struct script *s)
 			continue;
 		c->fd = fd;
 		c->upgraded = c->logged_in = false;
+		c->ignored = s->ignore > 0;
+		s->ignore -= c->ignored;
 		c->in_len = 0;
 		if (s->tls && !s->proxy_status)
 			begin_tls(s, c);

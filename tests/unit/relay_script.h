@@ -21,6 +21,7 @@ struct script_connection {
 	int fd;		    /* -1: free */
 	struct ssl_st *tls; /* NULL: plain */
 	bool upgraded, logged_in;
+	bool ignored;
 	struct relay_id id;
 	uint8_t in[65536];
 	size_t in_len;
@@ -36,16 +37,18 @@ struct script {
 	struct script_connection connections[SCRIPT_CONNECTIONS];
 
 	/* What it does: set under the lock, by script_set. */
-	bool refuse_token;   /* closes after Auth without a word */
-	bool close_at_login; /* answers the login and closes */
-	bool leave_at_login; /* the same, with a Close message */
-	bool overtake;	     /* PeersOnline and a datagram come before the answer to the login */
-	bool mute;	     /* answers no ping */
-	bool deaf;	     /* accepts, and says nothing at all */
-	bool hang_up;	     /* at the first bytes of a client */
-	bool fragment;	     /* sends each message in two frames */
-	int http_status;     /* 0: 101 */
-	int proxy_status;    /* what it says to CONNECT; then it plays the server behind */
+	bool refuse_token;	/* closes after Auth without a word */
+	bool close_at_login;	/* answers the login and closes */
+	bool leave_at_login;	/* the same, with a Close message */
+	bool overtake;		/* PeersOnline and a datagram come before the answer to the login */
+	bool mute;		/* answers no ping */
+	bool deaf;		/* accepts, and says nothing at all */
+	bool hang_up;		/* at the first bytes of a client */
+	unsigned ignore;	/* so many connections to come are accepted and never answered */
+	unsigned ignore_logins; /* so many logins to come are never answered */
+	bool fragment;		/* sends each message in two frames */
+	int http_status;	/* 0: 101 */
+	int proxy_status;	/* what it says to CONNECT; then it plays the server behind */
 	int login_delay_ms;
 
 	/* What it saw. */

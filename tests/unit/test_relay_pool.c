@@ -351,6 +351,49 @@ static void a_restarted_server_is_up_soon(void **state)
 	script_free(s);
 }
 
+/* As after a hole in the network that swallowed what had been begun: TCP would repeat itself after seconds.
+ */
+static void what_gets_no_answer_is_begun_anew(void **state)
+{
+	for (int login = 0; login < 2; login++) {
+		struct script *s = script_new();
+		struct client *c = client_new("a");
+		uint32_t server = add(c, s);
+		uint64_t begun = clock_boot_ns();
+
+		(void)state;
+		if (login)
+			script_set(s, ignore_logins, 1);
+		else
+			script_set(s, ignore, 1);
+		relay_pool_hold(c->pool, server);
+		until_true(look(c, server).error[0], c);
+		assert_string_equal(look(c, server).error, login ? "no answer to the login within 1.5 s"
+								 : "no answer to HTTP within 1.5 s");
+		until_true(is_up(c, server), c);
+		assert_true(clock_boot_ns() - begun < 2500 * NS_PER_MS);
+		assert_int_equal(script_count(s, &s->accepted), 2);
+		client_free(c);
+		script_free(s);
+	}
+}
+
+/* A slow one gets more time with each try, or it would never be up. */
+static void a_slow_server_gets_more_time(void **state)
+{
+	struct script *s = script_new();
+	struct client *c = client_new("a");
+	uint32_t server = add(c, s);
+
+	(void)state;
+	script_set(s, login_delay_ms, 2000);
+	relay_pool_hold(c->pool, server);
+	until_true(is_up(c, server), c);
+	assert_in_range(script_count(s, &s->accepted), 2, 3);
+	client_free(c);
+	script_free(s);
+}
+
 static void a_server_that_takes_leave_is_dialled_again(void **state)
 {
 	struct script *s = script_new();
@@ -621,6 +664,8 @@ int main(void)
 		cmocka_unit_test(an_http_status_is_called_so),
 		cmocka_unit_test(another_host_with_the_key_is_called_so),
 		cmocka_unit_test(a_restarted_server_is_up_soon),
+		cmocka_unit_test(what_gets_no_answer_is_begun_anew),
+		cmocka_unit_test(a_slow_server_gets_more_time),
 		cmocka_unit_test(a_server_that_takes_leave_is_dialled_again),
 		cmocka_unit_test(the_first_to_answer_is_home),
 		cmocka_unit_test(a_server_has_two_names),
