@@ -98,6 +98,16 @@ settled() {
 	done
 }
 
+# begin HOST...: engines with the files that are there, each with its routes; a ping would otherwise end at once.
+begin() {
+	for end in "$@"; do
+		weir_start "$end" "$lab/$end/wg0.conf"
+	done
+	for end in "$@"; do
+		until_true 20 sh -c "ip -n $end route show dev wg0 | grep -q ." || fail "$end: wg0 does not come up"
+	done
+}
+
 end_engine() { # HOST [SIGNAL]
 	kill "-${2:-TERM}" "$(cat "$lab/$1/pid")"
 	wait "$(cat "$lab/$1/pid")" 2>/dev/null || true

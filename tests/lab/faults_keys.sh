@@ -24,11 +24,6 @@ files() {
 	conf_of right 2 "$login"
 	peer_of right left 1 "${2:+PresharedKey = $2}"
 }
-begin() {
-	for end in "$@"; do
-		weir_start "$end" "$lab/$end/wg0.conf"
-	done
-}
 stop() {
 	for end in "$@"; do
 		end_engine "$end"

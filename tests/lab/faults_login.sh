@@ -16,12 +16,6 @@ site right 20 blocked
 keys left right
 login="SecretFile = $lab/srv/secret"
 
-# begin HOST..., and stop all of it again.
-begin() {
-	for end in "$@"; do
-		weir_start "$end" "$lab/$end/wg0.conf"
-	done
-}
 stop() {
 	end_engine left
 	end_engine right
@@ -46,8 +40,8 @@ $login"
 	begin left
 	watch_start left 10.9.0.2 60 $lab/pings
 	sleep 3
-	begin right
 	started=$(date +%s.%N)
+	begin right
 	until_true 30 flows $lab/pings || fail "F25: no tunnel to a peer that came later"
 	flow_stop
 	back=$(after $lab/pings "$started")
@@ -63,8 +57,8 @@ die_and_return() {
 	fault_udp left
 	sleep 0.3
 	end_engine right KILL
-	begin right
 	started=$(date +%s.%N)
+	begin right
 }
 if wanted F20; then
 	case=F20
