@@ -21,10 +21,9 @@
 #include "signal/signal.h"
 #include "wg/messages.h"
 
-#define SLOTS	   65536 /* 0 stands for none */
-#define SLOT(id)   ((id) & (SLOTS - 1))
-#define FRAME_SIZE 1600 /* of what comes in by sockets: anybody can send it */
-#define PAIR_BITS  18	/* of a pair's id: with 10,000 pairs, 4 of 100 ids that are guessed look known */
+#define SLOTS	  65536 /* 0 stands for none */
+#define SLOT(id)  ((id) & (SLOTS - 1))
+#define PAIR_BITS 18 /* of a pair's id: with 10,000 pairs, 4 of 100 ids that are guessed look known */
 
 struct slot {
 	_Atomic(struct channel *) channel;
@@ -250,13 +249,13 @@ bool channel_take_other(struct engine *g, const struct endpoint *from, const uin
 	struct channel_table *t = g->channels;
 
 	if (signal_is_frame(data, len)) {
-		if (len <= FRAME_SIZE)
+		if (len <= FRAME_BY_SOCKET)
 			put(g, box_of_frame(t, data, len), from, data, len);
 		return true;
 	}
 	if (!from->via)
 		return false;
-	if (len <= FRAME_SIZE)
+	if (len <= FRAME_BY_SOCKET)
 		put(g, &t->strays, from, data, len);
 	return true;
 }

@@ -18,6 +18,8 @@
 #include "relay/wire.h"
 #include "signal/signal.h"
 
+#define FRAME_BY_SOCKET 1600 /* bytes of a frame that is taken from a socket: anybody can send it */
+
 struct engine;
 struct engine_peer;
 struct relay_pool;

@@ -236,7 +236,9 @@ static void gather_settings(struct peer_paths *c, struct peer_settings *set)
 	set->controlling = strcmp(ours, theirs) > 0;
 	set->ice = s->ice && network_names_settled(s, clock_boot_ns());
 	set->home = s->home;
-	set->full_size = (uint16_t)(s->engine->mtu + DATA_AROUND);
+	/* What is too large for a frame cannot be tried by one: such a device has an MTU that somebody chose. */
+	if (s->engine->mtu + DATA_AROUND <= FRAME_BY_SOCKET)
+		set->full_size = (uint16_t)(s->engine->mtu + DATA_AROUND);
 	for (unsigned i = 0; i < PEER_RELAYS_MAX; i++)
 		set->servers[i] = PEER_NO_SERVER;
 	if (!relays_used(s))
@@ -258,11 +260,15 @@ static void gather_settings(struct peer_paths *c, struct peer_settings *set)
 static void tell_settings(struct peer_paths *c)
 {
 	struct peer_settings fresh;
+	bool resized;
 
 	gather_settings(c, &fresh);
 	if (!memcmp(&fresh, &c->settings, sizeof(fresh)))
 		return;
+	resized = fresh.full_size != c->settings.full_size;
 	c->settings = fresh;
+	if (resized)
+		paths_point(c);
 	paths_post(c, &(struct peer_event){.type = PEER_EV_SETTINGS, .settings = &c->settings});
 }
 

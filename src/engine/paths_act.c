@@ -85,7 +85,7 @@ static void set_inner_limit(struct peer_paths *c)
 {
 	unsigned size = carried_size(c), limit = 0;
 
-	if (size > DATA_AROUND) {
+	if (size > DATA_AROUND && c->settings.full_size) {
 		limit = (size - DATA_AROUND) / PADDING * PADDING;
 		if (limit < INNER_LEAST)
 			limit = INNER_LEAST;

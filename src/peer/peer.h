@@ -51,7 +51,7 @@ struct peer_settings {
 	bool ice;	  /* ICE may be used (it is not without any signalling path) */
 	uint32_t servers[PEER_RELAYS_MAX]; /* ours, the peer's configured one first; rest PEER_NO_SERVER */
 	uint32_t home;	  /* our home relay now, PEER_NO_SERVER */
-	uint16_t full_size; /* UDP payload of a full inner packet (TUN MTU + 32): what a path should carry */
+	uint16_t full_size; /* UDP payload of a full inner packet (TUN MTU + 32): what a path should carry; 0: not tried */
 };
 
 /* ---- what comes in ---- */
