@@ -168,7 +168,8 @@ static bool is_working(const struct step *s)
 	       (!c->counts_known || c->far_grew_at >= since);
 }
 
-/* A path is proven and the tunnel does not work: handshakes once a second for a while, then the ladder's. */
+/* A path is proven and the tunnel does not work: handshakes once a second for a while, then every two:
+ * whatever keeps WireGuard from passing may end at any time, and nobody would say so. */
 static void tunnel_upkeep(struct step *s)
 {
 	struct peer_machine *m = s->m;
@@ -188,7 +189,7 @@ static void tunnel_upkeep(struct step *s)
 			s, SIGNAL_REASON_path_dead); /* else one went out just now, on a dead path perhaps */
 
 		m->handshake_tries += begun && m->handshake_tries < 255;
-		m->handshake_retry = s->now + (begun ? jitter(m, ms(m, m->handshake_tries < 10 ? 1000 : 5000))
+		m->handshake_retry = s->now + (begun ? jitter(m, ms(m, m->handshake_tries < 10 ? 1000 : 2000))
 						     : ms(m, 100));
 	}
 	want_turn(s, m->handshake_retry);

@@ -224,7 +224,9 @@ static void judge_silence(struct step *s)
 		fire(s, to, why);
 		return;
 	}
-	if (m->watch.state != PEER_WATCH_FIRED) {
+	/* it may have fired for a filter before, when pings passed */
+	bool died = c->state == PATH_UP && c->last_proof < c->unanswered_from;
+	if (m->watch.state != PEER_WATCH_FIRED || died) {
 		note(s, LOG_WARN, "watcher", "%s: %s, %u pings unanswered, and no other path answers",
 		     path_word(c), evidence, c->unanswered);
 		path_state(s, m->chosen, PATH_STALE);

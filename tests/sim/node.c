@@ -509,6 +509,8 @@ static void wake(struct world *w, const struct event *e)
 {
 	struct node *n = e->subject;
 
+	if (!n->suspended || n->woken_at != w->now)
+		return; /* somebody woke it before */
 	n->suspended = false;
 	world_say(w, "%c wakes", node_letter(n->number));
 	if (n->incarnation == e->a)

@@ -6,10 +6,13 @@
 
 #define DIAL_LIMIT   SECONDS(5)
 #define SYN_EVERY    MS(700)
-#define LOGIN_LIMIT  SECONDS(3)
+#define LIMITS	     3
 #define CHECK_LIMIT  SECONDS(1)
 #define HEALTH_LIMIT SECONDS(60)
 #define LINGER	     SECONDS(30)
+
+/* For TLS, the upgrade and the login; more with each try in a row that got no answer. */
+static const uint64_t login_limits[LIMITS] = {MS(1500), MS(2500), SECONDS(5)};
 
 static void dial(struct world *w, struct node *n, unsigned server);
 
@@ -83,9 +86,11 @@ static void plan(struct world *w, struct node *n, unsigned server)
 	if (wait > SECONDS(60))
 		wait = SECONDS(60);
 	l->failures++;
+	wait -= random_below(w, wait / 4 + 1);
+	/* From the start of the dial on: one that waited for its timeout has waited enough. */
+	uint64_t at = l->refused ? w->now + wait : l->dialled + wait;
 	set_state(w, l, LINE_WAITING);
-	world_at(w, w->now + wait - random_below(w, wait / 4 + 1), wait_over, n, token(n, server), l->turn,
-		 0);
+	world_at(w, at > w->now ? at : w->now, wait_over, n, token(n, server), l->turn, 0);
 }
 
 static void lost(struct world *w, struct node *n, unsigned server)
@@ -131,6 +136,18 @@ static void dial_ends(struct world *w, const struct event *e)
 		lost(w, n, server);
 }
 
+static void login_ends(struct world *w, const struct event *e)
+{
+	struct node *n;
+	unsigned server;
+	struct line *l = line_of(w, e, &n, &server);
+
+	if (!l)
+		return;
+	l->slow++;
+	lost(w, n, server);
+}
+
 static void try_connect(struct world *w, const struct event *e)
 {
 	struct node *n;
@@ -157,7 +174,8 @@ static void try_connect(struct world *w, const struct event *e)
 	/* TCP, TLS and the upgrade take three round trips, the first of which is the SYN. */
 	l->stream->up.last_ready = w->now + 3 * delay;
 	stream_send(w, l->stream, true, (struct item){.kind = ITEM_LOGIN});
-	world_at(w, w->now + 3 * delay + LOGIN_LIMIT, dial_ends, n, token(n, server), l->turn, 0);
+	world_at(w, w->now + delay + login_limits[l->slow < LIMITS ? l->slow : LIMITS - 1], login_ends, n,
+		 token(n, server), l->turn, 0);
 }
 
 static void dial(struct world *w, struct node *n, unsigned server)
@@ -211,7 +229,7 @@ static void came_up(struct world *w, struct node *n, unsigned server)
 	bool home = n->home == PEER_NO_SERVER;
 
 	l->generation++;
-	l->failures = 0;
+	l->failures = l->slow = 0;
 	l->refused = false;
 	l->last_heard = w->now;
 	set_state(w, l, LINE_UP);

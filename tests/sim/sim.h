@@ -209,7 +209,8 @@ enum line_state { LINE_IDLE, LINE_WAITING, LINE_DIALLING, LINE_LOGGING_IN, LINE_
 struct line {
 	enum line_state state;
 	uint32_t generation;
-	unsigned failures, holders, turn; /* turn: of the state, so that late events are known */
+	unsigned failures, slow, holders, turn; /* slow: tries in a row without an answer; turn: of the state,
+						   so that late events are known */
 	bool refused, checking;
 	uint64_t check, last_heard, dialled, since;
 	struct stream *stream;
@@ -426,7 +427,6 @@ void traffic_heard(struct world *w, struct remote *r, uint32_t application);
 bool traffic_flows(const struct world *w, unsigned a, unsigned b, uint64_t since);
 
 /* ---- chaos.c, scenarios.c ---- */
-
 
 struct flow {
 	enum pattern pattern;

@@ -212,6 +212,24 @@ static void filtered_out(void **state)
 	assert_int_equal(rig_changes(r), 1);
 }
 
+/* A path that was found filtered, with nothing better, can still die; then it must not count as proven. */
+static void filtered_then_dead(void **state)
+{
+	struct rig *r = *state;
+
+	both_up(r);
+	rig_way(r, rig_relay(0, 1))->alive = false;
+	rig_way(r, rig_direct)->out = false;
+	rig_run(r, 6000);
+	assert_int_equal(rig_look(r).chosen, PEER_DIRECT);
+	assert_int_equal(rig_look(r).watch, PEER_WATCH_FIRED);
+	assert_int_equal(rig_look(r).paths[PEER_DIRECT].state, PATH_UP);
+	rig_way(r, rig_direct)->alive = false;
+	rig_run(r, 2000);
+	assert_int_equal(rig_look(r).paths[PEER_DIRECT].state, PATH_STALE);
+	assert_true(rig_noted(r, "and no other path answers"));
+}
+
 /* Before the path is blamed, the keys are: they may be out of step. */
 static void keys_out_of_step(void **state)
 {
@@ -456,6 +474,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_way_traffic_is_quiet, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(idle_peers_are_left_alone, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_out, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(filtered_then_dead, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(keys_out_of_step, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_in, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(late_packets_do_not_move_us, rig_setup, rig_teardown),
