@@ -638,7 +638,7 @@ static void manual_examples_are_good(void **state)
 		at = end + 2;
 		count++;
 	}
-	assert_int_equal(count, 4);
+	assert_int_equal(count, 5);
 	free(man);
 }
 
