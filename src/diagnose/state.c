@@ -9,6 +9,7 @@
 
 #define SILENT_AFTER (15 * NS_PER_SEC) /* data without any answer: KEEPALIVE_TIMEOUT + REKEY_TIMEOUT */
 #define STUCK_TRIES  3		       /* initiations without an answer before a peer is called stuck */
+#define HEARD_JUST   (5 * NS_PER_SEC)  /* REKEY_TIMEOUT: one try of a handshake */
 #define REFUSED_SOME 5		       /* packets with a foreign inner source that are worth a word */
 #define KEY_LIFE     (180 * NS_PER_SEC)
 
@@ -29,6 +30,12 @@ const char *peer_word_name(enum peer_word w)
 static bool silent(const struct peer_facts *f, uint64_t now)
 {
 	return f->unanswered_since && now > f->unanswered_since && now - f->unanswered_since >= SILENT_AFTER;
+}
+
+/* Keys work and packets come in: it is no silence that leaves initiations unanswered. */
+static bool heard_just_now(const struct peer_facts *f, uint64_t now)
+{
+	return f->keypair_usable && f->last_received && now < f->last_received + HEARD_JUST;
 }
 
 static enum tunnel_state derive_tunnel(const struct peer_facts *f, uint64_t now)
@@ -100,6 +107,18 @@ static void explain_unanswered(char *out, size_t size, const struct peer_facts *
 			 "%" PRIu64
 			 " initiations unanswered; its address is old, its name does not resolve: %s",
 			 n, f->resolve_error);
+	} else if (heard_just_now(f, now)) {
+		snprintf(out, size,
+			 "%" PRIu64 " initiations unanswered, though its data comes in: when these keys end, "
+				    "so does the tunnel",
+			 n);
+	} else if (f->last_received && f->controlled && f->relay_up) {
+		age(heard, sizeof(heard), now - f->last_received);
+		snprintf(out, size,
+			 "%" PRIu64 " of %" PRIu64 " initiations unanswered, nothing heard for %s; %s", n, n,
+			 heard,
+			 f->relay_online ? "a relay still has it: it hangs, or it forgot our key"
+					 : "it is online at no relay: it is down, or has no network");
 	} else if (f->last_received) {
 		age(heard, sizeof(heard), now - f->last_received);
 		snprintf(out, size,
@@ -154,6 +173,15 @@ static void explain_refused(char *out, size_t size, const struct peer_facts *f)
 			 refused);
 }
 
+/* The keys are good and nothing comes back: the controller tries what it can. */
+static void explain_silent(char *out, size_t size, const struct peer_facts *f, uint64_t now)
+{
+	char text[24];
+
+	age(text, sizeof(text), now > f->unanswered_since ? now - f->unanswered_since : 0);
+	snprintf(out, size, "no answer to our data for %s, on this path or any other", text);
+}
+
 /* Why it is relayed and not direct, and when that is tried again. */
 static void explain_relayed(char *out, size_t size, const struct peer_facts *f, uint64_t now)
 {
@@ -204,7 +232,7 @@ static void explain_no_way(char *out, size_t size, const struct peer_facts *f)
 	int n = 0;
 
 	if (f->staged)
-		n = snprintf(out, size, "%u packets wait, but ", f->staged);
+		n = snprintf(out, size, "%u packet%s, but ", f->staged, f->staged == 1 ? " waits" : "s wait");
 	if (n < 0 || (size_t)n >= size)
 		return;
 	if (!f->controlled || !f->relay_configured)
@@ -258,6 +286,10 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 	} else if (out->tunnel == TUNNEL_UP && f->controlled && !f->endpoint_known) {
 		out->word = WORD_WAIT;
 		explain_no_way(out->reason, sizeof(out->reason), f);
+	} else if (out->tunnel == TUNNEL_UP && f->controlled && f->path_state == PATH_STALE &&
+		   f->unanswered_since) {
+		out->word = WORD_WAIT;
+		explain_silent(out->reason, sizeof(out->reason), f, now);
 	} else if (out->tunnel == TUNNEL_UP) {
 		bool relayed = f->path_kind == PATH_KIND_RELAY || f->path_kind == PATH_KIND_TURN;
 

@@ -121,6 +121,8 @@ static void choose(struct peer_paths *c, const struct peer_path_ref *ref)
 	if (!e.via && endpoint_known(&e))
 		c->direct = e;
 	c->chosen = *ref;
+	if (paths_shown(c) == PATH_KIND_ICE) /* what failed before is no reason any more */
+		c->ice_failed_at = 0;
 	paths_point(c);
 }
 

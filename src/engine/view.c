@@ -9,8 +9,9 @@
 const char *endpoint_origin_name(enum endpoint_origin o)
 {
 	static const char *const names[] = {
-		[ORIGIN_NONE] = "none",	      [ORIGIN_CONFIGURED] = "configured", [ORIGIN_RESOLVED] = "resolved",
-		[ORIGIN_ROAMED] = "roamed", [ORIGIN_PERSISTED] = "persisted",
+		[ORIGIN_NONE] = "none",		  [ORIGIN_CONFIGURED] = "configured",
+		[ORIGIN_RESOLVED] = "resolved",	  [ORIGIN_ROAMED] = "roamed",
+		[ORIGIN_PERSISTED] = "persisted",
 	};
 
 	return names[o];
@@ -50,7 +51,8 @@ static void gather(struct engine_peer *p, const struct wg_peer_view *wg, uint64_
 		.send_failures = counter_get(&c[WG_COUNT_send_failed]) - p->base_failures,
 		.cookies_received = counter_get(&c[WG_COUNT_cookie_received]) - p->base_cookies,
 		.responses_rejected = counter_get(&c[WG_COUNT_reject_response]) - p->base_rejected,
-		.timestamps_rejected = counter_get(&c[WG_COUNT_reject_replayed_timestamp]) - p->base_timestamps,
+		.timestamps_rejected =
+			counter_get(&c[WG_COUNT_reject_replayed_timestamp]) - p->base_timestamps,
 		.peer_initiations_since = counter_get(&c[WG_COUNT_initiation_received]) - p->base_received,
 		.data_received = counter_get(&c[WG_COUNT_data_received]) - p->base_data,
 		.inner_sources_rejected = counter_get(&c[WG_COUNT_reject_inner_source]) - p->base_inner,
@@ -58,13 +60,13 @@ static void gather(struct engine_peer *p, const struct wg_peer_view *wg, uint64_
 	paths_word_facts(p, f);
 }
 
-/* The counts since the last handshake that worked: what a stuck peer is judged by. */
+#define SILENCE (11 * NS_PER_SEC)
+
+/* The counts since the last handshake that worked, or the peer's goodbye: what a stuck peer is judged by. */
 static void rebase(struct engine_peer *p, const struct wg_peer_view *wg)
 {
 	const counter_t *c = wg->counters;
 
-	if (wg->last_handshake_boot == p->base_handshake)
-		return;
 	p->base_handshake = wg->last_handshake_boot;
 	p->base_sent = counter_get(&c[WG_COUNT_initiation_sent]);
 	p->base_given_up = counter_get(&c[WG_COUNT_handshake_given_up]);
@@ -82,8 +84,14 @@ static void look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_sta
 	struct peer_facts facts;
 
 	wg_peer_look(p->wg, wg, now);
-	rebase(p, wg);
+	/* After a silence, too: what was unanswered in it has its reason. Passive keepalives come each 10 s.
+	 */
+	if (wg->last_handshake_boot != p->base_handshake || wg->last_received > p->base_heard + SILENCE)
+		rebase(p, wg);
+	p->base_heard = wg->last_received;
 	gather(p, wg, now, &facts);
+	if (facts.remote_away)
+		rebase(p, wg);
 	peer_state_derive(state, &facts, now);
 }
 
@@ -149,7 +157,8 @@ void engine_look_peer(struct engine_peer *p, struct engine_peer_view *out)
 	out->keepalive = wg_peer_keepalive(p->wg);
 	out->used = wg_peer_endpoint(p->wg);
 	out->endpoint = out->used.remote;
-	/* Behind a relay there is no address to show: the one that a direct path would use is what people look for. */
+	/* Behind a relay there is no address to show: the one that a direct path would use is what people
+	 * look for. */
 	if (out->used.via && out->endpoint.sa.sa_family == AF_UNSPEC)
 		out->endpoint = paths_direct(p).remote;
 	out->origin = endpoint_known(&out->used) ? p->origin : ORIGIN_NONE;

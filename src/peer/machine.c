@@ -21,7 +21,7 @@ uint64_t ms(const struct peer_machine *m, uint64_t milliseconds)
 
 uint64_t shown_ms(uint64_t ns)
 {
-	return (ns + NS_PER_MS / 2) / NS_PER_MS;
+	return ns && ns < NS_PER_MS ? 1 : (ns + NS_PER_MS / 2) / NS_PER_MS;
 }
 
 /* splitmix64 (Steele, Lea, Flood 2014) */

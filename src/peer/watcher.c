@@ -213,7 +213,10 @@ static void judge_silence(struct step *s)
 		snprintf(evidence, sizeof(evidence), "the peer says that nothing comes in from us");
 	else if (c->out_growth_at || c->in_growth_at)
 		snprintf(evidence, sizeof(evidence), "the counts of both ends differ");
-	if (m->watch.doubt)
+	if (m->watch.doubt && !m->watch.packets)
+		snprintf(evidence, sizeof(evidence), "nothing came back for %llu ms",
+			 (unsigned long long)shown_ms(s->now - m->watch.doubt));
+	else if (m->watch.doubt)
 		snprintf(evidence, sizeof(evidence), "%llu packets sent and nothing came back for %llu ms",
 			 (unsigned long long)m->watch.packets,
 			 (unsigned long long)shown_ms(s->now - m->watch.doubt));

@@ -339,6 +339,33 @@ static void a_goodbye_explains_the_silence(void **state)
 	assert_int_equal(derive(&f).word, WORD_IDLE);
 }
 
+/* The controller knows within a second what WireGuard would find out after fifteen. */
+static void a_stale_path_is_not_direct(void **state)
+{
+	struct peer_facts f = healthy();
+	struct peer_state s;
+
+	(void)state;
+	f.controlled = true;
+	f.path_kind = PATH_KIND_ICE;
+	f.path_state = PATH_STALE;
+	assert_int_equal(derive(&f).word, WORD_DIRECT); /* nothing was sent that wants an answer */
+	f.unanswered_since = NOW - 2 * NS_PER_SEC;
+	s = derive(&f);
+	assert_int_equal(s.word, WORD_WAIT);
+	assert_non_null(strstr(s.reason, "2 s"));
+	f.initiations_unanswered = f.attempt = 3;
+	f.last_received = NOW - 20 * NS_PER_SEC;
+	f.relay_up = f.relay_online = true;
+	s = derive(&f);
+	assert_int_equal(s.word, WORD_STUCK);
+	assert_non_null(strstr(s.reason, "a relay still has it"));
+	f.relay_online = false;
+	assert_non_null(strstr(derive(&f).reason, "online at no relay"));
+	f.last_received = NOW - NS_PER_SEC;
+	assert_non_null(strstr(derive(&f).reason, "though its data comes in"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +386,7 @@ int main(void)
 		cmocka_unit_test(a_relayed_peer_says_why),
 		cmocka_unit_test(without_a_way_nothing_is_direct),
 		cmocka_unit_test(a_goodbye_explains_the_silence),
+		cmocka_unit_test(a_stale_path_is_not_direct),
 		cmocka_unit_test(no_reason_is_cut),
 	};
 
