@@ -153,7 +153,8 @@ static void print_relays(const json_t *s)
 
 		printf("    relay %s: %s, %s", url, text_of(relay, "role"), text_of(relay, "state"));
 		if (number_of(relay, "rtt") > 0)
-			printf(", %.0f ms", number_of(relay, "rtt") * 1000);
+			printf(", %.*f ms", number_of(relay, "rtt") < 0.00995 ? 1 : 0,
+			       number_of(relay, "rtt") * 1000);
 		printf("%s%s", *error ? ": " : "", error);
 		if (number_of(relay, "nextTryAt") > number_of(s, "at"))
 			printf(", next try in %s",

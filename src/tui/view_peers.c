@@ -104,7 +104,7 @@ static void draw_relays(struct pen *p, const struct data *d, bool private)
 		else
 			pen_text(p, STYLE_PLAIN, "   relay ");
 		if (up && r->rtt > 0)
-			pen_print(p, STYLE_OK, "ok %.0fms", r->rtt * 1000);
+			pen_print(p, STYLE_OK, "ok %.*fms", r->rtt < 0.00995 ? 1 : 0, r->rtt * 1000);
 		else
 			pen_text(p, up ? STYLE_OK : STYLE_BAD, up ? "ok" : r->state);
 	}
