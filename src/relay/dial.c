@@ -56,7 +56,7 @@ struct dial {
 	struct attempt *through;
 	char reply[REPLY_MAX];
 	size_t reply_len, sent;
-	char request[512];
+	char request[1024];
 };
 
 static void end_attempt(struct attempt *a)
