@@ -84,21 +84,32 @@ static void learn_address(struct peer_paths *c, const struct endpoint *from, uin
 			      .type = known ? PEER_EV_ROAMED : PEER_EV_ENDPOINT, .path = ref, .known = true});
 }
 
+static struct remote_words *words_of(struct peer_paths *c)
+{
+	if (!c->words)
+		c->words = xcalloc(1, sizeof(*c->words));
+	return c->words;
+}
+
 static void take_version(struct peer_paths *c, const char *version)
 {
-	log_visible(c->remote_version, sizeof(c->remote_version), version, strlen(version));
+	struct remote_words *w = words_of(c);
+
+	log_visible(w->version, sizeof(w->version), version, strlen(version));
 }
 
 /* The remote may be found at a relay of its own. */
 static void take_relay(struct peer_paths *c, const struct signal_message *m, uint64_t now)
 {
 	struct paths *s = c->paths;
+	struct remote_words *w;
 	struct relay_url url;
 	uint32_t server;
 
 	if (!relay_url_parse(&url, m->relay))
 		return;
-	log_visible(c->remote_relay, sizeof(c->remote_relay), m->relay, strlen(m->relay));
+	w = words_of(c);
+	log_visible(w->relay, sizeof(w->relay), m->relay, strlen(m->relay));
 	server = relays_used(s) ? relay_pool_named(s->pool, m->relay, false) : RELAY_NONE;
 	if (relays_used(s) && server == RELAY_NONE &&
 	    log_allowed(&c->relays_named, now, NAMED_INTERVAL, NAMED_MOST))

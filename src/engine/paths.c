@@ -389,6 +389,7 @@ void paths_remove(struct engine_peer *p)
 	list_remove(&c->link);
 	free(c->kept);
 	free(c->report);
+	free(c->words);
 	p->paths = NULL;
 	free(c);
 }

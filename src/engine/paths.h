@@ -66,6 +66,12 @@ struct fresh_port {
 	struct channel *channel;
 };
 
+/* What a weir says of itself: most of ten thousand peers may be plain, or away. */
+struct remote_words {
+	char version[32];
+	char relay[RELAY_URL_MAX];
+};
+
 struct peer_paths {
 	struct list link; /* in paths.all */
 	struct engine_peer *peer;
@@ -101,8 +107,7 @@ struct peer_paths {
 	struct signal_report *report;
 	uint64_t report_at;
 	uint64_t frames_sent, frames_received, frames_rejected[SIGNAL_VERDICTS];
-	char remote_version[32];
-	char remote_relay[RELAY_URL_MAX];
+	struct remote_words *words; /* NULL: it has not spoken yet */
 	struct log_limit relays_named;
 };
 

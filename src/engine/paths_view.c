@@ -144,8 +144,10 @@ void engine_look_network(struct engine_peer *p, struct engine_network_view *out)
 	out->frames_sent = c->frames_sent;
 	out->frames_received = c->frames_received;
 	memcpy(out->frames_rejected, c->frames_rejected, sizeof(out->frames_rejected));
-	memcpy(out->remote_version, c->remote_version, sizeof(out->remote_version));
-	memcpy(out->remote_relay, c->remote_relay, sizeof(out->remote_relay));
+	if (c->words) {
+		memcpy(out->remote_version, c->words->version, sizeof(out->remote_version));
+		memcpy(out->remote_relay, c->words->relay, sizeof(out->remote_relay));
+	}
 	put_address(out->observed, &c->observed);
 }
 
