@@ -105,6 +105,27 @@ weir_start() {
 	echo $! >"$lab/$ws_host/pid"
 }
 
+# weir_end HOST [SIGNAL]: its engine, and with it wg0.
+weir_end() {
+	kill "-${2:-TERM}" "$(cat "$lab/$1/pid")"
+	until_true 20 sh -c "! ip -n $1 link show wg0" || fail "wg0 of $1 stays after SIG${2:-TERM}"
+}
+
+# relay_on HOST PORT URL [options]: a relay server alone, without STUN and status pages; its secret is $lab/secret, its pid
+# in $lab/HOST/pid.PORT, its log in $lab/HOST/log.PORT.
+relay_on() {
+	ro_host=$1
+	ro_port=$2
+	ro_url=$3
+	shift 3
+	# Secrets may have a hash; a file of their own keeps it.
+	[ -f $lab/secret ] || (umask 077 && echo "a secret # with a hash" >$lab/secret)
+	ip netns exec "$ro_host" "$weir" relay --listen "0.0.0.0:$ro_port" --url "$ro_url" --secret-file $lab/secret \
+		--stun off --status off "$@" >>"$lab/$ro_host/log.$ro_port" 2>&1 &
+	echo $! >"$lab/$ro_host/pid.$ro_port"
+	until_true 20 on "$ro_host" sh -c "ss -Hltn 'sport = :$ro_port' | grep -q ." || fail "the relay does not listen"
+}
+
 # The command line against a host's engine: weir_on HOST status...
 weir_on() {
 	wo_host=$1

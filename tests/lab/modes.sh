@@ -2,19 +2,17 @@
 # Mode of a peer, changed by reloads under one tunnel: relay-only sends nothing to an endpoint that would work, auto moves
 # to it, plain is WireGuard alone.
 . "$(dirname "$0")/lib.sh"
-need wg ping ip jq nft
+need wg ping ip jq nft ss
 
 host hub left right
 cable left 192.0.2.1/24 hub 192.0.2.2/24
 cable right 198.51.100.1/24 hub 198.51.100.2/24
 cable left 10.1.0.1/24 right 10.1.0.2/24
 keys left right
-(umask 077 && echo "a secret" >$lab/secret)
 ip -n hub addr add 203.0.113.1/32 dev lo
 ip -n left route add 203.0.113.1 via 192.0.2.2
 ip -n right route add 203.0.113.1 via 198.51.100.2
-ip netns exec hub "$weir" relay --listen 0.0.0.0:8001 --url rel://203.0.113.1:8001 --secret-file $lab/secret --stun off \
-	--status off >>"$lab/hub/log" 2>&1 &
+relay_on hub 8001 rel://203.0.113.1:8001
 
 # conf HOST OTHER ADDRESS ENDPOINT MODE
 conf() {
@@ -98,10 +96,8 @@ say "back over the relay"
 # Right is auto, knows where left is, and begins there; left remembers where right was.
 conf right left 10.9.0.2 10.1.0.1:51820 auto
 before=$(udp_to_right)
-kill "$(cat $lab/right/pid)"
-until_true 20 sh -c "! ip -n right link show wg0" || fail "wg0 stays"
-kill "$(cat $lab/left/pid)"
-until_true 20 sh -c "! ip -n left link show wg0" || fail "wg0 stays"
+weir_end right
+weir_end left
 echo "peer $(cat $lab/right/pub) 10.1.0.2:51820" >>$lab/left/state/wg0.state
 weir_start left $lab/left/wg0.conf
 weir_start right $lab/right/wg0.conf

@@ -55,6 +55,5 @@ weir_on left status wg0 --json >$lab/status.json || fail "status --json"
 grep -q '"word": *"DIRECT"' $lab/status.json || fail "status does not say DIRECT: $(cat $lab/status.json)"
 say "status says DIRECT"
 
-kill -TERM "$(cat $lab/left/pid)"
-until_true 20 sh -c "! ip -n left link show wg0" || fail "wg0 stays after SIGTERM"
+weir_end left
 say "SIGTERM ends it and removes the interface"

@@ -115,8 +115,7 @@ kill $pid
 wait $pid || true
 
 # 4. handshakes are given up after 90 s of the divided clock, and a packet begins anew
-kill -KILL "$(cat $lab/right/pid)"
-until_true 20 sh -c "! ip -n right link show wg0" || fail "wg0 stays"
+weir_end right KILL
 weir_on left drain all -i wg0
 on left ping -q -n -c 1 -W 1 10.9.0.2 >/dev/null 2>&1 && fail "somebody answers"
 until_true 30 counted handshake_given_up 1 || fail "never given up: $(peer .handshake)"
@@ -133,8 +132,7 @@ say "given up after the time of 90 s, and begun anew by the next packet"
 }
 need wireguard-go
 for side in left right; do
-	kill "$(cat $lab/$side/pid)"
-	until_true 20 sh -c "! ip -n $side link show wg0" || fail "wg0 stays"
+	weir_end $side
 done
 go_start right wb
 wg set wb private-key $lab/right/key listen-port 51820 peer "$(cat $lab/left/pub)" allowed-ips 10.9.0.1/32

@@ -6,16 +6,8 @@ need wg ip nft ss python3
 host hub left
 cable left 192.0.2.1/24 hub 192.0.2.2/24
 keys left hub
-(umask 077 && echo "a secret" >$lab/secret)
 ip -n hub addr add 203.0.113.1/32 dev lo
 ip -n left route add 203.0.113.1 via 192.0.2.2
-
-relay_start() {
-	ip netns exec hub "$weir" relay --listen 0.0.0.0:8001 --url rel://203.0.113.1:8001 --secret-file $lab/secret \
-		--stun off --status off >>$lab/hub/log 2>&1 &
-	relay_pid=$!
-	until_true 20 sh -c "[ -n \"\$(ip netns exec hub ss -Hltn sport = :8001)\" ]" || fail "the relay does not listen"
-}
 
 # conf [LINE]: what left's file says, beside its relay.
 conf() {
@@ -47,7 +39,7 @@ back_within() {
 }
 
 # SYNs into nothing: the kernel alone would wait longer and longer.
-relay_start
+relay_on hub 8001 rel://203.0.113.1:8001
 on hub nft add table inet t
 on hub nft add chain inet t in "{ type filter hook input priority 0; }"
 on hub nft add rule inet t in tcp dport 8001 drop
@@ -59,16 +51,15 @@ on hub nft flush chain inet t in
 back_within 2000 1
 say "a relay that was silent is found $took ms after it answers"
 
-kill -9 $relay_pid
+kill -9 "$(cat $lab/hub/pid.8001)"
 until_true 20 grep -q "Connection refused" $lab/left/log || fail "left does not say that nobody listens"
 sleep 4 # long enough for the longest pause between tries
-relay_start
+relay_on hub 8001 rel://203.0.113.1:8001
 back_within 3500 2
 say "a relay that was killed is found $took ms after it listens"
 
 # No way to the relay but the proxy's.
-kill -TERM "$(cat $lab/left/pid)"
-until_true 20 sh -c "! ip -n left link show wg0" || fail "wg0 stays after SIGTERM"
+weir_end left
 ip -n left route del 203.0.113.1
 cat >$lab/proxy.py <<'PYTHON'
 import socket, sys, threading

@@ -8,18 +8,12 @@ host hub left right
 cable left 192.0.2.1/24 hub 192.0.2.2/24
 cable right 198.51.100.1/24 hub 198.51.100.2/24
 keys left right
-(umask 077 && echo "a secret # with a hash" >$lab/secret)
-
-# relay NAME ADDRESS PORT
-relay() {
-	ip netns exec hub "$weir" relay --listen "0.0.0.0:$3" --url "rel://$2:$3" --secret-file $lab/secret --stun off \
-		--status off >>"$lab/hub/log.$1" 2>&1 &
-}
 ip -n hub addr add 203.0.113.1/32 dev lo
 ip -n left route add 203.0.113.1 via 192.0.2.2
 ip -n right route add 203.0.113.1 via 198.51.100.2
-relay one 203.0.113.1 8001
-relay two 203.0.113.1 8002
+for port in 8001 8002; do
+	relay_on hub $port rel://203.0.113.1:$port
+done
 
 # conf HOST OTHER ADDRESS PORT [LINE]
 conf() {
@@ -70,10 +64,8 @@ until_true 30 pings left 10.9.0.2 3 || fail "no tunnel over the new relay"
 say "another Url moves the tunnel to that relay"
 
 # Each at a relay of its own, neither knowing where the other is, from a fresh start on.
-for end in left right; do
-	kill -TERM "$(cat $lab/$end/pid)"
-	until_true 20 sh -c "! ip -n $end link show wg0" || fail "wg0 of $end stays after SIGTERM"
-done
+weir_end left
+weir_end right
 conf left right 10.9.0.1 8001
 weir_start left $lab/left/wg0.conf
 weir_start right $lab/right/wg0.conf

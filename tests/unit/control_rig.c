@@ -15,40 +15,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-
-static void write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		perror(path);
-	close(fd);
-}
-
-static bool isolate(void)
-{
-	unsigned uid = getuid(), gid = getgid();
-	char map[32];
-
-	if (uid == 0)
-		return unshare(CLONE_NEWNET) == 0;
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
-		return false;
-	write_text("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof(map), "0 %u 1", uid);
-	write_text("/proc/self/uid_map", map);
-	snprintf(map, sizeof(map), "0 %u 1", gid);
-	write_text("/proc/self/gid_map", map);
-	return true;
-}
+#include "tests/unit/netspace.h"
 
 bool rig_possible(void)
 {
 	int fd;
 
-	if (!isolate() || system("ip link set lo up") != 0)
+	if (!netspace_isolate() || system("ip link set lo up") != 0)
 		return false;
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	if (fd < 0)

@@ -13,6 +13,7 @@
 
 #include "crypto/primitives.h"
 #include "engine/network.h"
+#include "tests/unit/netspace.h"
 
 #define PATIENCE (60 * NS_PER_SEC) /* machines can be slow: conditions end waits, this ends hope */
 
@@ -22,35 +23,10 @@ void must(const char *command)
 		fail_msg("failed: %s", command);
 }
 
-static void write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		perror(path);
-	close(fd);
-}
-
 /* A network namespace of our own, as an ordinary user too. */
 bool isolate(void)
 {
-	char map[32];
-	unsigned uid = getuid(), gid = getgid();
-
-	if (access("/dev/net/tun", R_OK | W_OK))
-		return false;
-	if (uid == 0)
-		return unshare(CLONE_NEWNET) == 0;
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
-		return false;
-	write_text("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof(map), "0 %u 1", uid);
-	write_text("/proc/self/uid_map", map);
-	snprintf(map, sizeof(map), "0 %u 1", gid);
-	write_text("/proc/self/gid_map", map);
-	return true;
+	return access("/dev/net/tun", R_OK | W_OK) == 0 && netspace_isolate();
 }
 
 /* A child in its own network namespace that does nothing but hold it. */

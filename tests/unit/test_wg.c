@@ -1,5 +1,5 @@
 /* What WireGuard must refuse and survive, and what weir adds to it. */
-#include "tests/unit/wg_rig.h"
+#include "tests/unit/wg_pair.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,34 +7,6 @@
 
 #include "base/xalloc.h"
 #include "crypto/primitives.h"
-
-static struct rig *rig;
-static struct node *a, *b; /* a began */
-
-static int set_up(void **state)
-{
-	(void)state;
-	rig = rig_connected();
-	a = &rig->n[0];
-	b = &rig->n[1];
-	return 0;
-}
-
-static int set_up_unconnected(void **state)
-{
-	(void)state;
-	rig = rig_new();
-	a = &rig->n[0];
-	b = &rig->n[1];
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	rig_free(rig);
-	return 0;
-}
 
 /* ---- keeping what passes ---- */
 

@@ -1,38 +1,10 @@
 /* Time: handshakes, retries, rekeying, keepalives, expiry (paper 6; the kernel's timers.c). */
-#include "tests/unit/wg_rig.h"
+#include "tests/unit/wg_pair.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "crypto/primitives.h"
-
-static struct rig *rig;
-static struct node *a, *b; /* a began */
-
-static int set_up(void **state)
-{
-	(void)state;
-	rig = rig_connected();
-	a = &rig->n[0];
-	b = &rig->n[1];
-	return 0;
-}
-
-static int set_up_unconnected(void **state)
-{
-	(void)state;
-	rig = rig_new();
-	a = &rig->n[0];
-	b = &rig->n[1];
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	rig_free(rig);
-	return 0;
-}
 
 static bool lose_all(struct rig *r, struct node *from, uint8_t *data, size_t len)
 {

@@ -2,7 +2,7 @@
  * Endpoints that are ways (struct endpoint, via) and not addresses, as a relay's are; and peers pinned to
  * one. In virtual time; what a node sends by a way comes to the other by the way of the same number.
  */
-#include "tests/unit/wg_rig.h"
+#include "tests/unit/wg_pair.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,34 +11,6 @@
 
 #define RELAY 0x10001u
 #define OTHER 0x10002u
-
-static struct rig *rig;
-static struct node *a, *b;
-
-static int set_up(void **state)
-{
-	(void)state;
-	rig = rig_connected();
-	a = &rig->n[0];
-	b = &rig->n[1];
-	return 0;
-}
-
-static int set_up_unconnected(void **state)
-{
-	(void)state;
-	rig = rig_new();
-	a = &rig->n[0];
-	b = &rig->n[1];
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	rig_free(rig);
-	return 0;
-}
 
 static void point_by(struct node *n, uint32_t via)
 {
