@@ -161,7 +161,8 @@ static bool is_working(const struct step *s)
 	if (since > m->ladder.trouble_since) { /* else another path alone is no cure yet */
 		if (since < m->chosen_since && c->last_tunnel < m->chosen_since)
 			since = m->chosen_since;
-		if (s->now < since + ms(m, 1000))
+		/* a path that is known to be silent is not given as long */
+		if (s->now < since + ms(m, c->state == PATH_STALE ? 300 : 1000))
 			return true;
 	}
 	return c->last_pong && c->last_pong + ms(m, 2500) > s->now &&

@@ -353,6 +353,12 @@ bool relay_next(struct step *s, bool only_look)
 	return best;
 }
 
+/* What comes in over a server shows that the peer is there, not that the server passes on what we send. */
+static bool unheard(const struct step *s, const struct path *p)
+{
+	return p->ready && p->unanswered >= 6 && s->now >= p->unanswered_from + patience(s->m, p);
+}
+
 static void search(struct step *s)
 {
 	struct peer_machine *m = s->m;
@@ -361,7 +367,7 @@ static void search(struct step *s)
 		const struct relay *r = relay_find(m, m->paths[i].ref.id);
 
 		if (m->paths[i].ref.kind == PATH_KIND_RELAY && m->paths[i].state != PATH_STALE && r &&
-		    r->online) {
+		    r->online && !unheard(s, &m->paths[i])) {
 			m->search_at = 0;
 			return;
 		}
@@ -407,9 +413,13 @@ void relays(struct step *s)
 {
 	struct peer_machine *m = s->m;
 
+	bool lost = unheard(s, &m->paths[PEER_RELAY]);
+	if (lost && m->chosen == PEER_RELAY && m->remote_is_weir && !m->away)
+		relays_search(s, 0);
 	if (m->search_at)
 		search(s);
-	if (m->paths[PEER_RELAY].ref.kind == PATH_KIND_NONE || m->paths[PEER_RELAY].state == PATH_STALE)
+	if (m->paths[PEER_RELAY].ref.kind == PATH_KIND_NONE || m->paths[PEER_RELAY].state == PATH_STALE ||
+	    lost)
 		relay_next(s, false);
 	let_go(s);
 	check_all(s);

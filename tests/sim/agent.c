@@ -38,6 +38,8 @@ static void say(struct world *w, struct remote *r, const struct agent *a, enum p
 {
 	struct peer_event ev = {.type = type, .path = {PATH_KIND_ICE, 0, a->generation}, .count = a->locals};
 
+	ev.turn = a->selected && a->pairs[a->chosen].type == RELAYED_CANDIDATE;
+
 	remote_event(w, r, &ev, NULL, NULL);
 }
 
@@ -60,7 +62,7 @@ static uint64_t check_delay(unsigned tries)
 static void add_local(struct world *w, struct remote *r, struct agent *a, struct place where,
 		      enum candidate_type type)
 {
-	if (a->locals == 2)
+	if (a->locals == sizeof(a->local) / sizeof(a->local[0]))
 		return;
 	a->local[a->locals] = where;
 	a->local_type[a->locals++] = type;
@@ -69,7 +71,14 @@ static void add_local(struct world *w, struct remote *r, struct agent *a, struct
 
 static void gathered(struct world *w, struct remote *r, struct agent *a)
 {
+	uint64_t id = a->id;
+
 	if (a->gathered)
+		return;
+	if (w->turn)
+		add_local(w, r, a, (struct place){.host = TURN_HOST + r->node->number, .port = a->port},
+			  RELAYED_CANDIDATE);
+	if (a->id != id)
 		return;
 	a->gathered = true;
 	say(w, r, a, PEER_EV_ICE_GATHERED);
@@ -90,7 +99,7 @@ static void ask_stun(struct world *w, const struct event *e)
 	}
 	p = packet_new(w, STUN_ASK, r->node->number, r->node->number, 48);
 	p->number = a->id;
-	udp_send(w, r->node, a->port, (struct place){w->server[server].host, STUN_PORT}, p);
+	udp_send(w, r->node, a->port, (struct place){.host = w->server[server].host, .port = STUN_PORT}, p);
 	world_at(w, w->now + check_delay(a->stun_tries - 1), ask_stun, r, a->id, 0, 0);
 }
 
@@ -102,7 +111,8 @@ static void gather(struct world *w, const struct event *e)
 	if (!a)
 		return;
 	if (!r->node->down)
-		add_local(w, r, a, (struct place){r->node->lan_host, a->port}, HOST_CANDIDATE);
+		add_local(w, r, a, (struct place){.host = r->node->lan_host, .port = a->port},
+			  HOST_CANDIDATE);
 	/* The callback may have ended the agent. */
 	if (a->id == e->a)
 		ask_stun(w, e);
@@ -162,6 +172,11 @@ void ice_stop(struct world *w, struct remote *r, uint32_t generation)
 			 types[random_below(w, 4)], generation);
 }
 
+static const char *type_name(enum candidate_type t)
+{
+	return t == HOST_CANDIDATE ? "host" : t == RELAYED_CANDIDATE ? "relay" : "srflx";
+}
+
 void ice_describe(const struct agent *a, struct signal_message *m, unsigned first, unsigned count)
 {
 	m->has |= SIGNAL_HAS_CREDENTIALS;
@@ -173,7 +188,7 @@ void ice_describe(const struct agent *a, struct signal_message *m, unsigned firs
 		snprintf(m->candidates[m->candidate_count++], SIGNAL_CANDIDATE_MAX,
 			 "%u 1 udp %u %u %u typ %s", i + 1,
 			 a->local_type[i] == HOST_CANDIDATE ? 2130706431u : 1694498815u, a->local[i].host,
-			 a->local[i].port, a->local_type[i] == HOST_CANDIDATE ? "host" : "srflx");
+			 a->local[i].port, type_name(a->local_type[i]));
 }
 
 static struct pair *add_pair(struct world *w, struct remote *r, struct agent *a, struct place target,
@@ -182,7 +197,8 @@ static struct pair *add_pair(struct world *w, struct remote *r, struct agent *a,
 	struct pair *p;
 
 	for (unsigned i = 0; i < a->count; i++)
-		if (a->pairs[i].target.host == target.host && a->pairs[i].target.port == target.port)
+		if (a->pairs[i].target.host == target.host && a->pairs[i].target.port == target.port &&
+		    a->pairs[i].target.turned == target.turned)
 			return &a->pairs[i];
 	if (a->count == PAIRS_MAX)
 		return NULL;
@@ -213,8 +229,10 @@ void ice_add_candidates(struct world *w, struct remote *r, struct agent *a, cons
 		char type[8];
 
 		if (sscanf(m->candidates[i], "%*u 1 udp %*u %u %u typ %7s", &host, &port, type) == 3)
-			add_pair(w, r, a, (struct place){host, (uint16_t)port},
-				 type[0] == 'h' ? HOST_CANDIDATE : REFLEXIVE_CANDIDATE);
+			add_pair(w, r, a, (struct place){.host = host, .port = (uint16_t)port},
+				 type[0] == 'h'	  ? HOST_CANDIDATE
+				 : type[0] == 'r' ? RELAYED_CANDIDATE
+						  : REFLEXIVE_CANDIDATE);
 	}
 }
 
@@ -280,7 +298,9 @@ static void choose_pair(struct world *w, struct remote *r, struct agent *a)
 	a->data_target = a->pairs[best].target;
 	world_say(w, "%c>%c: ICE agent %u connected (%s pair)", node_letter(r->node->number),
 		  node_letter(r->peer), a->generation,
-		  a->pairs[best].type == HOST_CANDIDATE ? "host" : "reflexive");
+		  a->pairs[best].type == HOST_CANDIDATE	     ? "host"
+		  : a->pairs[best].type == RELAYED_CANDIDATE ? "TURN"
+							     : "reflexive");
 	say(w, r, a, PEER_EV_ICE_SELECTED);
 }
 
@@ -296,7 +316,7 @@ static void take_check(struct world *w, struct remote *r, struct agent *a, const
 	reply->maker = a->id;
 	reply->number = p->number;
 	udp_send(w, r->node, a->port, p->source, reply);
-	pair = add_pair(w, r, a, p->source, PEER_CANDIDATE);
+	pair = add_pair(w, r, a, p->source, p->source.turned ? RELAYED_CANDIDATE : PEER_CANDIDATE);
 	if (!pair || !a->other)
 		return;
 	if (p->nominate && !a->controlling)

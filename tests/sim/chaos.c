@@ -30,7 +30,8 @@ static void build(struct world *w)
 			w->way[i][j].loss = (unsigned)random_below(w, 10);
 			if (i != j && !w->node[j].nat && chance(w, 400)) {
 				r->configured = true;
-				r->configured_endpoint = (struct place){w->node[j].lan_host, MAIN_PORT};
+				r->configured_endpoint =
+					(struct place){.host = w->node[j].lan_host, .port = MAIN_PORT};
 			}
 			if (chance(w, 250))
 				r->t.persistent = SECONDS(25);

@@ -94,7 +94,7 @@ bool nat_out(struct world *w, struct nat *t, struct place *source, const struct 
 		known = known || same(&m->allowed[i], target);
 	if (!known)
 		m->allowed[m->allowed_next++ % ALLOWED_MAX] = *target;
-	*source = (struct place){t->host, m->outer_port};
+	*source = (struct place){.host = t->host, .port = m->outer_port};
 	return true;
 }
 
@@ -108,7 +108,7 @@ bool nat_in(struct world *w, struct nat *t, const struct place *source, struct p
 			continue;
 		/* Only what goes out keeps a mapping alive (RFC 4787, REQ-6 allows no more to be relied
 		 * upon). */
-		*target = (struct place){m->inner_host, m->inner_port};
+		*target = (struct place){.host = m->inner_host, .port = m->inner_port};
 		return true;
 	}
 	return false;

@@ -1,6 +1,8 @@
 /* Datagrams between nodes: through the sender's NAT, over a hostile way, through the receiver's NAT. */
 #include "tests/sim/sim.h"
 
+#define TURN_DELAY MS(25)
+
 static bool is_wireguard(const struct packet *p)
 {
 	return p->kind <= DATA;
@@ -57,6 +59,25 @@ static void arrive(struct world *w, const struct event *e)
 	arrive_at(w, n, p);
 }
 
+/* To a relayed address: the server hands it to the allocation's owner, whatever its NAT is. */
+static void arrive_by_turn(struct world *w, struct packet *p)
+{
+	struct node *n = &w->node[p->target.host - TURN_HOST];
+
+	if (!w->turn || n->no_udp) {
+		packet_free(w, p);
+		return;
+	}
+	p->source.turned = true;
+	p->target.host = n->lan_host;
+	arrive_at(w, n, p);
+}
+
+static void turn_takes(struct world *w, const struct event *e)
+{
+	arrive_by_turn(w, e->subject);
+}
+
 /* The node that a public address belongs to, for the way's weather; NODES_MAX: nobody's (a server, or a dead
  * end). */
 static unsigned behind(const struct world *w, uint32_t host, unsigned meant)
@@ -109,11 +130,36 @@ static void travel(struct world *w, struct packet *p, unsigned to)
 	packet_free(w, p);
 }
 
+static void leave_turn(struct world *w, const struct event *e)
+{
+	struct packet *p = e->subject;
+
+	if (p->target.host < TURN_HOST)
+		arrive(w, e);
+	else
+		arrive_by_turn(w, p);
+}
+
+/* From our relayed address (RFC 8656): the server sends what our allocation is given. */
+static void turn_send(struct world *w, struct node *n, uint16_t port, struct place to, struct packet *p)
+{
+	p->source = (struct place){.host = TURN_HOST + n->number, .port = port};
+	p->target = (struct place){.host = to.host, .port = to.port};
+	if (!w->turn || !n->up || n->down || n->suspended || n->no_udp)
+		packet_free(w, p);
+	else
+		world_at(w, w->now + TURN_DELAY, leave_turn, p, 0, 0, 0);
+}
+
 void udp_send(struct world *w, struct node *n, uint16_t port, struct place to, struct packet *p)
 {
 	unsigned server = to.host - 300;
 
-	p->source = (struct place){n->lan_host, port};
+	if (to.turned) {
+		turn_send(w, n, port, to, p);
+		return;
+	}
+	p->source = (struct place){.host = n->lan_host, .port = port};
 	p->target = to;
 	if (!n->up || n->down || n->suspended || !to.host) {
 		packet_free(w, p);
@@ -146,6 +192,10 @@ void udp_send(struct world *w, struct node *n, uint16_t port, struct place to, s
 			packet_free(w, p);
 		else
 			world_at(w, w->now + w->server[server].delay, answer_stun, p, server, 0, 0);
+		return;
+	}
+	if (to.host >= TURN_HOST && to.host < TURN_HOST + w->nodes) {
+		world_at(w, w->now + TURN_DELAY, turn_takes, p, 0, 0, 0);
 		return;
 	}
 	if (behind(w, to.host, p->to) == NODES_MAX)

@@ -298,6 +298,66 @@ static void suspended(struct world *w, struct result *out)
 	recover(w, out);
 }
 
+static bool turn_in_use(struct world *w, unsigned node)
+{
+	struct peer_look look;
+
+	peer_look(remote_of(w, node, !node)->m, &look);
+	return look.chosen != PEER_NO_SLOT && look.paths[look.chosen].ref.kind == PATH_KIND_TURN;
+}
+
+/* Between symmetric NATs nothing but a relayed pair connects. */
+static void stage_turn(struct world *w)
+{
+	w->turn = true;
+	stage_nats(w, NAT_SYMMETRIC, NAT_SYMMETRIC);
+	stage_start(w, TRAFFIC_BOTH);
+	stage_run(w, SECONDS(10));
+	if (!w->failed && (!turn_in_use(w, 0) || !turn_in_use(w, 1)))
+		world_fail(w, "no TURN pair is in use after 10 s");
+}
+
+/* Retries are planned after 5, 15, 30, 60, 120 and 300 s by each end: both may make each of them an offer. */
+static void turn_retries(struct world *w, struct result *out)
+{
+	const struct remote *x = remote_of(w, 0, 1), *y = remote_of(w, 1, 0);
+	unsigned before;
+
+	stage_turn(w);
+	before = x->agents_started + y->agents_started;
+	world_fault(w, "only a TURN pair connects, for 400 s");
+	expect_steady(w, out, SECONDS(400), SECONDS(1), 14);
+	before = x->agents_started + y->agents_started - before;
+	if (!w->failed && (before < 8 || before > 28))
+		world_fail(w, "%u ICE agents were made within 400 s beside a TURN pair", before);
+}
+
+static void direct_after_turn(struct world *w, struct result *out)
+{
+	uint64_t from;
+
+	stage_turn(w);
+	stage_run(w, SECONDS(30));
+	world_fault(w, "TURN is in use, and a direct way becomes possible; nobody is told");
+	w->nat[0].kind = w->nat[1].kind = NAT_PORT;
+	from = w->now;
+	while (!w->failed && w->now < from + LONG && (turn_in_use(w, 0) || turn_in_use(w, 1)))
+		stage_run(w, MS(50));
+	out->recovered = w->now - from;
+	if (!w->failed && (remote_of(w, 0, 1)->chosen.kind != PATH_KIND_ICE ||
+			   remote_of(w, 1, 0)->chosen.kind != PATH_KIND_ICE))
+		world_fail(w, "TURN was left for something else than a direct pair");
+}
+
+static void turn_dies(struct world *w, struct result *out)
+{
+	stage_turn(w);
+	stage_run(w, SECONDS(20));
+	world_fault(w, "the TURN server dies, the relay lives");
+	w->turn = false;
+	recover(w, out);
+}
+
 const struct scenario path_scenarios[] = {
 	{"standby", "the path in use dies, another lives", SECONDS(2), path_dies, 2, 1},
 	{"F2", "WireGuard filtered, STUN passes", SECONDS(3), wireguard_filtered, 2, 1},
@@ -323,5 +383,8 @@ const struct scenario path_scenarios[] = {
 	{"link", "local address changes, and is noticed", SECONDS(1), address_changes_told, 2, 1},
 	{"flush", "NATs forget their mappings", SECONDS(2), mapping_lost, 2, 1},
 	{"suspend", "an hour of sleep", SECONDS(3), suspended, 2, 1},
+	{"turn", "only a TURN pair connects", SECONDS(1), turn_retries, 2, 1},
+	{"upgrade", "direct becomes possible while TURN is in use", SECONDS(200), direct_after_turn, 2, 1},
+	{"turn-end", "the TURN server dies", SECONDS(2), turn_dies, 2, 1},
 };
 const size_t path_scenario_count = sizeof(path_scenarios) / sizeof(path_scenarios[0]);

@@ -275,6 +275,16 @@ static void astray(struct world *w, struct result *out)
 	recover(w, out);
 }
 
+static void deaf_relay(struct world *w, struct result *out)
+{
+	w->server[0].delay = MS(5); /* so that both are at home there */
+	w->server[1].delay = MS(40);
+	stage_relay(w);
+	world_fault(w, "A's home relay loses what A sends, and B is heard there all the time");
+	w->server[0].deaf_to[0] = true;
+	recover(w, out);
+}
+
 static void restart_during_fallback(struct world *w, struct result *out)
 {
 	stage_ice(w);
@@ -309,6 +319,7 @@ const struct scenario relay_scenarios[] = {
 	{"relay", "relay restarts while in use", SECONDS(3), restart, 2, 1},
 	{"relay-ice", "relay restarts while ICE is in use", MS(400), no_loss_on_ice, 2, 1},
 	{"astray", "ours is lost on one path, theirs comes on another", SECONDS(3), astray, 2, 1},
+	{"deaf", "a relay loses what one end sends", SECONDS(3), deaf_relay, 2, 2},
 	{"offers", "offers without end", SECONDS(1), offers, 2, 1},
 };
 const size_t relay_scenario_count = sizeof(relay_scenarios) / sizeof(relay_scenarios[0]);

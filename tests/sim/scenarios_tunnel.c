@@ -54,7 +54,7 @@ static void orderly(struct world *w, struct result *out)
 		struct remote *r = remote_of(w, i, !i);
 
 		r->configured = true;
-		r->configured_endpoint = (struct place){101 - i, MAIN_PORT};
+		r->configured_endpoint = (struct place){.host = 101 - i, .port = MAIN_PORT};
 		w->way[i][!i].delay = MS(20);
 	}
 	stage_start(w, TRAFFIC_BOTH);
@@ -86,6 +86,25 @@ static void keys_out_of_step(struct world *w, struct result *out)
 	recover(w, out);
 }
 
+static void keys_out_of_step_quietly(struct world *w, struct result *out)
+{
+	struct remote *a = remote_of(w, 0, 1);
+	struct tunnel *t = &remote_of(w, 1, 0)->t;
+	uint64_t from;
+
+	stage_ice(w);
+	traffic_set(w, 0, 1, TRAFFIC_NONE);
+	stage_run(w, SECONDS(1));
+	world_fault(w, "B seals under keys that A has dropped, and A alone has something to ask");
+	t->previous = t->current;
+	t->current = (struct keypair){.id = w->next_id++, .birth = w->now, .initiator = true};
+	traffic_set(w, 0, 1, TRAFFIC_REQUESTS);
+	from = w->now;
+	while (!w->failed && w->now < from + LONG && a->answered <= from)
+		stage_run(w, MS(10));
+	out->recovered = w->now - from;
+}
+
 const struct scenario tunnel_scenarios[] = {
 	{"F52", "preshared keys differed", SECONDS(3), psk_differs, 2, 1},
 	{"F54", "fall-back with a preshared key", SECONDS(2), keys_survive_fallback, 2, 1},
@@ -93,6 +112,7 @@ const struct scenario tunnel_scenarios[] = {
 	{"kill", "process killed and restarted", SECONDS(1), killed, 2, 1},
 	{"restart", "orderly restart, endpoints known", MS(300), orderly, 2, 1},
 	{"keys", "keys out of step", SECONDS(3), keys_out_of_step, 2, 1},
+	{"keys-ask", "keys out of step, requests unanswered", SECONDS(3), keys_out_of_step_quietly, 2, 1},
 	{"drain", "keys dropped", MS(300), drained, 2, 1},
 };
 const size_t tunnel_scenario_count = sizeof(tunnel_scenarios) / sizeof(tunnel_scenarios[0]);

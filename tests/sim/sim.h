@@ -23,6 +23,7 @@
 #define AGENTS_MAX  6
 #define MAIN_PORT   51820
 #define STUN_PORT   3478
+#define TURN_HOST   400 /* of the relayed addresses of node 0; the next ones' are above */
 
 struct world;
 struct node;
@@ -55,6 +56,7 @@ void world_fail(struct world *w, const char *fmt, ...) __attribute__((format(pri
 struct place {
 	uint32_t host; /* 0: none */
 	uint16_t port;
+	bool turned; /* by way of our own allocation at a TURN server */
 };
 
 enum payload { INITIATION, RESPONSE, DATA, FRAME, STUN_ASK, STUN_REPLY, CHECK, CHECK_REPLY };
@@ -268,7 +270,7 @@ bool tunnel_usable(const struct world *w, const struct remote *r);
 
 #define PAIRS_MAX 12
 
-enum candidate_type { HOST_CANDIDATE, REFLEXIVE_CANDIDATE, PEER_CANDIDATE };
+enum candidate_type { HOST_CANDIDATE, REFLEXIVE_CANDIDATE, PEER_CANDIDATE, RELAYED_CANDIDATE };
 
 struct pair {
 	struct place target;
@@ -284,8 +286,8 @@ struct agent {
 	uint8_t session[SIGNAL_SESSION_LEN];
 	bool controlling, gathered, selected, failed;
 	uint16_t port;
-	struct place local[2];
-	enum candidate_type local_type[2];
+	struct place local[3];
+	enum candidate_type local_type[3];
 	unsigned locals;
 	uint64_t other; /* the remote's agent, by its credentials */
 	struct pair pairs[PAIRS_MAX];
@@ -460,7 +462,7 @@ struct world {
 	struct stream streams[STREAMS_MAX];
 	struct flow flow[NODES_MAX][NODES_MAX];
 	unsigned late_callbacks; /* per mille of agents and relays whose callbacks come after their end */
-	bool ice;
+	bool ice, turn;		 /* turn: there is a TURN server, and everybody may use it */
 	uint64_t next_id;
 	struct packet *free_packets;
 	struct message *free_messages;
