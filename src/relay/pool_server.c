@@ -21,6 +21,7 @@
 #define SHORT_LIFE	 (15 * NS_PER_SEC)
 #define SHORT_LIFE_LATER (120 * NS_PER_SEC) /* once that is known, and both come back slowly */
 #define SHORT_LIVES	 3
+#define SHORT_LIVES_MUTE 6 /* where it takes no leave: a server that crashes looks alike */
 
 /*
  * For TLS and the upgrade, and for the answer to the login, in ms. A connection that fell into a hole repeats
@@ -148,14 +149,15 @@ static void fail(struct server *s, const char *why, bool refused)
 static void lose(struct server *s, const char *why, bool theirs, bool said_close)
 {
 	uint64_t now = clock_boot_ns(), life = now - s->since;
+	unsigned most = said_close ? SHORT_LIVES : SHORT_LIVES_MUTE;
 
 	/* Some servers take leave of the one whose place is taken, some just close. */
-	if (!theirs || life >= (s->short_lives >= SHORT_LIVES ? SHORT_LIFE_LATER : SHORT_LIFE))
+	if (!theirs || life >= (s->short_lives >= most ? SHORT_LIFE_LATER : SHORT_LIFE))
 		s->short_lives = 0;
-	else if (++s->short_lives >= SHORT_LIVES) {
+	else if (++s->short_lives >= most) {
 		log_warn("relay", "%s: logged in %u times in a row and closed at once: %s", s->name,
 			 s->short_lives, same_key);
-		s->refusals = s->short_lives - SHORT_LIVES;
+		s->refusals = s->short_lives - most;
 		fail_refused(s, same_key);
 		return;
 	}

@@ -301,7 +301,8 @@ static void an_http_status_is_called_so(void **state)
 	script_free(s);
 }
 
-static void expect_same_key(struct script *s)
+/* After so many logins; where a server does not take leave, a few crashes of it are no such case yet. */
+static void expect_same_key(struct script *s, unsigned logins)
 {
 	struct client *c = client_new("a");
 	uint32_t server = add(c, s);
@@ -311,7 +312,7 @@ static void expect_same_key(struct script *s)
 	until_true(strstr(look(c, server).error, "another host logs in with the same key"), c);
 	status = look(c, server);
 	assert_int_equal(status.state, RELAY_WAITING);
-	assert_int_equal(status.opened, 3);
+	assert_int_equal(status.opened, logins);
 	assert_in_range(status.next_try - clock_boot_ns(), 3 * NS_PER_SEC, 5 * NS_PER_SEC);
 	client_free(c);
 }
@@ -322,10 +323,10 @@ static void another_host_with_the_key_is_called_so(void **state)
 
 	(void)state;
 	script_set(s, close_at_login, true);
-	expect_same_key(s);
+	expect_same_key(s, 6);
 	script_set(s, close_at_login, false);
 	script_set(s, leave_at_login, true);
-	expect_same_key(s);
+	expect_same_key(s, 3);
 	script_free(s);
 }
 
