@@ -39,9 +39,10 @@ answers() { # FILE NUMBER: so many answers have come
 	[ "$(grep -c 'bytes from' "$1")" -ge "$2" ]
 }
 
-# The last 15 answers follow each other.
+# flows FILE [COUNT]: beyond the first COUNT answers there are more, and the last 20 follow each other.
 flows() {
-	awk '/bytes from/ { t = substr($1, 2) + 0; n = t - last < 0.2 ? n + 1 : 0; last = t } END { exit !(n >= 15) }' "$1"
+	awk -v count="${2:-0}" '/bytes from/ && ++seen > count { t = substr($1, 2) + 0; n = t - last < 0.2 ? n + 1 : 0; last = t }
+		END { exit !(n >= 20) }' "$1"
 }
 
 # flow_start HOST ADDRESS, flow_again SECONDS, flow_stop: the longest gap of it is in $gap afterwards.
@@ -51,10 +52,9 @@ flow_start() {
 	until_true 20 answers $lab/pings 25 || fail "$case: no answers before the fault"
 }
 flow_again() {
-	sleep 0.3
-	until_true "$1" flows $lab/pings || fail "$case: the tunnel did not come back"
+	sleep 0.3 # what was under way arrives
 	flow_before=$(grep -c 'bytes from' $lab/pings)
-	until_true 20 answers $lab/pings $((flow_before + 20)) || fail "$case: the tunnel came back and went again"
+	until_true "$1" flows $lab/pings "$flow_before" || fail "$case: the tunnel did not come back"
 }
 flow_stop() {
 	watch_stop $lab/pings

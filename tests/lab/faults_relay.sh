@@ -80,7 +80,7 @@ if wanted F18; then
 	listens=$(date +%s.%N)
 	flow_again 60
 	for file in $lab/pings.a $lab/pings.b; do
-		until_true 60 flows $file || fail "F18: a tunnel did not come back"
+		until_true 60 flows $file "$(grep -c 'bytes from' $file)" || fail "F18: a tunnel did not come back"
 	done
 	flow_stop
 	watch_stop $lab/pings.a

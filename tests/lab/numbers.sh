@@ -6,11 +6,11 @@
 #   ROUNDS=10 STRICT=1 ONLY="udp restart"
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nat.sh"
+. "$(dirname "$0")/faults.sh"
 need wg jq nft conntrack ss ping awk
 
 rounds=${ROUNDS:-1}
-slack=3
-[ "${STRICT:-}" != 1 ] || slack=1
+case=start
 failures=0
 
 public
@@ -20,57 +20,26 @@ relay_start
 peer_conf left 1 right 2
 peer_conf right 2 left 1
 
-start_both() {
-	weir_start left $lab/left/wg0.conf
-	weir_start right $lab/right/wg0.conf
-	settle
-}
-
 # On the direct path, and the relay stands by: what every case begins with.
 settle() {
-	until_true 60 path_is left ice || fail "left is not on ice: $(path_of left)"
-	until_true 60 path_is right ice || fail "right is not on ice: $(path_of right)"
-	until_true 30 standby left || fail "left has no relay standing by"
-	until_true 30 standby right || fail "right has no relay standing by"
-	pings left 10.9.0.2 3 || fail "the tunnel loses packets at rest"
-}
-
-standby() {
-	weir_on "$1" status wg0 --json | jq -e '.peers[0].network.paths[] | select(.kind == "relay" and .state == "up")' >/dev/null
-}
-
-answers() { # FILE NUMBER: so many answers have come
-	[ "$(grep -c 'bytes from' "$1")" -ge "$2" ]
-}
-
-# The tunnel has answered again after the fault, steadily.
-steady() {
-	before=$(grep -c 'bytes from' "$1")
-	until_true 60 answers "$1" $((before + 25)) || fail "$case: the tunnel did not come back"
-}
-
-# The last answers of the file are newer than the moment, and 15 of them follow each other.
-alive_again() { # FILE
-	awk '/bytes from/ { t = substr($1, 2) + 0; n = t - last < 0.2 ? n + 1 : 0; last = t } END { exit !(n >= 15) }' "$1"
+	settled ice left right
+	pings left 10.9.0.2 3 || fail "$case: the tunnel loses packets at rest"
 }
 
 # measure NAME BOUND-MS INJECT HEAL: rounds of a fault; the longest gap of each.
 measure() {
+	wanted "$1" || return 0
 	case=$1
-	[ -z "${ONLY:-}" ] || case " $ONLY " in *" $1 "*) ;; *) return 0 ;; esac
 	bound=$2
 	: >$lab/results
 	round=0
 	while [ $round -lt "$rounds" ]; do
 		round=$((round + 1))
-		watch_start left 10.9.0.2 120 $lab/pings
-		until_true 20 answers $lab/pings 25 || fail "$1: no pings before the fault"
+		flow_start left 10.9.0.2
 		$3
-		sleep 0.3
-		until_true 60 alive_again $lab/pings || fail "$1: the tunnel did not come back"
-		steady $lab/pings
-		watch_stop $lab/pings
-		outage_of $lab/pings >>$lab/results
+		flow_again 60
+		flow_stop
+		echo "$gap" >>$lab/results
 		$4
 		settle
 	done
@@ -113,8 +82,7 @@ kill_right() {
 }
 
 stop_right() {
-	kill -TERM "$(cat $lab/right/pid)"
-	wait "$(cat $lab/right/pid)" || true
+	end_engine right
 	weir_start right $lab/right/wg0.conf
 }
 
@@ -153,7 +121,8 @@ new_address() {
 	ip -n left route replace default via 10.10.0.1
 }
 
-start_both
+begin left right
+settle
 say "two engines on ice, a relay standing by"
 measure udp-blocked 1000 udp_blocked heal_left
 measure wireguard-filtered 3000 wireguard_filtered heal_left

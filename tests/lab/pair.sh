@@ -1,7 +1,7 @@
 #!/bin/sh
 # Two weir daemons from wg-quick files: tunnel up, every packet through, counters true, orderly end.
 . "$(dirname "$0")/lib.sh"
-need wg ping ip iperf3
+need wg ping ip iperf3 ss
 
 host left right
 cable left 192.0.2.1/24 right 192.0.2.2/24
@@ -41,13 +41,16 @@ pings left 10.9.0.2 20 || fail "IPv4 packets lost"
 pings right fd09::1 20 || fail "IPv6 packets lost"
 say "IPv4 and IPv6 through the tunnel, no packet lost"
 
+listens() { on right ss -Hltn 'sport = :5201' | grep -q .; }
+silent() { ! listens; }
 on right iperf3 -s -1 -B 10.9.0.2 >/dev/null 2>&1 &
-sleep 0.3
+until_true 10 listens || fail "iperf3 does not listen"
 on left iperf3 -c 10.9.0.2 -n 200M >$lab/iperf.txt 2>&1 || fail "bulk transfer broke: $(cat $lab/iperf.txt)"
 say "200 MB of TCP"
 
+until_true 10 silent || fail "iperf3 does not end"
 on right iperf3 -s -1 -B fd09::2 >/dev/null 2>&1 &
-sleep 0.3
+until_true 10 listens || fail "iperf3 does not listen"
 on left iperf3 -u -b 50M -l 1300 -t 2 -c fd09::2 >$lab/iperf.txt 2>&1 || fail "UDP broke: $(cat $lab/iperf.txt)"
 say "UDP over IPv6"
 
