@@ -251,7 +251,7 @@ void take_offer(struct step *s)
 	}
 	if (!bucket_take(&m->agents_made, s->now, ms(m, OFFER_INTERVAL), OFFER_BURST))
 		return; /* it will be repeated; nothing that works was touched */
-	if (msg->reason == SIGNAL_REASON_retry_direct) {
+	if (msg->reason == SIGNAL_REASON_retry_direct || msg->reason == SIGNAL_REASON_ice_failed) {
 		plan_retry(s); /* this try is ours, too: else both ends would take turns without a pause */
 	} else {
 		m->retries = 0;

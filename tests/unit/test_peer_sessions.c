@@ -266,6 +266,33 @@ static void retries_never_park(void **state)
 }
 
 /* I2: the remote's new session is built beside; the old pair goes when the new one carries the tunnel. */
+/* Two ends that take turns in trying: each try of the other is one of ours, too, else neither ever pauses. */
+static void the_tries_of_both_ends_are_counted(void **state)
+{
+	static const enum signal_reason again[] = {SIGNAL_REASON_retry_direct, SIGNAL_REASON_ice_failed};
+	struct rig *r = *state;
+	uint8_t session[SIGNAL_SESSION_LEN] = "theirs 0";
+
+	relayed(r);
+	rig_tunnel(r);
+	for (unsigned i = 0; i < 6; i++) {
+		struct signal_message m;
+
+		session[7]++;
+		m = offer(r, session);
+		m.reason = again[i % 2];
+		rig_frame(r, rig_relay(0, 1), &m, false);
+		rig_run(r, 12000);
+	}
+	rig_forget(r);
+	rig_run(r, 40000);
+	assert_int_equal(r->acts[PEER_ACT_AGENT_START], 0); /* 5 minutes by now */
+	session[7]++;
+	remote_offers(r, session); /* news: all begins anew */
+	rig_run(r, 25000);
+	assert_true(r->acts[PEER_ACT_AGENT_START] >= 2);
+}
+
 static void a_new_session_is_built_beside(void **state)
 {
 	struct rig *r = *state;
@@ -397,6 +424,7 @@ int main(void)
 		T(old_offers_and_answers),
 		T(late_results_of_old_agents),
 		T(retries_never_park),
+		T(the_tries_of_both_ends_are_counted),
 		T(a_new_session_is_built_beside),
 		T(sessions_rotate_on_timeout),
 		T(ice_failed_is_a_hint),
