@@ -381,7 +381,7 @@ static void refused_login(struct server *s)
 	for (size_t i = 1 + HASH_LEN; !o->has_secret && i < o->token_len; i++)
 		expiry = expiry * 10 + (uint64_t)(o->token[i] - '0');
 	if (o->has_secret)
-		snprintf(words, sizeof(words), "refused after login: wrong secret, or one of the clocks is");
+		snprintf(words, sizeof(words), "refused after login: wrong secret, or a clock is wrong");
 	else if (expiry && expiry < now)
 		snprintf(words, sizeof(words), "refused after login: the token expired %llu min ago",
 			 (unsigned long long)(now - expiry) / 60);
