@@ -110,7 +110,7 @@ static void explain_unanswered(char *out, size_t size, const struct peer_facts *
 	} else if (heard_just_now(f, now)) {
 		snprintf(out, size,
 			 "%" PRIu64 " initiations unanswered, though its data comes in: when these keys end, "
-				    "so does the tunnel",
+			 "so does the tunnel",
 			 n);
 	} else if (f->last_received && f->controlled && f->relay_up) {
 		age(heard, sizeof(heard), now - f->last_received);
@@ -179,7 +179,9 @@ static void explain_silent(char *out, size_t size, const struct peer_facts *f, u
 	char text[24];
 
 	age(text, sizeof(text), now > f->unanswered_since ? now - f->unanswered_since : 0);
-	snprintf(out, size, "no answer to our data for %s, on this path or any other", text);
+	snprintf(out, size, "no answer to our data for %s, on this path or any other%s%.100s", text,
+		 f->relay_configured && !f->relay_up ? "; no relay is up: " : "",
+		 f->relay_configured && !f->relay_up ? f->relay_error : "");
 }
 
 /* Why it is relayed and not direct, and when that is tried again. */
@@ -290,6 +292,10 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 		   f->unanswered_since) {
 		out->word = WORD_WAIT;
 		explain_silent(out->reason, sizeof(out->reason), f, now);
+	} else if (out->tunnel == TUNNEL_UP && f->controlled && f->remote_is_weir &&
+		   f->path_state == PATH_CHECKING) {
+		out->word = WORD_WAIT;
+		snprintf(out->reason, sizeof(out->reason), "the path is lost, and another is not proven yet");
 	} else if (out->tunnel == TUNNEL_UP) {
 		bool relayed = f->path_kind == PATH_KIND_RELAY || f->path_kind == PATH_KIND_TURN;
 

@@ -62,7 +62,7 @@ struct engine_peer {
 
 	/* counters at the last completed handshake */
 	uint64_t base_handshake, base_sent, base_given_up, base_received, base_rejected, base_timestamps;
-	uint64_t base_heard; /* last_received as of the last look */
+	uint64_t base_heard, base_path; /* last_received and the chosen path as of the last look */
 	uint64_t base_cookies, base_failures, base_data, base_inner;
 
 	bool handshake_wanted;	  /* a new endpoint: begin in the next turn */

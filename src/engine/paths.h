@@ -194,6 +194,7 @@ struct peer_path_ref paths_ref_direct(const struct peer_paths *c);
 struct peer_path_ref paths_ref_of(struct peer_paths *c, const struct endpoint *e); /* kind NONE: unknown */
 struct endpoint paths_endpoint(struct peer_paths *c, const struct peer_path_ref *ref);
 bool paths_counts(struct peer_paths *c, const struct peer_path_ref *ref, struct tunnel_path_facts *out);
+uint64_t paths_chosen(const struct engine_peer *p); /* tells one path from another, 0: none */
 enum path_kind paths_shown(struct peer_paths *c); /* kind of the chosen path; TURN told apart */
 bool paths_same(const struct peer_path_ref *a, const struct peer_path_ref *b);
 struct agent_way *agent_find(struct peer_paths *c, uint32_t generation);

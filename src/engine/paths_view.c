@@ -221,6 +221,13 @@ static void relay_facts(struct peer_paths *c, const struct peer_look *look, stru
 			 *st.error ? st.error : relay_state_name(st.state));
 }
 
+uint64_t paths_chosen(const struct engine_peer *p)
+{
+	const struct peer_paths *c = p->paths;
+
+	return c ? (uint64_t)c->chosen.kind << 56 | (uint64_t)c->chosen.generation << 24 | c->chosen.id : 0;
+}
+
 void paths_word_facts(struct engine_peer *p, struct peer_facts *f)
 {
 	struct peer_paths *c = p->paths;
@@ -243,6 +250,7 @@ void paths_word_facts(struct engine_peer *p, struct peer_facts *f)
 	f->ice_off = !c->settings.ice;
 	f->ice_failed_at = c->ice_failed_at;
 	f->direct_retry_at = look.direct_retry_at;
-	f->ice_running = !list_empty(&c->agents);
+	list_for_each (pos, &c->agents) /* those with a pair are kept, though it may be dead */
+		f->ice_running |= !container_of(pos, struct agent_way, link)->selected;
 	relay_facts(c, &look, f);
 }

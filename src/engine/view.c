@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "engine/internal.h"
+#include "engine/paths.h"
 
 #define WORDS_INTERVAL NS_PER_SEC
 
@@ -84,10 +85,12 @@ static void look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_sta
 	struct peer_facts facts;
 
 	wg_peer_look(p->wg, wg, now);
-	/* After a silence, too: what was unanswered in it has its reason. Passive keepalives come each 10 s.
-	 */
-	if (wg->last_handshake_boot != p->base_handshake || wg->last_received > p->base_heard + SILENCE)
+	/* After a silence and on another path, too: what was unanswered there has its reason. Passive
+	 * keepalives come each 10 s. */
+	if (wg->last_handshake_boot != p->base_handshake || wg->last_received > p->base_heard + SILENCE ||
+	    paths_chosen(p) != p->base_path)
 		rebase(p, wg);
+	p->base_path = paths_chosen(p);
 	p->base_heard = wg->last_received;
 	gather(p, wg, now, &facts);
 	if (facts.remote_away)

@@ -350,6 +350,10 @@ static void a_stale_path_is_not_direct(void **state)
 	f.path_kind = PATH_KIND_ICE;
 	f.path_state = PATH_STALE;
 	assert_int_equal(derive(&f).word, WORD_DIRECT); /* nothing was sent that wants an answer */
+	f.remote_is_weir = true;
+	f.path_state = PATH_CHECKING;
+	assert_int_equal(derive(&f).word, WORD_WAIT);
+	f.path_state = PATH_STALE;
 	f.unanswered_since = NOW - 2 * NS_PER_SEC;
 	s = derive(&f);
 	assert_int_equal(s.word, WORD_WAIT);
