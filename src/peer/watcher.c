@@ -11,10 +11,8 @@
 #define DOUBT_AFTER    200  /* ms of unanswered data before the first ping */
 #define FILTERED_AFTER 1500 /* ms of data that does not arrive while pings do */
 #define ASTRAY_AFTER   500 /* ms of silence on the path that we send on, while the peer is heard on another */
-#define SUSPECT_AGAIN                                                                                        \
-	1500		/* ms between new keys that are tried because pings pass and the tunnel does not     \
-			 */
-#define FORCED_FOR 2000 /* ms of pings after an event that may have broken the path */
+#define SUSPECT_AGAIN  1500 /* ms between new keys, tried because pings pass and the tunnel does not */
+#define FORCED_FOR     2000 /* ms of pings after an event that may have broken the path */
 
 const char *peer_watch_name(enum peer_watch w)
 {
@@ -269,6 +267,26 @@ static uint64_t astray_since(const struct step *s)
 	return f->last_sent > heard && s->f->last_received > heard ? heard + ms(m, ASTRAY_AFTER) : 0;
 }
 
+/* Since when something was unanswered that speaks against the chosen path; 0: nothing. */
+static uint64_t doubted_since(struct step *s)
+{
+	const struct peer_machine *m = s->m;
+	const struct path *c = &m->paths[m->chosen];
+	uint64_t since = s->f->unanswered_since, stray = astray_since(s);
+
+	if (!since && !s->f->usable && s->f->attempt) /* initiations are packets, too */
+		since = m->ladder.trouble_since;
+	if (stray > s->now)
+		want_turn(s, stray);
+	else if (stray && (!since || stray < since))
+		since = stray;
+	if (since && since < m->watch.armed)
+		since = m->watch.armed;
+	if (since && c->last_tunnel > since) /* e.g. a handshake message: authenticated all the same */
+		since = c->last_tunnel;
+	return since;
+}
+
 void watch(struct step *s)
 {
 	struct peer_machine *m = s->m;
@@ -281,21 +299,9 @@ void watch(struct step *s)
 	if (w->state == PEER_WATCH_OFF)
 		watch_arm(s);
 	const struct path *c = &m->paths[m->chosen];
-	uint64_t since = s->f->unanswered_since;
-	uint64_t sent = facts_of(s, m->chosen)->sent;
+	uint64_t since = doubted_since(s), sent = facts_of(s, m->chosen)->sent;
 	bool forced = s->now < w->forced || c->out_growth_at || c->in_growth_at;
 
-	if (!since && !s->f->usable && s->f->attempt) /* initiations are packets, too */
-		since = m->ladder.trouble_since;
-	uint64_t stray = astray_since(s);
-	if (stray > s->now)
-		want_turn(s, stray);
-	else if (stray && (!since || stray < since))
-		since = stray;
-	if (since && since < w->armed)
-		since = w->armed;
-	if (since && c->last_tunnel > since) /* e.g. a handshake message: authenticated all the same */
-		since = c->last_tunnel;
 	w->packets = sent > c->sent_mark ? sent - c->sent_mark : 0;
 	if ((!since && !forced) || !m->remote_is_weir) {
 		rest(s);

@@ -98,6 +98,17 @@ static void time_is_named(void **state)
 	script_free(future);
 }
 
+/* A server under this name, and not the one that its script gives it. */
+static uint32_t hold(struct client *c, char url[RELAY_URL_MAX], const char *name, const struct script *s)
+{
+	uint32_t server;
+
+	snprintf(url, RELAY_URL_MAX, "%s:%u", name, s->port);
+	server = relay_pool_server(c->pool, url);
+	relay_pool_hold(c->pool, server);
+	return server;
+}
+
 static void a_tls_server_is_no_plain_one(void **state)
 {
 	struct script_certificate cert = {.address = "127.0.0.1", .from = -DAY, .until = DAY};
@@ -107,9 +118,7 @@ static void a_tls_server_is_no_plain_one(void **state)
 	uint32_t server;
 
 	(void)state;
-	snprintf(url, sizeof(url), "rel://127.0.0.1:%u", tls->port);
-	server = relay_pool_server(c->pool, url);
-	relay_pool_hold(c->pool, server);
+	server = hold(c, url, "rel://127.0.0.1", tls);
 	assert_error(c, server, "before it was ready");
 	client_free(c);
 	script_free(tls);
@@ -124,9 +133,7 @@ static void a_plain_server_is_no_tls_one(void **state)
 
 	(void)state;
 	script_set(plain, hang_up, true);
-	snprintf(url, sizeof(url), "rels://127.0.0.1:%u", plain->port);
-	server = relay_pool_server(c->pool, url);
-	relay_pool_hold(c->pool, server);
+	server = hold(c, url, "rels://127.0.0.1", plain);
 	assert_error(c, server, "before TLS began");
 	client_free(c);
 	script_free(plain);
@@ -141,9 +148,7 @@ static void server_name_is_the_url_host(void **state)
 	uint32_t server;
 
 	(void)state;
-	snprintf(url, sizeof(url), "rels://localhost:%u", s->port);
-	server = relay_pool_server(c->pool, url);
-	relay_pool_hold(c->pool, server);
+	server = hold(c, url, "rels://localhost", s);
 	until_true(is_up(c, server), c);
 	pthread_mutex_lock(&s->lock);
 	assert_string_equal(s->server_name, "localhost");
