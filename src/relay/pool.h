@@ -5,7 +5,7 @@
  * A server is named by a small number (its place in the pool) and has a generation, that of its newest connection: what
  * came of an older connection is dropped before it reaches a callback. Nothing here decides when a relay is stale: the
  * owner asks (relay_pool_check) or orders (relay_pool_reopen); the pool itself gives up a connection only when the
- * transport says so, when the server's health checks stop (35 to 70 s), or when a check goes unanswered.
+ * transport says so, when no health check of the server has come for 70 s, or when a check goes unanswered.
  *
  * All functions are for the control thread, except those marked [any].
  */

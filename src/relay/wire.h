@@ -15,7 +15,7 @@
 #define RELAY_VERSION	      1
 #define RELAY_ID_LEN	      36
 #define RELAY_ID_TEXT	      49 /* "sha-" and base64 of the hash, with the terminator */
-#define RELAY_MESSAGE_MAX     8820 /* but: */
+#define RELAY_MESSAGE_MAX     8820 /* of any type; shorter are: */
 #define RELAY_AUTH_MAX	      212
 #define RELAY_RESPONSE_MAX    8192
 #define RELAY_LIST_MAX	      244 /* ids in one list message */
