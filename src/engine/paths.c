@@ -72,7 +72,7 @@ static void plan(struct peer_paths *c, uint64_t now)
 	if (atomic_load_explicit(&c->peer->traffic, memory_order_relaxed)) {
 		struct peer_look look;
 
-		peer_look(c->machine, &look);
+		peer_glance(c->machine, &look);
 		if (look.watch != PEER_WATCH_OFF && look.watch != PEER_WATCH_RESTING)
 			;
 		else if (now - c->traffic_at >= REST_AFTER)

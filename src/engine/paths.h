@@ -135,6 +135,14 @@ struct frame_at_hand {
 	size_t len;
 };
 
+/* Of a server's status, what peers are told of. */
+struct relay_told {
+	bool known, home;
+	enum relay_state state;
+	uint32_t generation;
+	char error[sizeof(((struct relay_status *)0)->error)];
+};
+
 struct relays {
 	pthread_mutex_t lock;
 	struct map *contacts; /* relay id to struct relay_contact */
@@ -166,6 +174,7 @@ struct paths {
 	char *pool_error;
 	struct relays relays;
 	uint32_t home;
+	struct relay_told told[RELAY_SERVERS_MAX];
 
 	struct ice *ice;
 	struct network_name names[NETWORK_NAMES_MAX]; /* [Ice] Stun (or the home relay), then Turn */

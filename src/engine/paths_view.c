@@ -236,7 +236,7 @@ void paths_word_facts(struct engine_peer *p, struct peer_facts *f)
 	f->path_kind = f->endpoint_known ? PATH_KIND_DIRECT : PATH_KIND_NONE;
 	if (!c || !c->machine)
 		return;
-	peer_look(c->machine, &look);
+	peer_glance(c->machine, &look);
 	f->controlled = true;
 	if (c->chosen.kind != PATH_KIND_NONE)
 		f->path_kind = paths_shown(c);

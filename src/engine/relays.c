@@ -136,6 +136,18 @@ static void follow_home(struct paths *s)
 	paths_settings(s);
 }
 
+/* A round trip that was measured changes nothing for ten thousand peers. */
+static bool is_news(struct relay_told *told, const struct relay_status *st)
+{
+	if (told->known && told->state == st->state && told->generation == st->generation &&
+	    told->home == st->home && strcmp(told->error, st->error) == 0)
+		return false;
+	*told = (struct relay_told){
+		.known = true, .state = st->state, .generation = st->generation, .home = st->home};
+	memcpy(told->error, st->error, sizeof(told->error));
+	return true;
+}
+
 static void on_server(void *arg, uint32_t server, const struct relay_status *st)
 {
 	struct paths *s = arg;
@@ -143,6 +155,8 @@ static void on_server(void *arg, uint32_t server, const struct relay_status *st)
 	if (!relays_used(s))
 		return;
 	follow_home(s);
+	if (!is_news(&s->told[server], st))
+		return;
 	list_for_each (pos, &s->all) {
 		struct relay_way *w = relay_way_find(container_of(pos, struct peer_paths, link), server);
 
@@ -224,6 +238,7 @@ void relays_open(struct paths *s)
 	if (s->pool || !s->network.url_count || !wg_has_private_key(s->engine->wg))
 		return;
 	fill_options(s, &o);
+	memset(s->told, 0, sizeof(s->told));
 	s->pool = relay_pool_new(s->engine->loop, &o, &ops, &e);
 	crypto_wipe(&o, sizeof(o));
 	free(s->pool_error);

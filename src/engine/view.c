@@ -6,6 +6,7 @@
 #include "engine/paths.h"
 
 #define WORDS_INTERVAL NS_PER_SEC
+#define WORDS_PER_TURN 1000 /* takes some milliseconds */
 
 const char *endpoint_origin_name(enum endpoint_origin o)
 {
@@ -141,8 +142,20 @@ void words_update(struct engine *g)
 
 void words_service(struct engine *g, uint64_t now)
 {
-	list_for_each_safe (pos, &g->watched)
-		word_update(container_of(pos, struct engine_peer, watch), now);
+	struct list *last = g->watched.prev;
+	unsigned budget = WORDS_PER_TURN;
+
+	/* Each in its turn: ten thousand that nobody answers are gone through in some seconds. */
+	while (budget-- && !list_empty(&g->watched)) {
+		struct engine_peer *p = container_of(g->watched.next, struct engine_peer, watch);
+		bool all = &p->watch == last;
+
+		list_remove(&p->watch);
+		list_append(&g->watched, &p->watch);
+		word_update(p, now);
+		if (all)
+			break;
+	}
 	g->words_due = list_empty(&g->watched) ? 0 : now + WORDS_INTERVAL;
 }
 

@@ -85,7 +85,7 @@ static uint64_t next_offer(const struct peer_machine *m)
 	return m->retry_at;
 }
 
-void peer_look(const struct peer_machine *m, struct peer_look *out)
+void peer_glance(const struct peer_machine *m, struct peer_look *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->chosen = m->chosen;
@@ -113,16 +113,21 @@ void peer_look(const struct peer_machine *m, struct peer_look *out)
 	out->watch = m->watch.state;
 	out->watch_slot = m->chosen;
 	out->watch_fires_at = m->watch.fires_at;
-	watch_explain(m, out->watch_why);
 
 	out->next_rung = m->ladder.trouble_since ? m->ladder.next : PEER_RUNG_NONE;
 	out->next_rung_at = m->ladder.held ? 0 : m->ladder.next_at;
 	out->ladder_held = m->ladder.held;
-	ladder_explain(m, out->rung_why);
 	for (unsigned i = 0; i < PEER_RUNGS; i++)
 		out->rungs_taken[i] = m->ladder.taken[i];
 	out->stale_results = m->stale_results;
 	out->path_changes = m->path_changes;
+}
+
+void peer_look(const struct peer_machine *m, struct peer_look *out)
+{
+	peer_glance(m, out);
+	watch_explain(m, out->watch_why);
+	ladder_explain(m, out->rung_why);
 }
 
 static const char *check_paths(const struct peer_machine *m)

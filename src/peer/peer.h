@@ -270,6 +270,7 @@ struct peer_look {
 	unsigned path_changes;
 };
 void peer_look(const struct peer_machine *m, struct peer_look *out);
+void peer_glance(const struct peer_machine *m, struct peer_look *out); /* without watch_why and rung_why */
 
 /* The table of states, events and what is done about them, for `weir debug fsm` and the man page. */
 void peer_table_print(struct strbuf *out);
