@@ -84,6 +84,10 @@ int path_main(const struct options *o, int count, char **words, struct error *e)
 
 int ladder_main(const struct options *o, int count, char **words, struct error *e)
 {
+	const char *done = strcmp(words[1], "now") == 0	   ? "told to take the next step of recovery now"
+			   : strcmp(words[1], "skip") == 0 ? "told to skip a step of recovery"
+							   : "told to hold recovery, or to go on with it";
+
 	(void)count;
-	return act(o, "ladder", json_pack("{s:s}", "step", words[1]), words[0], "told so", e);
+	return act(o, "ladder", json_pack("{s:s}", "step", words[1]), words[0], done, e);
 }

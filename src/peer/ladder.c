@@ -191,7 +191,8 @@ void ladder_command(struct step *s, enum peer_command c)
 
 	if (c == PEER_LADDER_HOLD) {
 		l->held = !l->held;
-		note(s, LOG_NOTICE, "ladder", l->held ? "held by the user" : "goes on, says the user");
+		note(s, LOG_NOTICE, "ladder",
+		     l->held ? "the user holds the recovery" : "the user lets the recovery go on");
 		if (!l->held && l->next_at < s->now)
 			l->next_at = s->now;
 		return;

@@ -116,7 +116,8 @@ static const char *carried_path(char out[TEXT_ROOM], const struct scene *s, cons
 				 : path->remote,
 		   cells - 2);
 	snprintf(out, TEXT_ROOM, "%c %.300s", letter, text);
-	if (relay && p->network->ice_retry > s->now && (int)text_cells(out) + 16 < cells)
+	if (relay && p->network->ice_retry > s->now && strcmp(p->network->ice, "connecting") != 0 &&
+	    (int)text_cells(out) + 16 < cells)
 		snprintf(out + strlen(out), 40, ", ice retry in %s",
 			 format_span(span, ceil(p->network->ice_retry - s->now)));
 	return out;
