@@ -158,7 +158,7 @@ static void print_relays(const json_t *s)
 		printf("%s%s", *error ? ": " : "", error);
 		if (number_of(relay, "nextTryAt") > number_of(s, "at"))
 			printf(", next try in %s",
-			       text_age(next, number_of(relay, "nextTryAt") - number_of(s, "at")));
+			       text_age(next, 0.99 + number_of(relay, "nextTryAt") - number_of(s, "at")));
 		printf("\n");
 		free(url);
 		free(error);

@@ -179,7 +179,8 @@ static void explain_silent(char *out, size_t size, const struct peer_facts *f, u
 	char text[24];
 
 	age(text, sizeof(text), now > f->unanswered_since ? now - f->unanswered_since : 0);
-	snprintf(out, size, "no answer to our data for %s, on this path or any other%s%.100s", text,
+	snprintf(out, size, "no answer to our data%s%s, on this path or any other%s%.100s",
+		 text[0] == '0' ? "" : " for ", text[0] == '0' ? "" : text,
 		 f->relay_configured && !f->relay_up ? "; no relay is up: " : "",
 		 f->relay_configured && !f->relay_up ? f->relay_error : "");
 }

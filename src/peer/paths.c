@@ -187,8 +187,9 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 		m->left = old;
 		m->left_at = s->now;
 	}
-	note(s, level, "path", "%s%s%s: %s", old == PEER_NO_SLOT ? "" : path_word(&m->paths[old]),
-	     old == PEER_NO_SLOT ? "" : " to ", path_word(p), why);
+	const char *from = old == PEER_NO_SLOT ? "" : path_word(&m->paths[old]);
+	const char *to = !*from ? "" : strcmp(from, path_word(p)) == 0 ? " to a newer " : " to ";
+	note(s, level, "path", "%s%s%s: %s", from, to, path_word(p), why);
 	m->chosen = slot;
 	m->chosen_since = s->now;
 	m->sending = true;
