@@ -6,10 +6,8 @@
 #include <stdatomic.h>
 
 struct spin {
-	atomic_flag held;
+	atomic_flag held; /* zeroed: free */
 };
-
-#define SPIN_INIT {ATOMIC_FLAG_INIT}
 
 static inline void spin_lock(struct spin *s)
 {
