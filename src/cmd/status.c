@@ -152,7 +152,7 @@ static void print_relays(const json_t *s)
 		     *error = text_tame(xstrdup(text_of(relay, "error")));
 
 		printf("    relay %s: %s, %s", url, text_of(relay, "role"), text_of(relay, "state"));
-		if (number_of(relay, "rtt") > 0)
+		if (number_of(relay, "rtt") > 0 && strcmp(text_of(relay, "state"), "up") == 0)
 			printf(", %.*f ms", number_of(relay, "rtt") < 0.00995 ? 1 : 0,
 			       number_of(relay, "rtt") * 1000);
 		printf("%s%s", *error ? ": " : "", error);

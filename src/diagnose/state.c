@@ -207,8 +207,8 @@ static void explain_relayed(char *out, size_t size, const struct peer_facts *f, 
 		snprintf(out, size, "%s: no direct path yet", how);
 		return;
 	}
-	age(failed, sizeof(failed), now - f->ice_failed_at);
-	if (f->direct_retry_at > now) {
+	age(failed, sizeof(failed), now > f->ice_failed_at ? now - f->ice_failed_at : 0);
+	if (f->direct_retry_at >= now + NS_PER_SEC) {
 		age(next, sizeof(next), f->direct_retry_at - now);
 		snprintf(out, size, "%s: ICE failed %s ago, next try in %s", how, failed, next);
 	} else {
