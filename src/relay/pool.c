@@ -2,6 +2,7 @@
 #include "relay/pool.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -377,19 +378,45 @@ void relay_pool_reopen(struct relay_pool *p, uint32_t server, uint32_t generatio
 		pool_server_restart(s, why);
 }
 
+/* Is it certain that no interface has this address any more? */
+static bool address_gone(const struct ifaddrs *all, const union address *a)
+{
+	if (!all || (a->sa.sa_family != AF_INET && a->sa.sa_family != AF_INET6))
+		return false;
+	for (; all; all = all->ifa_next) {
+		const union address *has = (const union address *)all->ifa_addr;
+
+		if (!has || has->sa.sa_family != a->sa.sa_family)
+			continue;
+		if (a->sa.sa_family == AF_INET ? has->in.sin_addr.s_addr == a->in.sin_addr.s_addr
+					       : IN6_ARE_ADDR_EQUAL(&has->in6.sin6_addr, &a->in6.sin6_addr))
+			return false;
+	}
+	return true;
+}
+
 void relay_pool_network_changed(struct relay_pool *p)
 {
 	uint64_t now = clock_boot_ns();
+	struct ifaddrs *all;
 
+	if (getifaddrs(&all))
+		all = NULL;
 	for (uint32_t i = 0; i < p->count; i++) {
 		struct server *s = p->servers[i];
 
 		s->failures = 0;
-		if (s->state == RELAY_UP)
+		if (s->state == RELAY_UP && address_gone(all, &s->local)) {
+			log_info("relay", "%s: our address of that connection is gone", s->name);
+			pool_server_restart(s, "our address of that connection is gone");
+		} else if (s->state == RELAY_UP) {
 			pool_server_check(s, NS_PER_SEC);
-		else if (s->state == RELAY_WAITING || now - s->dial_started > DIAL_SETTLED)
+		} else if (s->state == RELAY_WAITING || now - s->dial_started > DIAL_SETTLED) {
 			pool_server_restart(s, "the network changed");
+		}
 	}
+	if (all)
+		freeifaddrs(all);
 }
 
 int relay_pool_send(struct relay_pool *p, uint32_t server, const struct relay_id *to, const void *data,

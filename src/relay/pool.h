@@ -122,7 +122,8 @@ void relay_pool_check(struct relay_pool *p, uint32_t server, uint64_t timeout);
 /* Closes this generation and dials at once; another generation than the current one changes nothing. */
 void relay_pool_reopen(struct relay_pool *p, uint32_t server, uint32_t generation, const char *why);
 
-/* The network changed or came back: waiting servers are dialled now; those that are up are checked (1 s). */
+/* The network changed or came back: waiting servers are dialled now, and those whose local address is
+ * gone; others that are up are checked (1 s). */
 void relay_pool_network_changed(struct relay_pool *p);
 
 /*

@@ -68,7 +68,8 @@ struct server {
 	uint64_t dial_started;
 	bool proxied;
 	union address last_good,
-		dialled; /* dialled: where the socket leads; last_good once a login came of it */
+		dialled;     /* dialled: where the socket leads; last_good once a login came of it */
+	union address local; /* where it comes from */
 	struct relay_session *session;
 	uint64_t check_deadline; /* 0: no check runs */
 	uint64_t rtt;

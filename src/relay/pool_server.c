@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -192,6 +193,8 @@ static void begin_session(struct server *s, const struct dial_result *r)
 		snprintf(session->pin, sizeof(session->pin), "%s", s->pool->options.pin);
 	s->session = session;
 	s->dialled = r->used;
+	if (getsockname(r->fd, &s->local.sa, &(socklen_t){sizeof(s->local)}))
+		s->local.sa.sa_family = AF_UNSPEC;
 	s->deadline = clock_boot_ns() + limit_ms(s) * NS_PER_MS;
 	transport_start(s->pool->transport, session);
 	arm(s);

@@ -102,6 +102,8 @@ if wanted F50; then
 	case=F50
 	settled ice left right
 	outage_case F50 "our address changed under a flow" 1000 readdress
+	grep -q "our address of that connection is gone" $lab/left/log ||
+		fail "F50: the relay connection from the old address was not given up at once"
 fi
 
 # The cable is pulled, and comes back with everything as it was: no address changes.
