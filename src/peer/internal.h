@@ -164,7 +164,7 @@ struct peer_machine {
 	unsigned attempt;	  /* facts.attempt of the last step */
 	uint64_t attempt_at;	  /* when it became that: WireGuard has just sent an initiation itself */
 	uint64_t handshake_retry; /* the next one while a proven path waits for keys */
-	uint8_t handshake_tries;
+	uint8_t handshake_tries, attempt_tries;
 	uint64_t report_at;
 	bool overflow;	    /* an action found no room: peer_check() complains */
 	bool wanted, works; /* as of the last step */

@@ -169,6 +169,30 @@ static bool is_working(const struct step *s)
 	       (!c->counts_known || c->far_grew_at >= since);
 }
 
+/*
+ * An initiation or its answer was lost, on a path that works: WireGuard itself would wait 5 s, and until then
+ * one end may seal under keys that the other has dropped. Three times for each attempt.
+ */
+static void hurry_attempt(struct step *s, const struct path *c)
+{
+	struct peer_machine *m = s->m;
+	uint64_t from = m->attempt_at > m->handshake_at ? m->attempt_at : m->handshake_at;
+
+	if (!s->f->attempt)
+		m->attempt_tries = 0;
+	if (!s->f->attempt || !s->f->usable || m->attempt_tries >= 3 || !m->remote_is_weir || m->away || !c ||
+	    c->state != PATH_UP || !c->last_pong)
+		return;
+	if (from < m->chosen_since)
+		from = m->chosen_since;
+	from += ms(m, 1000) + 3 * c->rtt;
+	if (s->now >= from && handshake(s, SIGNAL_REASON_path_dead)) {
+		m->attempt_tries++;
+		from = s->now + ms(m, 1000) + 3 * c->rtt;
+	}
+	want_turn(s, from);
+}
+
 /* A path is proven and the tunnel does not work: handshakes once a second for a while, then every two:
  * whatever keeps WireGuard from passing may end at any time, and nobody would say so. */
 static void tunnel_upkeep(struct step *s)
@@ -178,6 +202,7 @@ static void tunnel_upkeep(struct step *s)
 
 	m->wanted = is_wanted(s);
 	m->works = is_working(s);
+	hurry_attempt(s, c);
 	if (!c || c->state != PATH_UP || m->works || !m->wanted || m->away) {
 		m->handshake_retry = 0;
 		m->handshake_tries = 0;

@@ -389,7 +389,7 @@ static void let_go(struct step *s)
 	struct peer_machine *m = s->m;
 	const struct path *p = &m->paths[PEER_RELAY];
 
-	if (p->ref.kind == PATH_KIND_NONE || p->state != PATH_UP)
+	if (p->ref.kind == PATH_KIND_NONE || p->state != PATH_UP || unheard(s, p))
 		return;
 	uint64_t at = p->since + ms(m, RELEASE_AFTER);
 	for (unsigned i = 0; i < RELAYS_KNOWN; i++) {

@@ -198,9 +198,9 @@ static void judge_silence(struct step *s)
 	/* how slow a path that never answered may be is not known: one that answers is better after 300 ms */
 	if (!c->rtt && to != PEER_NO_SLOT)
 		at = from + ms(m, 300);
-	/* a round trip that was long once (lateness, a queue) is no reason to stay for many lost pings */
-	uint64_t most = 2 * c->rtt > ms(m, 1500) ? 2 * c->rtt : ms(m, 1500);
-	if (to != PEER_NO_SLOT && c->unanswered >= 6 && at > from + most)
+	/* a round trip that was long once (lateness, a queue) excuses no long row of lost pings */
+	uint64_t most = c->rtt > ms(m, 1000) ? c->rtt + ms(m, 500) : ms(m, 1500);
+	if (c->unanswered >= 6 && at > from + most)
 		at = from + most;
 	if (s->now < at || c->unanswered < 3) {
 		want_turn(s, at);

@@ -58,6 +58,22 @@ relay_on hub 8001 rel://203.0.113.1:8001
 back_within 3500 2
 say "a relay that was killed is found $took ms after it listens"
 
+# Connected, and then nothing passes: the kernel repeats what was said ever more seldom.
+hole() { # SECONDS LOGINS
+	on hub nft add rule inet t in tcp dport 8001 tcp flags '& syn == 0' drop
+	kill -9 "$(cat $lab/hub/pid.8001)"
+	sleep 0.2
+	relay_on hub 8001 rel://203.0.113.1:8001
+	until_true 20 sh -c "ip netns exec left ss -Htn state established dport = :8001 | grep -q ." || fail "left is not connected"
+	sleep "$1"
+	on hub nft flush chain inet t in
+	back_within 3000 "$2"
+	say "a relay is found $took ms after a hole of $1 s in the middle of a login"
+}
+hole 1 3
+hole 4 4
+hole 9 5
+
 # No way to the relay but the proxy's.
 weir_end left
 ip -n left route del 203.0.113.1

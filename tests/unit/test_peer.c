@@ -137,6 +137,24 @@ static void a_handshake_follows_to_the_new_path(void **state)
 	assert_int_equal(r->last[PEER_ACT_HANDSHAKE].path.kind, PATH_KIND_RELAY);
 }
 
+/* WireGuard itself waits 5 s before it repeats one that was lost, whatever is known of the path. */
+static void a_lost_initiation_is_repeated_soon(void **state)
+{
+	struct rig *r = *state;
+
+	both_up(r);
+	rig_run(r, 5000);
+	rig_forget(r);
+	r->facts.attempt = 1;
+	rig_run(r, 900);
+	assert_int_equal(r->acts[PEER_ACT_HANDSHAKE], 0);
+	rig_run(r, 600);
+	assert_int_equal(r->acts[PEER_ACT_HANDSHAKE], 1);
+	rig_run(r, 60000);
+	assert_int_equal(r->acts[PEER_ACT_HANDSHAKE], 3);
+	assert_int_equal(rig_changes(r), 0);
+}
+
 /* I9, F7: the path that was switched to is watched like the first. */
 static void the_second_path_is_watched_too(void **state)
 {
@@ -469,6 +487,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_dead_path_is_left_within_a_second, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_long_round_trip_is_no_long_reprieve, rig_setup,
 						rig_teardown),
+		cmocka_unit_test_setup_teardown(a_lost_initiation_is_repeated_soon, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_handshake_follows_to_the_new_path, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(the_second_path_is_watched_too, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(one_way_traffic_is_quiet, rig_setup, rig_teardown),
