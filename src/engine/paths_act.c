@@ -232,7 +232,8 @@ static void perform_relay(struct peer_paths *c, const struct peer_action *a)
 	default:
 		if (c->paths->pool)
 			relay_pool_reopen(c->paths->pool, a->path.id, a->path.generation,
-					  signal_reason_text(a->reason));
+					  a->reason ? signal_reason_text(a->reason)
+						    : "it was found dead, and is dialled again");
 		break;
 	}
 }
