@@ -201,9 +201,9 @@ void path_switch(struct step *s, enum peer_slot slot, enum log_level level, cons
 	m->attempt_at = 0; /* what is under way went the other way */
 	p->filtered = false;
 	p->sent_mark = facts_of(s, slot)->sent;
-	bool lost = s->f->attempt && old != PEER_NO_SLOT && m->paths[old].state != PATH_UP;
+	bool lost = s->f->attempt && (old == PEER_NO_SLOT ? s->f->usable : m->paths[old].state != PATH_UP);
 	if (lost)
-		m->handshake_at = 0; /* that one went the dead way */
+		m->handshake_at = 0; /* that one went the dead way, or nowhere */
 	act_on(s, PEER_ACT_CHOOSE, &p->ref);
 	struct peer_action *a = act(s, PEER_ACT_MTU);
 	a->path = p->ref;
