@@ -390,7 +390,7 @@ static void test_memory(void **state)
 {
 	struct hub_settings settings = usual();
 	struct session *a, *slow[5];
-	char name[8];
+	char name[16];
 
 	(void)state;
 	settings.queue_bytes = 100000;

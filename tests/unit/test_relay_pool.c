@@ -137,7 +137,7 @@ static void many_subscriptions_go_in_several_lists(void **state)
 	struct client *a = client_new("a");
 	uint32_t at = add(a, s);
 	struct relay_id id;
-	char name[16];
+	char name[32];
 
 	(void)state;
 	for (int i = 0; i < 2 * RELAY_LIST_MAX + 1; i++) {
