@@ -437,6 +437,7 @@ void paths_open(struct engine *g)
 	s->by_pair = map_new(SIGNAL_PAIR_LEN);
 	s->by_relay_id = map_new(RELAY_ID_LEN);
 	s->relays.contacts = map_new(RELAY_ID_LEN);
+	list_init(&s->relays.heard);
 	pthread_mutex_init(&s->relays.lock, NULL);
 	s->timer = loop_timer_new(g->loop, on_timer, s);
 	g->paths = s;

@@ -43,6 +43,7 @@ struct relay_contact {
 	size_t early_len;
 	uint32_t early_server;
 	uint64_t early_at;
+	struct list heard; /* in relays.heard until the controller has been told */
 };
 
 /* One ICE agent of a peer. It outlives its end in `agents` until no worker uses its channels. */
@@ -146,6 +147,8 @@ struct relay_told {
 struct relays {
 	pthread_mutex_t lock;
 	struct map *contacts; /* relay id to struct relay_contact */
+	struct list heard;    /* contacts that spoke before their channel was there */
+	atomic_bool any_heard;
 };
 
 struct paths {
@@ -232,6 +235,7 @@ void relays_release(struct peer_paths *c, uint32_t server);
 void relays_check(struct peer_paths *c, uint32_t server);
 void relays_meet(struct peer_paths *c); /* it may be heard from now on */
 void relays_forget(struct peer_paths *c);
+void relays_news(struct paths *s); /* in each turn of the control thread */
 void relays_chores(struct paths *s, uint64_t now);
 
 /* agents.c */

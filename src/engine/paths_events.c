@@ -157,6 +157,7 @@ void paths_news(struct engine *g, struct engine_peer *p)
 
 void paths_turn(struct engine *g)
 {
+	relays_news(g->paths);
 	if (g->paths->count)
 		paths_run(g->paths);
 }

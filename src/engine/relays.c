@@ -19,31 +19,9 @@
 
 /* ---- the I/O thread ---- */
 
-struct early_news {
-	struct engine *engine;
-	struct relay_id from;
-	uint32_t server;
-};
-
-/* Back in the control thread: a peer speaks to us where we do not look for it. */
-static void heard_early(void *arg)
-{
-	struct early_news *news = arg;
-	struct paths *s = news->engine->paths;
-	struct peer_paths *c = s && s->up ? map_get(s->by_relay_id, news->from.bytes) : NULL;
-
-	if (c) {
-		paths_post(c, &(struct peer_event){.type = PEER_EV_REMOTE_RELAY,
-						   .path = {.kind = PATH_KIND_RELAY, .id = news->server}});
-		paths_run(s);
-	}
-	free(news);
-}
-
 static void keep_early(struct paths *s, struct relay_contact *k, uint32_t server, const uint8_t *data,
 		       size_t len)
 {
-	struct early_news *news;
 	bool first = !k->early;
 
 	free(k->early);
@@ -52,13 +30,11 @@ static void keep_early(struct paths *s, struct relay_contact *k, uint32_t server
 	k->early_len = len;
 	k->early_server = server;
 	k->early_at = clock_boot_ns();
-	if (!first)
+	if (!first || !list_empty(&k->heard))
 		return;
-	news = xcalloc(1, sizeof(*news));
-	news->engine = s->engine;
-	news->from = k->id;
-	news->server = server;
-	loop_post(s->engine->loop, heard_early, news);
+	list_append(&s->relays.heard, &k->heard);
+	atomic_store(&s->relays.any_heard, true);
+	worker_wake_control(s->engine);
 }
 
 static uint32_t channel_at(const struct relay_contact *k, uint32_t server)
@@ -89,6 +65,35 @@ static void on_receive(void *arg, uint32_t server, uint32_t generation, const st
 	pthread_mutex_unlock(&s->relays.lock);
 	if (channel)
 		channel_deliver(s->engine, channel, data, len);
+}
+
+static struct relay_contact *next_heard(struct paths *s, uint32_t *server)
+{
+	struct relay_contact *k = NULL;
+
+	pthread_mutex_lock(&s->relays.lock);
+	if (!list_empty(&s->relays.heard)) {
+		k = container_of(s->relays.heard.next, struct relay_contact, heard);
+		list_remove(&k->heard);
+		*server = k->early_server;
+	}
+	pthread_mutex_unlock(&s->relays.lock);
+	return k;
+}
+
+/* Back in the control thread: peers that speak to us where we do not look for them. */
+void relays_news(struct paths *s)
+{
+	struct relay_contact *k;
+	uint32_t server;
+
+	if (!atomic_exchange(&s->relays.any_heard, false))
+		return;
+	while ((k = next_heard(s, &server)))
+		if (s->up)
+			paths_post(container_of(k, struct peer_paths, contact),
+				   &(struct peer_event){.type = PEER_EV_REMOTE_RELAY,
+							.path = {.kind = PATH_KIND_RELAY, .id = server}});
 }
 
 /* ---- news of the pool ---- */
@@ -442,6 +447,7 @@ void relays_meet(struct peer_paths *c)
 
 	wg_peer_public_key(c->peer->wg, &key);
 	relay_id_of(&c->contact.id, &key);
+	list_init(&c->contact.heard);
 	map_put(s->by_relay_id, c->contact.id.bytes, c);
 	pthread_mutex_lock(&s->relays.lock);
 	map_put(s->relays.contacts, c->contact.id.bytes, &c->contact);
@@ -455,6 +461,7 @@ void relays_forget(struct peer_paths *c)
 	map_remove(s->by_relay_id, c->contact.id.bytes);
 	pthread_mutex_lock(&s->relays.lock);
 	map_remove(s->relays.contacts, c->contact.id.bytes);
+	list_remove(&c->contact.heard);
 	free(c->contact.early);
 	c->contact.early = NULL;
 	pthread_mutex_unlock(&s->relays.lock);
