@@ -50,6 +50,8 @@ run() { # PATH
 	ice | libnice) kind=ice ;;
 	*) kind=relay ;;
 	esac
+	rm -rf $lab/left/state $lab/right/state # an endpoint that is remembered would be tried first
+	mkdir $lab/left/state $lab/right/state
 	conf left 1 right 2 "$1"
 	conf right 2 left 1 "$1"
 	weir_start left $lab/left/wg0.conf --log-level error
