@@ -155,13 +155,18 @@ static void lose(struct server *s, const char *why, bool theirs, bool said_close
 	/* Some servers take leave of the one whose place is taken, some just close. */
 	if (!theirs || life >= (s->short_lives >= most ? SHORT_LIFE_LATER : SHORT_LIFE))
 		s->short_lives = 0;
-	else if (++s->short_lives >= most) {
+	else if (++s->short_lives >= most && said_close) {
 		log_warn("relay", "%s: logged in %u times in a row and closed at once: %s", s->name,
 			 s->short_lives, same_key);
 		s->refusals = s->short_lives - most;
 		fail_refused(s, same_key);
 		return;
 	}
+	/* Without a word from the server it may as well crash, or our public address change: said, but no
+	 * reason to wait. */
+	if (s->short_lives >= most)
+		why = "the connection ends soon after each login: the server crashes, our address changes, "
+		      "or another host logs in with the same key";
 	s->failures = 0;
 	try_again(s, now, random_below(said_close ? LEAVE_JITTER : LOST_JITTER), why);
 }
