@@ -17,17 +17,19 @@ base:
 crypto: base
 wg: base crypto
 net: base
-diagnose: base
+diagnose: base wg peer signal
 signal: base crypto
 peer: base signal
 relay: base crypto
 ice: base net
-engine: base crypto wg net diagnose signal peer relay ice
+tap: base wg signal relay
+report: base net relay
+engine: base crypto wg net diagnose signal peer relay ice tap
 config: base crypto wg engine peer relay
 system: base net config
-control: base wg engine peer signal relay ice
-tui: base
-cmd: base net engine config system control tui peer relay crypto
+control: base wg engine peer signal relay ice diagnose tap
+tui: base tap
+cmd: base net engine config system control tui peer relay crypto tap diagnose report
 "
 
 for folder in "$src"/*/; do
@@ -57,6 +59,7 @@ door() { # HEADER FILES...
 		esac
 	done
 }
+door pcap tap/filter.c
 door glib.h base/loop.c ice/agent.c ice/lines.c ice/send.c
 door nice/ ice/agent.c ice/lines.c ice/send.c
 door libwebsockets.h relay/transport.c relay/server.c relay/server_http.c relay/server_client.c

@@ -1,0 +1,180 @@
+/*
+ * Why a peer is stuck: a table of rules over counters, events and what the other end counts. A rule looks at the facts and,
+ * when they fit, says so with its evidence; the best verdict comes first, and a cause comes before its symptoms. Pure.
+ *
+ * A healthy peer gets no verdict. weir(8) DIAGNOSTICS is printed from the same table.
+ */
+#ifndef WEIR_DIAGNOSE_RULES_H
+#define WEIR_DIAGNOSE_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/endpoint.h"
+#include "base/key.h"
+#include "base/path.h"
+#include "base/strbuf.h"
+#include "diagnose/state.h"
+#include "peer/peer.h"
+#include "signal/signal.h"
+#include "wg/events.h"
+
+/* ---- facts: times are boot ns, 0: never or none ---- */
+
+/* What was counted from `since` to now: the last minute or so, from the engine's samples. */
+struct diagnosis_window {
+	uint64_t since;
+	uint64_t counters[WG_COUNTERS];
+	uint64_t rx_bytes, tx_bytes;
+	unsigned path_changes, rotations, remote_sessions, endpoint_changes;
+};
+
+struct diagnosis_path {
+	struct peer_path_view view;
+	bool chosen;
+	char local[ADDRESS_TEXT], remote[ADDRESS_TEXT], local_type[8], remote_type[8];
+	uint64_t sent, received; /* WireGuard packets in this generation */
+	uint64_t last_sent, last_received;
+	bool through_tunnel;	 /* the route to remote leads into a tunnel: ours, or (through_other) somebody's */
+	bool through_other;
+	int send_error;		 /* errno of the last datagram, 0: fine */
+};
+
+struct diagnosis_relay {
+	char url[128], error[160];
+	bool up, home, peer_online;
+	uint64_t since, next_try, rtt;
+	unsigned connections;	 /* how often it was made */
+	uint64_t lifetimes[4];	 /* how long the last connections lived, newest first, 0: none */
+	bool refused, bad_token, expired_token, silent_close, replaced; /* how logging in failed, or what ended it */
+	bool tls_error, name_error;
+};
+
+struct diagnosis_device { /* the same for all peers */
+	bool up, has_private_key, under_load;
+	uint64_t started;	       /* boot ns */
+	bool restored;		       /* we started within the last minutes after a run that did not end in order */
+	uint64_t clock_stepped_at;     /* the wall clock was set */
+	int64_t clock_step;	       /* by how many ns */
+	uint64_t resumed_at, suspended_for;
+	uint64_t network_changed_at;   /* addresses, routes or links */
+	bool link_lost;		       /* no interface but our own is up, or no default route */
+	unsigned peers, peers_in_trouble;
+	uint64_t trouble_since;	       /* when the last of them began, if they began within 2 s of each other */
+	uint64_t counters[WG_COUNTERS];
+	uint64_t window_since;
+	uint64_t window[WG_COUNTERS];  /* of the last minute */
+	bool stun_answers, stun_asked; /* servers that ICE's agents asked */
+	uint64_t udp_received_at;      /* anything by UDP from anywhere */
+	char mapped[ADDRESS_TEXT];     /* where we are seen from, "" */
+	bool mapping_varies;	       /* by destination: a symmetric NAT here */
+	bool behind_nat;
+	/* of initiations of keys that are not configured, and of bad mac1: the last one */
+	struct key unknown_key;
+	uint64_t unknown_key_at, mac1_at;
+	union address unknown_from, mac1_from;
+	unsigned relay_count;
+	struct diagnosis_relay relays[4];
+};
+
+struct diagnosis_facts { /* one peer */
+	const struct diagnosis_device *device;
+	struct peer_facts word; /* what the list's word is made of */
+	struct peer_state state;
+	uint64_t word_since;
+	char name[32];
+	struct key public_key;
+	bool has_psk, has_allowed_ips;
+	uint16_t keepalive;
+	union address endpoint;
+	char host[256];
+
+	uint64_t counters[WG_COUNTERS];	      /* since the start */
+	uint64_t since_handshake[WG_COUNTERS]; /* since the last completed one */
+	struct diagnosis_window recent;
+	uint64_t last_timestamp_delta;	/* ns that its clock was behind, of the last old timestamp */
+	uint64_t last_initiation_received, last_response_rejected, last_unknown_index, last_inner_rejected;
+	char inner_rejected_source[64], inner_rejected_owner[32]; /* the last one, and whose it is ("" nobody's) */
+	char stolen_prefix[64], stolen_by[32];			  /* an allowed IP that another peer took, "" none */
+	uint64_t stolen_at;
+	char route_missing[64]; /* a configured prefix that the system does not route into the tunnel, "" none */
+	uint64_t key_expired_at, gave_up_at, drained_at;
+
+	bool controlled;
+	enum peer_mode mode;
+	struct peer_look look;
+	unsigned path_count;
+	struct diagnosis_path paths[PEER_SLOTS];
+	unsigned local_candidates, remote_candidates, pairs, pairs_failed, pairs_succeeded;
+	bool ice_running, ice_failed, local_symmetric, remote_symmetric, same_public_address, host_pair_tried;
+	uint64_t ice_since;
+	uint16_t inner_mtu, device_mtu;
+	uint64_t frames_sent, frames_received, frames_rejected[SIGNAL_VERDICTS];
+	bool has_report;
+	struct signal_report report; /* what they count about us */
+	uint64_t report_at;
+	struct signal_report report_before; /* the one before, to see what moves; report_before_at 0: none */
+	uint64_t report_before_at;
+	uint64_t ours_at_report[WG_COUNTERS]; /* our counters when the report came */
+};
+
+/* ---- verdicts ---- */
+
+enum diagnosis_confidence { DIAGNOSIS_POSSIBLE, DIAGNOSIS_LIKELY, DIAGNOSIS_CERTAIN };
+enum diagnosis_side { SIDE_UNKNOWN, SIDE_HERE, SIDE_BETWEEN, SIDE_THERE };
+enum diagnosis_mark { MARK_GOOD, MARK_BAD, MARK_NOTE };
+
+struct diagnosis_line {
+	enum diagnosis_mark mark;
+	const char *layer; /* "signalling", "paths", "relay", "ice", "wireguard", "clock", "routes", "mtu" */
+	uint64_t at;	   /* boot ns of what it tells of, 0: now */
+	char text[176];
+};
+
+#define DIAGNOSIS_LINES	  10
+#define DIAGNOSIS_OUT	  6
+#define DIAGNOSIS_VERDICTS 4
+
+struct diagnosis_rule;
+struct diagnosis {
+	const struct diagnosis_rule *rule;
+	enum diagnosis_confidence confidence;
+	enum diagnosis_side side;
+	uint64_t since;	   /* boot ns */
+	char verdict[224]; /* one or two sentences, with this peer's numbers */
+	unsigned line_count;
+	struct diagnosis_line lines[DIAGNOSIS_LINES]; /* evidence */
+	char next[200];	   /* what to do, and where */
+	char key;	   /* of the dashboard, 0: none helps */
+	char command[96];  /* the same as a command, "" */
+};
+
+struct diagnosis_rule {
+	const char *id;	   /* "psk-differs": stable, for logs and scripts */
+	const char *title; /* a few words */
+	const char *text;  /* for the manual: what is seen, what it means, what to do. Plain sentences. */
+	/* Ids of rules whose verdicts are symptoms of this one: they are dropped when this one holds. Space-separated. */
+	const char *explains;
+	/* True when it holds; fills confidence, side, since, verdict, lines, next, key. out->rule is set. */
+	bool (*check)(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *out);
+};
+
+struct diagnoses {
+	unsigned count; /* 0: nothing is wrong with it */
+	struct diagnosis items[DIAGNOSIS_VERDICTS]; /* best first */
+	unsigned good_count;
+	struct diagnosis_line good[DIAGNOSIS_OUT]; /* what works, and what was ruled out */
+};
+
+void diagnose_peer(const struct diagnosis_facts *f, uint64_t now, struct diagnoses *out);
+
+/* All rules, in the order of the manual; ends with an entry without id. */
+extern const struct diagnosis_rule *const diagnosis_rules[];
+
+const char *diagnosis_confidence_name(enum diagnosis_confidence c); /* "certain" */
+const char *diagnosis_side_name(enum diagnosis_side s);		     /* "here", "between", "there", "" */
+
+void diagnosis_manual(struct strbuf *out); /* DIAGNOSTICS of weir(8), in mdoc */
+
+#endif

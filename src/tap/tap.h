@@ -1,0 +1,76 @@
+/*
+ * The tap itself: packets go from any thread into rings, and from there to sessions. Off, it costs a branch for each
+ * batch. On, a full ring or a slow reader loses packets and counts them; nobody ever waits.
+ *
+ * Each producer (a packet worker, the control thread, the relay's thread) has a ring of its own. Filters run where the
+ * packet is, before it is copied. A thread of the tap's own, which lives as long as there are sessions, takes the rings
+ * in the order of time and serves the sessions: a stream to a file descriptor, or a queue for the control thread, or
+ * the ring of the past.
+ */
+#ifndef WEIR_TAP_TAP_H
+#define WEIR_TAP_TAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "tap/filter.h"
+#include "tap/packet.h"
+
+#define TAP_SESSIONS 8
+
+struct tap;
+struct tap_session;
+
+/* What producers look at first: which points somebody wants. */
+struct tap_switch {
+	_Atomic uint32_t points; /* bits of enum tap_point */
+};
+
+struct tap *tap_new(unsigned producers);
+void tap_free(struct tap *t); /* ends all sessions */
+struct tap_switch *tap_get_switch(struct tap *t);
+
+/* [any thread] */
+static inline bool tap_wanted(const struct tap_switch *s, enum tap_point p)
+{
+	return __builtin_expect(atomic_load_explicit(&s->points, memory_order_relaxed) >> p & 1, 0);
+}
+
+/* [the producer's thread] meta->number is filled by the tap; meta->at 0: now. */
+void tap_put(struct tap *t, unsigned producer, const struct tap_meta *m, const void *data, size_t len);
+
+struct tap_options {
+	struct tap_filter *filter; /* taken over; NULL: everything */
+	uint8_t points;		   /* bits; 0: all */
+	uint32_t snaplen;	   /* 0: whole packets */
+	bool keys;		   /* it gets key log lines as well */
+};
+
+/* Control thread. NULL with words: too many sessions, no memory for a thread. */
+struct tap_session *tap_open_stream(struct tap *t, const struct tap_options *o, int fd, struct error *e); /* takes fd */
+struct tap_session *tap_open_queue(struct tap *t, const struct tap_options *o, size_t bytes,
+				   void (*ready)(void *arg), void *arg, /* [tap's thread] at most once per read */
+				   struct error *e);
+void tap_close(struct tap_session *s);
+
+/* Takes whole records (tap/stream.h) out of a queue; number of bytes. */
+size_t tap_read(struct tap_session *s, uint8_t *buf, size_t size);
+
+struct tap_counts {
+	uint64_t seen, matched, lost; /* packets at points that are on; of those for the session; lost on the way to it */
+	uint64_t per_point[TAP_POINTS];
+};
+void tap_look(const struct tap_session *s, struct tap_counts *out);
+
+/*
+ * The ring of the past: keeps what matches for a time, within a size, until it is asked for: "save the last 30 seconds".
+ * One per tap; opening it again replaces its filter and keeps what it holds.
+ */
+int tap_keep(struct tap *t, const struct tap_options *o, uint64_t ns, size_t bytes, struct error *e);
+void tap_keep_off(struct tap *t);
+bool tap_keeps(const struct tap *t, uint64_t *ns, size_t *used, uint64_t *oldest_wall);
+
+#endif
