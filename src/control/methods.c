@@ -7,20 +7,15 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "control/internal.h"
+#include "control/methods.h"
 #include "control/snapshot_network.h"
 
 #define TIMELINE_REPLY_MAX 64
 #define FAILED_MAX	   256 /* failures named in a reply; the rest are counted only */
 
-struct request {
-	struct control_client *client;
-	json_t *params; /* borrowed, an object or NULL */
-	char *id;	/* JSON text; handlers may take it and leave NULL */
-};
-
 /* ---- replies ---- */
 
-static void reply_open(struct writer *w, struct strbuf *to, const char *id)
+void reply_open(struct writer *w, struct strbuf *to, const char *id)
 {
 	w->to = to;
 	w->comma = false;
@@ -29,14 +24,14 @@ static void reply_open(struct writer *w, struct strbuf *to, const char *id)
 	strbuf_append(to, ",\"result\":", 10);
 }
 
-static void reply_close(struct control_client *c, struct strbuf *line)
+void reply_close(struct control_client *c, struct strbuf *line)
 {
 	strbuf_append(line, "}", 1);
 	output_reply(c, line->text, line->len);
 	strbuf_clear(line);
 }
 
-static void reply_empty(struct request *r)
+void reply_empty(struct request *r)
 {
 	struct strbuf line = {0};
 	struct writer w;
@@ -46,8 +41,7 @@ static void reply_empty(struct request *r)
 	reply_close(r->client, &line);
 }
 
-/* messages: the lines of the text one by one, for errors of a configuration. */
-static void reply_error(struct request *r, const char *code, const char *message, bool messages)
+void reply_error(struct request *r, const char *code, const char *message, bool messages)
 {
 	struct strbuf line = {0};
 	struct writer w = {.to = &line};
@@ -72,14 +66,14 @@ static void reply_error(struct request *r, const char *code, const char *message
 	reply_close(r->client, &line);
 }
 
-static void reply_bad(struct request *r, const char *message)
+void reply_bad(struct request *r, const char *message)
 {
 	reply_error(r, "bad-request", message, false);
 }
 
-/* ---- parameters: absent ones keep the default; false after an answer was given ---- */
+/* ---- parameters ---- */
 
-static bool param_flag(struct request *r, const char *name, bool *out)
+bool param_flag(struct request *r, const char *name, bool *out)
 {
 	json_t *v = json_object_get(r->params, name);
 
@@ -95,7 +89,7 @@ static bool param_flag(struct request *r, const char *name, bool *out)
 	return true;
 }
 
-static bool param_number(struct request *r, const char *name, double low, double high, double *out)
+bool param_number(struct request *r, const char *name, double low, double high, double *out)
 {
 	json_t *v = json_object_get(r->params, name);
 
@@ -128,8 +122,7 @@ static bool param_level(struct request *r, const char *name, enum log_level *out
 	return true;
 }
 
-/* *p NULL with true: "all", where that is allowed. */
-static bool param_peer(struct request *r, bool or_all, struct engine_peer **p)
+bool param_peer(struct request *r, bool or_all, struct engine_peer **p)
 {
 	const char *text = json_string_value(json_object_get(r->params, "peer"));
 	struct error e = {0};
