@@ -6,7 +6,7 @@
 
 #include "base/map.h"
 #include "base/xalloc.h"
-#include "tui/model.h"
+#include "tui/model_internal.h"
 #include "tui/text.h"
 
 const char *action_method(enum command c)
@@ -186,8 +186,6 @@ static void cancel(struct model *m, double now)
 void action_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx)
 {
 	struct prompt *p = &m->prompt;
-	size_t len = strlen(p->typed);
-	char utf8[4];
 
 	if (!*p->expected) {
 		if (code == 'y' || code == 'Y')
@@ -203,17 +201,8 @@ void action_key(struct model *m, const struct data *d, uint32_t code, double now
 			cancel(m, now);
 	} else if (code == K_ESCAPE || code == CTRL_('C')) {
 		cancel(m, now);
-	} else if (code == K_BACKSPACE || code == 8) {
-		while (len && ((unsigned char)p->typed[len - 1] & 0xc0) == 0x80)
-			len--;
-		p->typed[len ? len - 1 : 0] = '\0';
-	} else if (code >= ' ' && code < 0x110000 && text_width(code)) {
-		size_t used = text_encode(utf8, code);
-
-		if (len + used < sizeof(p->typed)) {
-			memcpy(p->typed + len, utf8, used);
-			p->typed[len + used] = '\0';
-		}
+	} else {
+		line_edit(p->typed, sizeof(p->typed), code);
 	}
 }
 

@@ -10,6 +10,7 @@
 #define PEER	WHERE_PEER
 #define LOG	WHERE_LOG
 #define MENU	WHERE_MENU
+#define PACKETS WHERE_PACKETS
 #define ALL	WHERE_ALL
 #define CHANGES KEY_CHANGES
 #define ASKS	KEY_ASKS
@@ -76,7 +77,8 @@ const char *key_name(char out[16], uint32_t code)
 const char *key_group_title(enum key_group group)
 {
 	static const char *const titles[GROUPS] = {
-		"MOVE", "FIND AND SORT", "VIEW", "ACT ON A PEER, OR ON ALL TAGGED", "LOG", "EVERYWHERE"};
+		"MOVE",	   "FIND AND SORT", "VIEW",	 "ACT ON A PEER, OR ON ALL TAGGED",
+		"PACKETS", "LOG",	    "EVERYWHERE"};
 
 	return titles[group];
 }
@@ -147,11 +149,21 @@ static void put_about(FILE *f, const struct key_entry *e)
 	fputs(e->flags & KEY_ASKS ? "\nAsks first.\n" : "\n", f);
 }
 
+static bool group_has_keys(enum key_group group)
+{
+	for (size_t i = 0; i < key_table_size; i++)
+		if (key_table[i].group == group)
+			return true;
+	return false;
+}
+
 void tui_keys_mdoc(FILE *f)
 {
 	for (int group = 0; group < GROUPS; group++) {
 		const struct key_entry *open = NULL;
 
+		if (!group_has_keys((enum key_group)group))
+			continue;
 		fprintf(f, ".Ss %s\n.Bl -tag -width Ds\n", key_group_title(group));
 		for (size_t i = 0; i < key_table_size; i++) {
 			const struct key_entry *e = &key_table[i];

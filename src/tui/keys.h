@@ -27,9 +27,25 @@ enum key_code {
 #define K_F(n)	 (K_F0 + (n))
 #define CTRL_(c) ((c)&0x1f)
 
-enum where { WHERE_PEERS = 1, WHERE_PEER = 2, WHERE_LOG = 4, WHERE_MENU = 8, WHERE_ALL = 7 };
+enum where {
+	WHERE_PEERS = 1,
+	WHERE_PEER = 2,
+	WHERE_LOG = 4,
+	WHERE_MENU = 8,
+	WHERE_PACKETS = 16,
+	WHERE_ALL = 23
+};
 enum key_flags { KEY_CHANGES = 1, KEY_ASKS = 2 };
-enum key_group { GROUP_MOVE, GROUP_FIND, GROUP_VIEW, GROUP_ACT, GROUP_LOGS, GROUP_EVERYWHERE, GROUPS };
+enum key_group {
+	GROUP_MOVE,
+	GROUP_FIND,
+	GROUP_VIEW,
+	GROUP_ACT,
+	GROUP_PACKETS,
+	GROUP_LOGS,
+	GROUP_EVERYWHERE,
+	GROUPS
+};
 
 #define KEY(command, ...) COMMAND_##command,
 enum command {

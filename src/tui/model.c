@@ -1,4 +1,4 @@
-#include "tui/model.h"
+#include "tui/model_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,8 +10,6 @@
 #include "tui/text.h"
 
 const double model_intervals[INTERVALS] = {0.5, 1, 2, 5, 10};
-
-#define EVENTS_ASKED 60 /* what the engine keeps of a peer */
 
 struct effect *effect_add(struct effects *fx, enum effect_kind kind)
 {
@@ -66,7 +64,10 @@ void model_say(struct model *m, double now, bool bad, const char *fmt, ...)
 
 enum where model_where(const struct model *m)
 {
-	return m->screen == SCREEN_PEERS ? WHERE_PEERS : m->screen == SCREEN_PEER ? WHERE_PEER : WHERE_LOG;
+	return m->screen == SCREEN_PEERS     ? WHERE_PEERS
+	       : m->screen == SCREEN_PEER    ? WHERE_PEER
+	       : m->screen == SCREEN_PACKETS ? WHERE_PACKETS
+					     : WHERE_LOG;
 }
 
 const struct peer *model_selected(const struct model *m, const struct data *d)
@@ -134,68 +135,6 @@ static void fit(struct model *m, const struct data *d)
 		scrolled(m->line_top, m->line, m->lines.count, (size_t)(l.log_rows > 0 ? l.log_rows : 1));
 }
 
-static void select_row(struct model *m, const struct data *d, size_t row)
-{
-	if (!m->rows.count) {
-		m->row = 0;
-		return;
-	}
-	m->row = row < m->rows.count ? row : m->rows.count - 1;
-	text_copy(m->selected, sizeof(m->selected), d->peers[m->rows.index[m->row]]->key);
-}
-
-/* The selected peer keeps being selected, wherever it has moved; if it is gone, the row stays. */
-static void follow_selected(struct model *m, const struct data *d)
-{
-	const struct peer *p = model_selected(m, d);
-
-	for (size_t i = 0; p && i < m->rows.count; i++)
-		if (d->peers[m->rows.index[i]] == p) {
-			m->row = i;
-			return;
-		}
-	/* On its own screen a peer stays even when the filter hides its row. */
-	if (!p || m->screen != SCREEN_PEER)
-		select_row(m, d, m->row);
-}
-
-static void follow_line(struct model *m, const struct data *d)
-{
-	if (m->follow || !m->lines.count) {
-		m->line = m->line_top = 0;
-	} else {
-		size_t i = 0;
-
-		while (i + 1 < m->lines.count && d->log[m->lines.index[i]].seq > m->line_selected)
-			i++;
-		/* It stays where it is on the screen while newer ones come in above. */
-		if (i > m->line)
-			m->line_top += i - m->line;
-		m->line = i;
-	}
-	if (m->lines.count)
-		m->line_selected = d->log[m->lines.index[m->line]].seq;
-}
-
-static void forget_tags_of_removed(struct model *m, const struct data *d)
-{
-	size_t tagged = 0;
-	struct map *kept;
-
-	if (!map_count(m->tags))
-		return;
-	for (size_t i = 0; i < d->peers_count; i++)
-		tagged += model_tagged(m, d->peers[i]);
-	if (tagged == map_count(m->tags))
-		return;
-	kept = map_new(KEY_BASE64_LEN);
-	for (size_t i = 0; i < d->peers_count; i++)
-		if (model_tagged(m, d->peers[i]))
-			map_put(kept, d->peers[i]->key, m);
-	map_free(m->tags);
-	m->tags = kept;
-}
-
 long model_expect(struct model *m, enum command c, const char *label)
 {
 	struct pending *p = &m->pending[++m->last_id % (long)(sizeof(m->pending) / sizeof(m->pending[0]))];
@@ -203,21 +142,6 @@ long model_expect(struct model *m, enum command c, const char *label)
 	*p = (struct pending){.id = m->last_id, .command = c};
 	text_copy(p->label, sizeof(p->label), label);
 	return p->id;
-}
-
-/* Events of a peer from before this view came are asked for once, when its page opens. */
-static void fetch_events(struct model *m, const struct data *d, struct effects *fx)
-{
-	const struct peer *p = model_selected(m, d);
-	struct effect *e;
-
-	if (m->screen != SCREEN_PEER || !p || strcmp(m->fetched, p->key) == 0)
-		return;
-	text_copy(m->fetched, sizeof(m->fetched), p->key);
-	e = effect_add(fx, EFFECT_REQUEST);
-	e->method = "peer";
-	text_copy(e->key, sizeof(e->key), p->key);
-	e->id = model_expect(m, COMMAND_NONE, "");
 }
 
 void model_sync(struct model *m, const struct data *d, struct effects *fx)
@@ -230,6 +154,7 @@ void model_sync(struct model *m, const struct data *d, struct effects *fx)
 	follow_selected(m, d);
 	follow_line(m, d);
 	forget_tags_of_removed(m, d);
+	packets_sync(m, d, fx);
 	fit(m, d);
 	fetch_events(m, d, fx);
 }
@@ -243,57 +168,25 @@ void model_resize(struct model *m, const struct data *d, int width, int height)
 
 /* ---- keys ---- */
 
-static size_t moved(size_t at, long by, size_t count)
+size_t moved(size_t at, long by, size_t count)
 {
 	long to = (long)at + by;
 
 	return to < 0 || !count ? 0 : (size_t)to >= count ? count - 1 : (size_t)to;
 }
 
-/* A peer that has nothing but its endpoint has no network pane. */
-static void step_pane(struct model *m, const struct data *d, int by)
-{
-	const struct peer *p = model_selected(m, d);
-
-	m->pane = (m->pane + by) % PANES;
-	if (m->pane == PANE_NETWORK && p && !p->network)
-		m->pane = (m->pane + by) % PANES;
-}
-
-/* Lines of the pane that the movement keys scroll. */
-static size_t pane_length(const struct model *m, const struct data *d)
-{
-	const struct peer *p = model_selected(m, d);
-	size_t length = 0;
-
-	if (p && m->pane == PANE_COUNTERS)
-		for (int i = 0; i < counter_slots(); i++)
-			length += p->counters[i] > 0;
-	if (p && m->pane == PANE_NETWORK && p->network)
-		length =
-			NETWORK_LINES + p->network->path_count + p->network->pair_count + 2 * d->relays_count;
-	if (p && m->pane == PANE_TIMELINE)
-		for (size_t i = 0; i < d->events_count; i++)
-			length += strcmp(d->events[i].key, p->key) == 0;
-	return length;
-}
-
 #define FAR (1l << 30) /* more rows than there can be: to the end */
 
-/* Movement on the screen that is up, in rows. */
-static void move(struct model *m, const struct data *d, long by)
+void move(struct model *m, const struct data *d, long by, struct effects *fx)
 {
-	if (m->screen == SCREEN_PEERS) {
+	if (m->screen == SCREEN_PEERS)
 		select_row(m, d, moved(m->row, by, m->rows.count));
-	} else if (m->screen == SCREEN_LOG) {
-		m->line = moved(m->line, by, m->lines.count);
-		m->follow = m->line == 0 && by < 0;
-		if (m->lines.count)
-			m->line_selected = d->log[m->lines.index[m->line]].seq;
-	} else {
-		/* The view, which knows how many rows it has, stops at the last page. */
-		m->pane_top[m->pane] = (int)moved((size_t)m->pane_top[m->pane], by, pane_length(m, d));
-	}
+	else if (m->screen == SCREEN_LOG)
+		line_move(m, d, by);
+	else if (m->screen == SCREEN_PACKETS)
+		packets_move(m, d, by, fx);
+	else
+		pane_move(m, d, by);
 }
 
 static long page(const struct model *m, const struct data *d)
@@ -306,288 +199,71 @@ static long page(const struct model *m, const struct data *d)
 	return rows > 1 ? rows - 1 : 1;
 }
 
-static void step_peer(struct model *m, const struct data *d, long by)
+void show_screen(struct model *m, const struct data *d, enum screen screen, struct effects *fx)
 {
-	select_row(m, d, moved(m->row, by, m->rows.count));
-	memset(m->pane_top, 0, sizeof(m->pane_top));
-}
-
-static void step_problem(struct model *m, const struct data *d, int by, double now)
-{
-	size_t n = m->rows.count;
-
-	for (size_t i = 1; i <= n; i++) {
-		size_t row = (m->row + (by > 0 ? i : n - i % n)) % n;
-
-		if (!peer_is_problem(d->peers[m->rows.index[row]]))
-			continue;
-		if (row == m->row && i == n)
-			break;
-		select_row(m, d, row);
-		memset(m->pane_top, 0, sizeof(m->pane_top));
+	if ((screen == SCREEN_PEER && !model_selected(m, d)) || m->screen == screen)
 		return;
-	}
-	model_say(m, now, false, "no other peer has a problem");
-}
-
-static bool row_matches(const struct model *m, const struct data *d, size_t row)
-{
-	if (m->screen == SCREEN_PEERS)
-		return row_matches_peer(m, d->peers[m->rows.index[row]], m->pattern);
-	return row_matches_line(&d->log[m->lines.index[row]], m->pattern);
-}
-
-static void step_match(struct model *m, const struct data *d, int by, double now)
-{
-	size_t n = m->screen == SCREEN_PEERS ? m->rows.count : m->lines.count;
-	size_t at = m->screen == SCREEN_PEERS ? m->row : m->line;
-
-	if (!*m->pattern) {
-		model_say(m, now, false, "nothing to look for yet: / takes the words");
-		return;
-	}
-	for (size_t i = 1; i < n; i++) {
-		size_t row = (at + (by > 0 ? i : n - i)) % n;
-
-		if (row_matches(m, d, row)) {
-			move(m, d, (long)row - (long)at);
-			return;
-		}
-	}
-	model_say(m, now, false, "no other row with \"%s\"", m->pattern);
-}
-
-static void step_sort(struct model *m, const struct data *d, int by, double now, struct effects *fx)
-{
-	m->sort = (unsigned)((int)m->sort + by + COLUMNS + 1) % (COLUMNS + 1);
-	m->inverted = false;
-	if (m->sort == SORT_WORST)
-		model_say(m, now, false, "sorted: worst first");
-	else
-		model_say(m, now, false, "sorted by %s", column_title((enum column)m->sort, 8));
-	effect_add(fx, EFFECT_SETTINGS);
-	model_sync(m, d, fx);
-}
-
-static void toggle_tag(struct model *m, const struct data *d)
-{
-	const struct peer *p = model_selected(m, d);
-
-	if (!p)
-		return;
-	if (map_get(m->tags, p->key))
-		map_remove(m->tags, p->key);
-	else
-		map_put(m->tags, p->key, m);
-	move(m, d, 1);
-}
-
-static void untag_all(struct model *m)
-{
-	map_free(m->tags);
-	m->tags = map_new(KEY_BASE64_LEN);
-}
-
-static void set_interval(struct model *m, int by, double now, struct effects *fx)
-{
-	int to = (int)m->interval + by;
-
-	if (to >= 0 && to < INTERVALS) {
-		m->interval = (unsigned)to;
-		effect_add(fx, EFFECT_SUBSCRIBE);
-		effect_add(fx, EFFECT_SETTINGS);
-	}
-	model_say(m, now, false, "refresh every %g s", model_intervals[m->interval]);
-}
-
-static void freeze(struct model *m, double now, struct effects *fx)
-{
-	m->frozen = !m->frozen;
-	m->frozen_at = now;
-	effect_add(fx, m->frozen ? EFFECT_FREEZE : EFFECT_THAW);
-}
-
-static void show_screen(struct model *m, const struct data *d, enum screen screen)
-{
-	if (screen == SCREEN_PEER && !model_selected(m, d))
-		return;
-	if (m->screen != screen)
-		m->came_from = m->screen;
+	if (m->screen == SCREEN_PACKETS)
+		packets_shown(m, false, fx);
+	m->came_from = m->screen;
 	m->screen = screen;
-}
-
-static void open_line(struct model *m, const struct data *d, double now)
-{
-	const char *peer = m->lines.count ? d->log[m->lines.index[m->line]].peer : "";
-	size_t start = strspn(peer, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
-
-	for (size_t i = 0; *peer && i < d->peers_count; i++) {
-		const struct peer *p = d->peers[i];
-
-		if (strcmp(p->name, peer) == 0 ||
-		    (!*p->name && start >= 4 && strncmp(p->key, peer, start) == 0)) {
-			text_copy(m->selected, sizeof(m->selected), p->key);
-			follow_selected(m, d);
-			show_screen(m, d, SCREEN_PEER);
-			return;
-		}
-	}
-	model_say(m, now, false, *peer ? "that peer is gone" : "this line is about no peer");
+	if (screen == SCREEN_PACKETS)
+		packets_shown(m, true, fx);
 }
 
 static void back(struct model *m, const struct data *d, struct effects *fx)
 {
-	char *filter = m->screen == SCREEN_LOG ? m->log_filter : m->filter;
+	size_t room;
+	char *filter = filter_of_screen(m, &room);
 
 	if (m->screen != SCREEN_PEER && *filter) {
 		*filter = '\0';
+		if (m->screen == SCREEN_PACKETS)
+			packets_filtered(m, d, fx);
 		model_sync(m, d, fx);
 	} else if (m->screen == SCREEN_LOG && *m->log_peer) {
 		*m->log_peer = '\0';
 		model_sync(m, d, fx);
 	} else if (m->screen != SCREEN_PEERS) {
-		show_screen(m, d, m->came_from != m->screen ? m->came_from : SCREEN_PEERS);
+		show_screen(m, d, m->came_from != m->screen ? m->came_from : SCREEN_PEERS, fx);
 		m->came_from = SCREEN_PEERS;
 	}
 }
 
-static void copy(struct model *m, const struct data *d, double now, struct effects *fx)
-{
-	const struct peer *p = model_selected(m, d);
-	struct effect *e;
-
-	if (m->screen == SCREEN_LOG) {
-		const struct log_line *line;
-
-		if (!m->lines.count)
-			return;
-		line = &d->log[m->lines.index[m->line]];
-		e = effect_add(fx, EFFECT_COPY);
-		snprintf(e->text, sizeof(e->text), "%s %s %s", line->room, line->peer, line->text);
-		model_say(m, now, false, "line copied, if the terminal allows it (OSC 52)");
-	} else if (p) {
-		e = effect_add(fx, EFFECT_COPY);
-		text_copy(e->text, sizeof(e->text), p->key);
-		model_say(m, now, false, "copied, if the terminal allows it: %s",
-			  m->private ? "the public key" : p->key);
-	}
-}
-
-static void next_room(struct model *m, const struct data *d)
-{
-	const char *best = NULL;
-
-	/* The next one by name among those that were seen; after the last, all again. */
-	for (size_t i = 0; i < d->log_count; i++) {
-		const char *room = d->log[i].room;
-
-		if (strcmp(room, m->log_room) > 0 && (!best || strcmp(room, best) < 0))
-			best = room;
-	}
-	text_copy(m->log_room, sizeof(m->log_room), best ? best : "");
-}
-
-static void only_peer(struct model *m, const struct data *d, double now)
-{
-	const char *peer = m->lines.count ? d->log[m->lines.index[m->line]].peer : "";
-
-	if (*m->log_peer)
-		*m->log_peer = '\0';
-	else if (*peer)
-		text_copy(m->log_peer, sizeof(m->log_peer), peer);
-	else
-		model_say(m, now, false, "this line is about no peer");
-}
-
-static void log_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
-{
-	if (c == COMMAND_LEVEL)
-		m->log_level = m->log_level == LEVEL_ERROR ? LEVEL_DEBUG : m->log_level - 1;
-	else if (c == COMMAND_ROOM)
-		next_room(m, d);
-	else if (c == COMMAND_ONLY_PEER)
-		only_peer(m, d, now);
-	else if (c == COMMAND_FOLLOW)
-		m->follow = !m->follow;
-	model_sync(m, d, fx);
-}
-
-static void setting(struct model *m, enum command c, double now, struct effects *fx)
-{
-	if (c == COMMAND_AGES) {
-		m->clock_times = !m->clock_times;
-		model_say(m, now, false, m->clock_times ? "clock times (UTC)" : "ages");
-	} else if (c == COMMAND_UNITS) {
-		m->bits = !m->bits;
-		model_say(m, now, false, m->bits ? "bits per second" : "bytes per second");
-	} else {
-		m->private = !m->private;
-		model_say(m, now, false,
-			  m->private ? "keys and addresses are hidden" : "keys and addresses are shown");
-	}
-	effect_add(fx, EFFECT_SETTINGS);
-}
-
-static void start_filter(struct model *m)
-{
-	m->mode = MODE_FILTER;
-	text_copy(m->filter_before, FILTER_ROOM, m->screen == SCREEN_LOG ? m->log_filter : m->filter);
-	text_copy(m->selected_before, sizeof(m->selected_before), m->selected);
-}
-
-static void leave(struct effects *fx, bool keep)
-{
-	effect_add(fx, keep ? EFFECT_QUIT_KEEP : EFFECT_QUIT);
-}
-
-/* Movement, and what opens and closes. True if it was one of those. */
+/* Movement, and from screen to screen. True if it was one of those. */
 static bool navigate(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
 {
 	switch (c) {
 	case COMMAND_PEERS:
-		show_screen(m, d, SCREEN_PEERS);
+		show_screen(m, d, SCREEN_PEERS, fx);
 		break;
 	case COMMAND_PEER:
-		show_screen(m, d, SCREEN_PEER);
+		show_screen(m, d, SCREEN_PEER, fx);
+		break;
+	case COMMAND_PACKETS:
+		show_screen(m, d, SCREEN_PACKETS, fx);
 		break;
 	case COMMAND_LOG:
-		show_screen(m, d, SCREEN_LOG);
+		show_screen(m, d, SCREEN_LOG, fx);
 		break;
 	case COMMAND_DOWN:
 	case COMMAND_UP:
-		move(m, d, c == COMMAND_DOWN ? 1 : -1);
+		move(m, d, c == COMMAND_DOWN ? 1 : -1, fx);
 		break;
 	case COMMAND_PAGE_DOWN:
 	case COMMAND_PAGE_UP:
-		move(m, d, c == COMMAND_PAGE_DOWN ? page(m, d) : -page(m, d));
+		move(m, d, c == COMMAND_PAGE_DOWN ? page(m, d) : -page(m, d), fx);
 		break;
 	case COMMAND_FIRST:
 	case COMMAND_LAST:
-		move(m, d, c == COMMAND_LAST ? FAR : -FAR);
-		break;
-	case COMMAND_LEFT:
-	case COMMAND_RIGHT:
-		if (m->screen == SCREEN_PEER)
-			step_peer(m, d, c == COMMAND_RIGHT ? 1 : -1);
-		else
-			step_sort(m, d, c == COMMAND_RIGHT ? 1 : -1, now, fx);
+		move(m, d, c == COMMAND_LAST ? FAR : -FAR, fx);
 		break;
 	case COMMAND_NEXT_PROBLEM:
 	case COMMAND_PREVIOUS_PROBLEM:
 		step_problem(m, d, c == COMMAND_NEXT_PROBLEM ? 1 : -1, now);
 		break;
-	case COMMAND_OPEN:
-		if (m->screen == SCREEN_LOG)
-			open_line(m, d, now);
-		else
-			show_screen(m, d, SCREEN_PEER);
-		break;
 	case COMMAND_BACK:
 		back(m, d, fx);
-		break;
-	case COMMAND_NEXT_PANE:
-	case COMMAND_PREVIOUS_PANE:
-		step_pane(m, d, c == COMMAND_NEXT_PANE ? 1 : PANES - 1);
 		break;
 	default:
 		return false;
@@ -595,69 +271,35 @@ static bool navigate(struct model *m, const struct data *d, enum command c, doub
 	return true;
 }
 
+/* What only the screen that is up knows. True if it was that. */
+static bool screen_command(struct model *m, const struct data *d, enum command c, double now,
+			   struct effects *fx)
+{
+	switch (m->screen) {
+	case SCREEN_PEERS:
+		return peers_command(m, d, c, now, fx);
+	case SCREEN_PEER:
+		return peer_command(m, d, c);
+	case SCREEN_PACKETS:
+		return packets_command(m, d, c, now, fx);
+	case SCREEN_LOG:
+		return log_command(m, d, c, now, fx);
+	}
+	return false;
+}
+
 static void run(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
 {
+	if (screen_command(m, d, c, now, fx) || navigate(m, d, c, now, fx) ||
+	    filter_command(m, d, c, now, fx) || view_command(m, d, c, now, fx))
+		return;
 	switch (c) {
 	case COMMAND_HELP:
 		m->mode = MODE_HELP;
 		m->help_top = 0;
 		break;
-	case COMMAND_FILTER:
-		start_filter(m);
-		break;
-	case COMMAND_NEXT_MATCH:
-	case COMMAND_PREVIOUS_MATCH:
-		step_match(m, d, c == COMMAND_NEXT_MATCH ? 1 : -1, now);
-		break;
-	case COMMAND_SORT_LEFT:
-	case COMMAND_SORT_RIGHT:
-		step_sort(m, d, c == COMMAND_SORT_RIGHT ? 1 : -1, now, fx);
-		break;
-	case COMMAND_INVERT:
-		m->inverted = !m->inverted;
-		effect_add(fx, EFFECT_SETTINGS);
-		model_sync(m, d, fx);
-		break;
-	case COMMAND_WORST_FIRST:
-		m->sort = SORT_WORST - 1;
-		step_sort(m, d, 1, now, fx);
-		break;
-	case COMMAND_FREEZE:
-		freeze(m, now, fx);
-		break;
-	case COMMAND_SLOWER:
-	case COMMAND_FASTER:
-		set_interval(m, c == COMMAND_SLOWER ? 1 : -1, now, fx);
-		break;
-	case COMMAND_AGES:
-	case COMMAND_UNITS:
-	case COMMAND_PRIVACY:
-		setting(m, c, now, fx);
-		break;
-	case COMMAND_TAG:
-		toggle_tag(m, d);
-		break;
-	case COMMAND_UNTAG:
-		untag_all(m);
-		break;
 	case COMMAND_MENU:
 		m->mode = MODE_MENU;
-		break;
-	case COMMAND_DRAIN:
-	case COMMAND_RESET:
-	case COMMAND_HANDSHAKE:
-	case COMMAND_ROTATE:
-	case COMMAND_PROBE:
-	case COMMAND_PREFER:
-	case COMMAND_FORCE:
-	case COMMAND_LADDER_NOW:
-	case COMMAND_LADDER_SKIP:
-	case COMMAND_LADDER_HOLD:
-	case COMMAND_RELOAD:
-		action_ask(m, d, c, now, fx);
-		break;
-	case COMMAND_COPY:
-		copy(m, d, now, fx);
 		break;
 	case COMMAND_REDRAW:
 		effect_add(fx, EFFECT_REDRAW);
@@ -667,43 +309,12 @@ static void run(struct model *m, const struct data *d, enum command c, double no
 		break;
 	case COMMAND_QUIT:
 	case COMMAND_QUIT_KEEP:
-		leave(fx, c == COMMAND_QUIT_KEEP);
+		effect_add(fx, c == COMMAND_QUIT_KEEP ? EFFECT_QUIT_KEEP : EFFECT_QUIT);
 		break;
 	default:
-		log_command(m, d, c, now, fx);
+		if (action_method(c))
+			action_ask(m, d, c, now, fx);
 	}
-}
-
-/* Typing after '/': every change filters at once. */
-static void filter_key(struct model *m, const struct data *d, uint32_t code, struct effects *fx)
-{
-	char *filter = m->screen == SCREEN_LOG ? m->log_filter : m->filter;
-	size_t len = strlen(filter);
-	char utf8[4];
-
-	if (code == '\r' || code == '\n') {
-		m->mode = MODE_NORMAL;
-		text_copy(m->pattern, FILTER_ROOM, filter);
-	} else if (code == K_ESCAPE || code == CTRL_('C')) {
-		m->mode = MODE_NORMAL;
-		text_copy(filter, FILTER_ROOM, m->filter_before);
-	} else if (code == K_BACKSPACE || code == 8) {
-		while (len && ((unsigned char)filter[len - 1] & 0xc0) == 0x80)
-			len--;
-		filter[len ? len - 1 : 0] = '\0';
-	} else if (code == CTRL_('U')) {
-		*filter = '\0';
-	} else if (code >= ' ' && code < 0x110000 && text_width(code)) {
-		size_t used = text_encode(utf8, code);
-
-		if (len + used < FILTER_ROOM) {
-			memcpy(filter + len, utf8, used);
-			filter[len + used] = '\0';
-		}
-	}
-	/* The peer that was selected comes back as soon as the filter lets it. */
-	text_copy(m->selected, sizeof(m->selected), m->selected_before);
-	model_sync(m, d, fx);
 }
 
 /* The help page scrolls; any other key closes it. */
@@ -752,7 +363,7 @@ void model_key(struct model *m, const struct data *d, uint32_t code, double now,
 		action_key(m, d, code, now, fx);
 	else if (m->mode == MODE_MENU)
 		action_menu_key(m, d, code, now, fx);
-	else if (e && !navigate(m, d, e->command, now, fx))
+	else if (e)
 		run(m, d, e->command, now, fx);
 	fit(m, d);
 	fetch_events(m, d, fx);

@@ -14,13 +14,14 @@
 #include "tui/keys.h"
 #include "tui/layout.h"
 
-enum screen { SCREEN_PEERS, SCREEN_PEER, SCREEN_LOG };
+enum screen { SCREEN_PEERS, SCREEN_PEER, SCREEN_PACKETS, SCREEN_LOG };
 enum mode { MODE_NORMAL, MODE_FILTER, MODE_MENU, MODE_CONFIRM, MODE_HELP };
 enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_NETWORK, PANE_TIMELINE, PANES };
 
-#define SORT_WORST  COLUMNS /* the default */
-#define FILTER_ROOM 64
-#define INTERVALS   5
+#define SORT_WORST	   COLUMNS /* the default */
+#define FILTER_ROOM	   64
+#define PACKET_FILTER_ROOM 256
+#define INTERVALS	   5
 
 struct rows {
 	uint32_t *index;
@@ -56,7 +57,8 @@ struct model {
 	struct rows rows;		   /* peers as shown: filtered and sorted */
 	unsigned sort;			   /* enum column, or SORT_WORST */
 	bool inverted;
-	char filter[FILTER_ROOM], log_filter[FILTER_ROOM], filter_before[FILTER_ROOM], pattern[FILTER_ROOM];
+	char filter[FILTER_ROOM], log_filter[FILTER_ROOM], pattern[FILTER_ROOM];
+	char packet_filter[PACKET_FILTER_ROOM], filter_before[PACKET_FILTER_ROOM];
 	char selected_before[KEY_BASE64_LEN + 1]; /* when the filter was begun */
 	struct map *tags;			  /* keys of tagged peers */
 
@@ -143,6 +145,7 @@ bool peer_is_problem(const struct peer *p);
 struct layout model_layout(const struct model *m, const struct data *d);
 int model_overlay_rows(const struct model *m);
 enum where model_where(const struct model *m);
+const char *model_filter(const struct model *m); /* of the screen that is up */
 
 /* rows.c */
 void rows_peers(struct model *m, const struct data *d);

@@ -25,8 +25,7 @@ static void draw_tiny(struct grid *g, const struct scene *s)
 		else
 			pen_print(&p, STYLE_WARN, "%s %s? y n", action_method(q->command), label);
 	} else if (s->m->mode == MODE_FILTER) {
-		pen_print(&p, STYLE_ACCENT, "/ %s",
-			  s->m->screen == SCREEN_LOG ? s->m->log_filter : s->m->filter);
+		pen_print(&p, STYLE_ACCENT, "/ %s", model_filter(s->m));
 	} else if (*s->m->message && s->now < s->m->message_until) {
 		char text[TEXT_ROOM];
 
@@ -77,6 +76,8 @@ void view_draw(struct grid *g, struct scene *s)
 		view_peers(g, s);
 	else if (s->m->screen == SCREEN_PEER)
 		view_peer(g, s);
+	else if (s->m->screen == SCREEN_PACKETS)
+		view_packets(g, s);
 	else
 		view_log(g, s);
 	part_bottom(g, s);

@@ -24,6 +24,7 @@ void view_peer(struct grid *g, const struct scene *s);
 /* The network pane: rows used, of at most `rows`; and how many it would have. */
 int view_network(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows, int limit);
 int view_network_lines(const struct scene *s, const struct peer *p, int limit);
+void view_packets(struct grid *g, const struct scene *s);
 void view_log(struct grid *g, const struct scene *s);
 void view_help(struct grid *g, const struct scene *s);
 void view_prompt(struct grid *g, const struct scene *s); /* over the bottom of what is there */

@@ -15,9 +15,10 @@ struct help_line {
 /* The groups in the order of the page; those of other screens are left out. */
 static int list_lines(const struct scene *s, struct help_line out[LINES_MAX])
 {
-	static const enum key_group order[GROUPS] = {GROUP_MOVE, GROUP_FIND, GROUP_VIEW,
-						     GROUP_ACT,	 GROUP_LOGS, GROUP_EVERYWHERE};
-	unsigned where = model_where(s->m) | (model_where(s->m) == WHERE_LOG ? 0 : WHERE_MENU);
+	static const enum key_group order[GROUPS] = {GROUP_MOVE,    GROUP_FIND, GROUP_VIEW,	 GROUP_ACT,
+						     GROUP_PACKETS, GROUP_LOGS, GROUP_EVERYWHERE};
+	unsigned where =
+		model_where(s->m) | (model_where(s->m) & (WHERE_PEERS | WHERE_PEER) ? WHERE_MENU : 0);
 	int count = 0;
 
 	for (int i = 0; i < GROUPS; i++) {
@@ -145,7 +146,7 @@ static struct split split_lines(const struct help_line *lines, int count, int co
 
 void view_help(struct grid *g, const struct scene *s)
 {
-	static const char *const screens[] = {"Peers", "Peer", "Log"};
+	static const char *const screens[] = {"Peers", "Peer", "Packets", "Log"};
 	struct help_line lines[LINES_MAX];
 	int count = list_lines(s, lines);
 	struct split c = split_lines(lines, count, g->width >= 118 ? 3 : g->width >= 76 ? 2 : 1);

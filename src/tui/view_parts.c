@@ -217,7 +217,7 @@ void part_time(struct pen *p, const struct scene *s)
 void part_bottom(struct grid *g, const struct scene *s)
 {
 	const struct model *m = s->m;
-	const char *filter = m->screen == SCREEN_LOG ? m->log_filter : m->filter;
+	const char *filter = model_filter(m);
 	struct pen p = pen_at(g, g->height - 1, 1, g->width - 1);
 	char hints[400], text[TEXT_ROOM];
 

@@ -114,7 +114,8 @@ static void keys_do_what_the_table_says(void **state)
 		{"4", "", "edge-sfo", SCREEN_LOG, MODE_NORMAL},
 		{"4~", "peer edge-sfo", "edge-sfo", SCREEN_PEER, MODE_NORMAL},
 		{"4~^", "peer edge-sfo", "edge-sfo", SCREEN_LOG, MODE_NORMAL},
-		{"3", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL}, /* not offered yet */
+		{"3", "", "edge-sfo", SCREEN_PACKETS, MODE_NORMAL},
+		{"3^", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"Tobw:", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"p", "probe edge-sfo", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"f", "path edge-sfo prefer=relay", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},

@@ -1,0 +1,47 @@
+/* The reducer's files among themselves: one per screen, and what all screens have. */
+#ifndef WEIR_TUI_MODEL_INTERNAL_H
+#define WEIR_TUI_MODEL_INTERNAL_H
+
+#include "tui/model.h"
+
+/* model.c */
+size_t moved(size_t at, long by, size_t count); /* the row that `by` rows further is, within count */
+void show_screen(struct model *m, const struct data *d, enum screen screen, struct effects *fx);
+void move(struct model *m, const struct data *d, long by, struct effects *fx); /* on any screen, in rows */
+
+/* model_peers.c */
+void select_row(struct model *m, const struct data *d, size_t row);
+void follow_selected(struct model *m, const struct data *d);
+void forget_tags_of_removed(struct model *m, const struct data *d);
+void step_problem(struct model *m, const struct data *d, int by, double now);
+/* Commands of one screen. True if it was one of its own. */
+bool peers_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+
+/* model_peer.c */
+void fetch_events(struct model *m, const struct data *d, struct effects *fx);
+void pane_move(struct model *m, const struct data *d, long by);
+bool peer_command(struct model *m, const struct data *d, enum command c);
+
+/* model_packets.c */
+void packets_shown(struct model *m, bool shown, struct effects *fx); /* the screen was entered or left */
+void packets_sync(struct model *m, const struct data *d, struct effects *fx);
+void packets_move(struct model *m, const struct data *d, long by, struct effects *fx);
+bool packets_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+void packets_filtered(struct model *m, const struct data *d, struct effects *fx); /* packet_filter changed */
+
+/* model_log.c */
+void follow_line(struct model *m, const struct data *d);
+void line_move(struct model *m, const struct data *d, long by);
+bool log_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+
+/* model_filter.c */
+char *filter_of_screen(struct model *m, size_t *room);
+/* A key into a line of text: letters, Backspace, Ctrl-U. False if it was none of them. */
+bool line_edit(char *line, size_t room, uint32_t code);
+bool filter_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+void filter_key(struct model *m, const struct data *d, uint32_t code, struct effects *fx);
+
+/* model_view.c */
+bool view_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+
+#endif

@@ -1,0 +1,104 @@
+/* The Log screen: the line that is selected, and what is shown. */
+#include "tui/model_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "tui/text.h"
+
+void follow_line(struct model *m, const struct data *d)
+{
+	if (m->follow || !m->lines.count) {
+		m->line = m->line_top = 0;
+	} else {
+		size_t i = 0;
+
+		while (i + 1 < m->lines.count && d->log[m->lines.index[i]].seq > m->line_selected)
+			i++;
+		/* It stays where it is on the screen while newer ones come in above. */
+		if (i > m->line)
+			m->line_top += i - m->line;
+		m->line = i;
+	}
+	if (m->lines.count)
+		m->line_selected = d->log[m->lines.index[m->line]].seq;
+}
+
+static void open_line(struct model *m, const struct data *d, double now, struct effects *fx)
+{
+	const char *peer = m->lines.count ? d->log[m->lines.index[m->line]].peer : "";
+	size_t start = strspn(peer, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
+
+	for (size_t i = 0; *peer && i < d->peers_count; i++) {
+		const struct peer *p = d->peers[i];
+
+		if (strcmp(p->name, peer) == 0 ||
+		    (!*p->name && start >= 4 && strncmp(p->key, peer, start) == 0)) {
+			text_copy(m->selected, sizeof(m->selected), p->key);
+			follow_selected(m, d);
+			show_screen(m, d, SCREEN_PEER, fx);
+			return;
+		}
+	}
+	model_say(m, now, false, *peer ? "that peer is gone" : "this line is about no peer");
+}
+
+static void next_room(struct model *m, const struct data *d)
+{
+	const char *best = NULL;
+
+	/* The next one by name among those that were seen; after the last, all again. */
+	for (size_t i = 0; i < d->log_count; i++) {
+		const char *room = d->log[i].room;
+
+		if (strcmp(room, m->log_room) > 0 && (!best || strcmp(room, best) < 0))
+			best = room;
+	}
+	text_copy(m->log_room, sizeof(m->log_room), best ? best : "");
+}
+
+static void only_peer(struct model *m, const struct data *d, double now)
+{
+	const char *peer = m->lines.count ? d->log[m->lines.index[m->line]].peer : "";
+
+	if (*m->log_peer)
+		*m->log_peer = '\0';
+	else if (*peer)
+		text_copy(m->log_peer, sizeof(m->log_peer), peer);
+	else
+		model_say(m, now, false, "this line is about no peer");
+}
+
+void line_move(struct model *m, const struct data *d, long by)
+{
+	m->line = moved(m->line, by, m->lines.count);
+	m->follow = m->line == 0 && by < 0;
+	if (m->lines.count)
+		m->line_selected = d->log[m->lines.index[m->line]].seq;
+}
+
+bool log_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
+{
+	switch (c) {
+	case COMMAND_LEVEL:
+		m->log_level = m->log_level == LEVEL_ERROR ? LEVEL_DEBUG : m->log_level - 1;
+		break;
+	case COMMAND_ROOM:
+		next_room(m, d);
+		break;
+	case COMMAND_ONLY_PEER:
+		only_peer(m, d, now);
+		break;
+	case COMMAND_FOLLOW:
+		m->follow = !m->follow;
+		break;
+	case COMMAND_OPEN:
+		open_line(m, d, now, fx);
+		return true;
+	default:
+		return false;
+	}
+	model_sync(m, d, fx);
+	return true;
+}
