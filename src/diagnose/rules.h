@@ -39,6 +39,8 @@ struct diagnosis_path {
 	bool through_tunnel;	 /* the route to remote leads into a tunnel: ours, or (through_other) somebody's */
 	bool through_other;
 	int send_error;		 /* errno of the last datagram, 0: fine */
+	bool fresh_port;	 /* direct: from a source port of this peer's own */
+	char through[16];	 /* that tunnel's interface, "" */
 };
 
 struct diagnosis_relay {
@@ -49,7 +51,17 @@ struct diagnosis_relay {
 	uint64_t lifetimes[4];	 /* how long the last connections lived, newest first, 0: none */
 	bool refused, bad_token, expired_token, silent_close, replaced; /* how logging in failed, or what ended it */
 	bool tls_error, name_error;
+	bool closed_by_server;	 /* that is how the last connection ended; else: silent, or we gave it up */
+	bool check_failed;	 /* the last connection was there and answered nothing any more */
+	unsigned refusals;	 /* in a row */
+	uint64_t lost_at;	 /* when the last connection ended, 0: none did */
+	char address[ADDRESS_TEXT]; /* where it was dialled, "" */
+	bool through_tunnel, through_other; /* the route to address leads into our tunnel, or another VPN's */
+	char through[16];
 };
+
+/* How a host reaches the Internet by UDP: by asking two STUN servers from one socket. */
+enum diagnosis_nat { NAT_UNKNOWN, NAT_BLOCKED, NAT_OPEN, NAT_SAME_MAPPING, NAT_MAPPING_VARIES };
 
 struct diagnosis_device { /* the same for all peers */
 	bool up, has_private_key, under_load;
@@ -76,7 +88,26 @@ struct diagnosis_device { /* the same for all peers */
 	union address unknown_from, mac1_from;
 	unsigned relay_count;
 	struct diagnosis_relay relays[4];
+	bool relay_configured, ice_off;
+	unsigned local_addresses;	/* that are worth a candidate */
+	enum diagnosis_nat nat;
+	char stun_server[ADDRESS_TEXT]; /* the first of those asked */
+	uint64_t stun_asked_at, stun_answered_at;
+	char mapped_before[ADDRESS_TEXT]; /* where we were seen from until mapped_changed_at */
+	uint64_t mapped_changed_at;
+	unsigned turn_servers;
+	bool turn_answers;		/* one of them answers STUN */
+	char turn_server[ADDRESS_TEXT];
+	char resolver[ADDRESS_TEXT];	/* the first of the name servers */
+	bool resolver_through_tunnel;
 };
+
+/* One change of the chosen path, and on what evidence. */
+struct diagnosis_switch {
+	uint64_t at;
+	char text[160];
+};
+#define DIAGNOSIS_SWITCHES 4
 
 struct diagnosis_facts { /* one peer */
 	const struct diagnosis_device *device;
@@ -117,12 +148,25 @@ struct diagnosis_facts { /* one peer */
 	struct signal_report report_before; /* the one before, to see what moves; report_before_at 0: none */
 	uint64_t report_before_at;
 	uint64_t ours_at_report[WG_COUNTERS]; /* our counters when the report came */
+
+	enum diagnosis_nat remote_nat; /* as it says itself */
+	char remote_version[32], remote_relay[128]; /* "" not told */
+	char observed[ADDRESS_TEXT], observed_before[ADDRESS_TEXT]; /* where the remote sees us; and until then */
+	uint64_t observed_changed_at;
+	unsigned switch_count; /* changes of the path within the last five minutes */
+	struct diagnosis_switch switches[DIAGNOSIS_SWITCHES]; /* newest first */
+	bool ice_gathered;     /* local candidates are complete */
+	bool local_turn;       /* one of them is of a TURN server */
+	char host_pair[2 * ADDRESS_TEXT]; /* of same_public_address: the pair of local addresses, "" none */
+	bool host_pair_failed;
 };
 
 /* ---- verdicts ---- */
 
 enum diagnosis_confidence { DIAGNOSIS_POSSIBLE, DIAGNOSIS_LIKELY, DIAGNOSIS_CERTAIN };
 enum diagnosis_side { SIDE_UNKNOWN, SIDE_HERE, SIDE_BETWEEN, SIDE_THERE };
+/* A note hurts nobody yet: it is shown, but it makes no peer stuck, and status --check passes over it. Trouble comes first. */
+enum diagnosis_severity { DIAGNOSIS_TROUBLE, DIAGNOSIS_NOTE };
 enum diagnosis_mark { MARK_GOOD, MARK_BAD, MARK_NOTE };
 
 struct diagnosis_line {
@@ -141,6 +185,7 @@ struct diagnosis {
 	const struct diagnosis_rule *rule;
 	enum diagnosis_confidence confidence;
 	enum diagnosis_side side;
+	enum diagnosis_severity severity;
 	uint64_t since;	   /* boot ns */
 	char verdict[224]; /* one or two sentences, with this peer's numbers */
 	unsigned line_count;

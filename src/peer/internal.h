@@ -151,6 +151,9 @@ struct peer_machine {
 	struct agent agents[2]; /* of PEER_ICE and PEER_ICE_NEXT */
 	struct bucket offers, answers, agents_made, replies;
 	unsigned offers_sent, offers_received, answers_sent, answers_received;
+	unsigned answers_astray, candidates_astray; /* of sessions that are not at hand */
+	uint64_t astray_at;
+	uint8_t astray_session[SIGNAL_SESSION_LEN];
 	uint64_t retry_at; /* next try for a direct path */
 	uint8_t retries;
 	uint64_t network_at; /* network event: what any path proved before it is in doubt */

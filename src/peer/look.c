@@ -71,6 +71,12 @@ static void look_path(const struct peer_machine *m, const struct path *p, struct
 	v->loss_permille = loss_permille(m, p);
 	v->mtu = p->mtu.limit;
 	v->mtu_failed = p->mtu.failed;
+	v->filtered = p->filtered || (p == &m->paths[m->chosen < PEER_SLOTS ? m->chosen : 0] &&
+				      m->watch.state == PEER_WATCH_FIRED && m->watch.probe_from &&
+				      p->last_pong >= m->watch.probe_from);
+	v->counts_at = p->counts_known ? p->counts_at : 0;
+	v->far_sent = p->far_sent;
+	v->far_received = p->far_received;
 	for (unsigned i = 0; i < RELAYS_KNOWN && p->ref.kind == PATH_KIND_RELAY; i++)
 		v->peer_online |=
 			m->relays[i].used && m->relays[i].server == p->ref.id && m->relays[i].online;
@@ -107,6 +113,11 @@ void peer_glance(const struct peer_machine *m, struct peer_look *out)
 	out->offers_received = m->offers_received;
 	out->answers_sent = m->answers_sent;
 	out->answers_received = m->answers_received;
+	out->remote_no_ice = m->remote_no_ice;
+	out->answers_astray = m->answers_astray;
+	out->candidates_astray = m->candidates_astray;
+	out->astray_at = m->astray_at;
+	memcpy(out->astray_session, m->astray_session, sizeof(out->astray_session));
 	out->direct_retry_at = m->retry_at;
 	out->remote_relay = m->remote_relay;
 

@@ -236,6 +236,9 @@ struct peer_path_view {
 	uint16_t mtu;		/* UDP payload proven, 0: not known */
 	uint16_t mtu_failed;	/* smallest size that did not get through, 0: none */
 	bool peer_online;	/* relay: the server says so */
+	bool filtered;		/* given up, or in doubt, because pings pass and WireGuard does not */
+	uint64_t counts_at;	/* the remote's counts of this path, as its last pong told; 0: it did not */
+	uint64_t far_sent, far_received;
 };
 
 struct peer_look {
@@ -252,6 +255,10 @@ struct peer_look {
 	enum signal_reason session_reason; /* why ours is as it is */
 	uint64_t offer_next;	/* boot ns of the next offer, 0: none planned */
 	unsigned offers_sent, offers_received, answers_sent, answers_received;
+	bool remote_no_ice;	/* it does no ICE with us now */
+	unsigned answers_astray, candidates_astray; /* to or of sessions that are not the ones at hand */
+	uint64_t astray_at;
+	uint8_t astray_session[SIGNAL_SESSION_LEN]; /* that the last such answer was to */
 	uint64_t direct_retry_at; /* next try for a direct path while relayed, 0: none */
 	uint32_t remote_relay;	/* server number of the remote's home, PEER_NO_SERVER */
 

@@ -290,6 +290,9 @@ void take_answer(struct step *s)
 		pair(s, a);
 		return;
 	}
+	m->answers_astray++;
+	m->astray_at = s->now;
+	memcpy(m->astray_session, msg->answered, sizeof(m->astray_session));
 	stale_result(s);
 }
 
@@ -308,8 +311,10 @@ void take_candidates(struct step *s)
 	}
 	if (newer(msg->generation, m->remote_generation) && msg->type == SIGNAL_CANDIDATE && auto_ice(m))
 		act(s, PEER_ACT_KEEP_CANDIDATES); /* they came before their offer (F17) */
-	else
+	else {
+		m->candidates_astray++;
 		stale_result(s);
+	}
 }
 
 /* Candidates from the first that was not told yet, in parts that fit a datagram. */
