@@ -9,7 +9,7 @@
 #include "base/strbuf.h"
 #include "config/conf.h"
 
-#define COMMANDS_MAX 32
+#define COMMANDS_MAX 64
 
 static const struct command *find(const char *name)
 {

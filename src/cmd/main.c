@@ -23,6 +23,8 @@ const struct command commands[] = {
 	{"ladder", ladder_main, "PEER|all now|skip|hold", 2, 2, TALK, "the next step of recovery: take it, leave it out, wait"},
 	{"reload", reload_main, "[IFACE]", 0, 1, TALK, "read the file again and apply the difference"},
 	{"log", log_main, "[IFACE]", 0, 1, "follow json log-level " TALK, "the engine's last log lines"},
+	{"trace", trace_main, "ADDRESS|HOST", 1, 1, "json size color " TALK,
+	 "what would become of a packet to an address, and why"},
 	{"lint", lint_main, "IFACE|FILE", 1, 1, "", "check a configuration file, and what it means"},
 	{"strip", strip_main, "IFACE|FILE", 1, 1, "", "print a configuration in the form of wg(8)"},
 	{"relay", relay_main, "", 0, 0,

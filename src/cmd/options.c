@@ -22,6 +22,7 @@ const struct option_entry option_table[] = {
 	{"check", 0, NULL, OPTION_FLAG, AT(check), 0, 0,
 	 "print only what is wrong; exit 4 if anything is"},
 	{"follow", 'f', NULL, OPTION_FLAG, AT(follow), 0, 0, "go on as lines are written"},
+	{"size", 0, "BYTES", OPTION_NUMBER, AT(size), 20, 65535, "of the packet, its IP header included"},
 	{"log-level", 0, "LEVEL", OPTION_LEVEL, AT(log_level), 0, 0, "error, warn, notice, info or debug"},
 	{"workers", 0, "N", OPTION_NUMBER, AT(workers), 1, 8,
 	 "packet threads; otherwise one per core, at most 8"},

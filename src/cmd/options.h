@@ -24,6 +24,9 @@ struct options {
 	enum log_level log_level;
 	bool log_level_given;
 
+	/* weir trace */
+	unsigned size; /* 0: a small packet */
+
 	/* weir relay */
 	const char *listen, *url, *secret_file, *cert_file, *key_file, *allow_file, *stun, *status, *user;
 	unsigned max_clients, max_per_address, rate, queue, login_time; /* 0: the usual */

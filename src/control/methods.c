@@ -571,6 +571,7 @@ static const struct method {
 	{"subscribe", false, method_subscribe},
 	{"unsubscribe", false, method_unsubscribe},
 	{"log", false, method_log},
+	{"trace", false, method_trace},
 	{"drain", true, method_drain},
 	{"handshake", true, method_handshake},
 	{"reset", true, method_reset},

@@ -29,4 +29,8 @@ bool param_number(struct request *r, const char *name, double low, double high, 
 /* *p NULL with true: "all", where that is allowed. */
 bool param_peer(struct request *r, bool or_all, struct engine_peer **p);
 
+/* ---- handlers of other files ---- */
+
+void method_trace(struct request *r);
+
 #endif

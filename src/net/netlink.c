@@ -7,6 +7,7 @@
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,7 @@ static size_t addr_len(int family)
 struct link {
 	int ifindex, mtu;
 	bool up;
+	char ifname[IFNAMSIZ];
 };
 
 static void on_link(const struct nlmsghdr *nlh, void *arg)
@@ -121,9 +123,13 @@ static void on_link(const struct nlmsghdr *nlh, void *arg)
 
 	out->ifindex = body->ifi_index;
 	out->up = body->ifi_flags & IFF_UP;
-	mnl_attr_for_each (attr, nlh, sizeof(*body))
+	mnl_attr_for_each (attr, nlh, sizeof(*body)) {
 		if (mnl_attr_get_type(attr) == IFLA_MTU && mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
 			out->mtu = (int)mnl_attr_get_u32(attr);
+		if (mnl_attr_get_type(attr) == IFLA_IFNAME &&
+		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
+			snprintf(out->ifname, sizeof(out->ifname), "%s", mnl_attr_get_str(attr));
+	}
 }
 
 int netlink_ifindex(struct netlink *n, const char *ifname)
@@ -339,7 +345,7 @@ struct route_query {
 struct route {
 	uint32_t table, metric;
 	int ifindex, mtu;
-	const uint8_t *dst;
+	const uint8_t *dst, *source, *gateway; /* into the reply */
 };
 
 /* RTA_MULTIPATH: the first way stands for all. */
@@ -358,6 +364,11 @@ static int metrics_mtu(const struct nlattr *metrics)
 		if (mnl_attr_get_type(attr) == RTAX_MTU && mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
 			return (int)mnl_attr_get_u32(attr);
 	return 0;
+}
+
+static const uint8_t *address_of(const struct nlattr *attr, int family)
+{
+	return mnl_attr_get_payload_len(attr) == addr_len(family) ? mnl_attr_get_payload(attr) : NULL;
 }
 
 static struct route read_route(const struct nlmsghdr *nlh, const struct rtmsg *body)
@@ -385,8 +396,13 @@ static struct route read_route(const struct nlmsghdr *nlh, const struct rtmsg *b
 			r.mtu = metrics_mtu(attr);
 			break;
 		case RTA_DST:
-			if (mnl_attr_get_payload_len(attr) == addr_len(body->rtm_family))
-				r.dst = mnl_attr_get_payload(attr);
+			r.dst = address_of(attr, body->rtm_family);
+			break;
+		case RTA_PREFSRC:
+			r.source = address_of(attr, body->rtm_family);
+			break;
+		case RTA_GATEWAY:
+			r.gateway = address_of(attr, body->rtm_family);
 			break;
 		default:
 			break;
@@ -481,30 +497,70 @@ int netlink_rule_suppress(struct netlink *n, bool add, int family)
 	return ask(n, nlh, NULL, NULL);
 }
 
+static void keep_address(uint8_t out[16], bool *has, const uint8_t *from, int family)
+{
+	*has = from;
+	if (from)
+		memcpy(out, from, addr_len(family));
+}
+
 static void on_way(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct rtmsg *body = mnl_nlmsg_get_payload(nlh);
-	struct route *way = arg;
+	struct route r = read_route(nlh, body);
+	struct netlink_way *way = arg;
 
-	*way = read_route(nlh, body);
-	way->dst = NULL; /* pointed into the reply */
+	way->ifindex = r.ifindex;
+	way->table = r.table;
+	way->mtu = r.mtu;
+	way->local = body->rtm_type == RTN_LOCAL;
+	keep_address(way->source, &way->has_source, r.source, body->rtm_family);
+	keep_address(way->gateway, &way->has_gateway, r.gateway, body->rtm_family);
 }
 
-int netlink_route_mtu(struct netlink *n, int family, const void *addr, uint32_t fwmark)
+static int ask_way(struct netlink *n, int family, const void *addr, uint32_t fwmark, struct netlink_way *out)
 {
 	char buf[REQUEST_MAX];
 	struct rtmsg *body;
 	struct nlmsghdr *nlh = request(buf, RTM_GETROUTE, 0, sizeof(*body), &body);
-	struct route way = {0};
-	bool up;
-	int mtu, r;
 
+	*out = (struct netlink_way){0};
 	body->rtm_family = (uint8_t)family;
 	body->rtm_dst_len = (uint8_t)(addr_len(family) * 8);
+	/* Which table it was: IPv6 says so by itself, and takes no such flag. */
+	body->rtm_flags = family == AF_INET ? RTM_F_LOOKUP_TABLE : 0;
 	mnl_attr_put(nlh, RTA_DST, addr_len(family), addr);
 	if (fwmark)
 		mnl_attr_put_u32(nlh, RTA_MARK, fwmark);
-	r = ask(n, nlh, on_way, &way);
+	return ask(n, nlh, on_way, out);
+}
+
+int netlink_route_get(struct netlink *n, int family, const void *addr, uint32_t fwmark,
+		      struct netlink_way *out)
+{
+	char buf[REQUEST_MAX];
+	struct ifinfomsg *body;
+	struct nlmsghdr *nlh;
+	struct link link = {0};
+	int r = ask_way(n, family, addr, fwmark, out);
+
+	if (r || out->ifindex <= 0)
+		return r;
+	nlh = request(buf, RTM_GETLINK, 0, sizeof(*body), &body);
+	body->ifi_index = out->ifindex;
+	r = ask(n, nlh, on_link, &link);
+	snprintf(out->ifname, sizeof(out->ifname), "%s", link.ifname);
+	if (!out->mtu)
+		out->mtu = link.mtu;
+	return r;
+}
+
+int netlink_route_mtu(struct netlink *n, int family, const void *addr, uint32_t fwmark)
+{
+	struct netlink_way way;
+	bool up;
+	int mtu, r = ask_way(n, family, addr, fwmark, &way);
+
 	if (r || way.mtu)
 		return r ? r : way.mtu;
 	r = netlink_link_get(n, way.ifindex, &mtu, &up);

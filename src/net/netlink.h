@@ -53,6 +53,19 @@ int netlink_rule_suppress(struct netlink *n, bool add, int family);
 /* MTU of the way to addr: of its route if set, else of its device; -errno if there is no route. */
 int netlink_route_mtu(struct netlink *n, int family, const void *addr, uint32_t fwmark);
 
+/* How the kernel would send to addr: what `ip route get` tells. */
+struct netlink_way {
+	int ifindex;
+	char ifname[16];
+	uint8_t source[16], gateway[16]; /* of the address's family */
+	bool has_source, has_gateway;
+	bool local; /* addr is our own */
+	uint32_t table;
+	int mtu; /* of the route if set, else of the device */
+};
+/* -ENETUNREACH and the like when there is no way. */
+int netlink_route_get(struct netlink *n, int family, const void *addr, uint32_t fwmark, struct netlink_way *out);
+
 /* MTU of the default route's device (wg-quick's fallback), or 1500. */
 int netlink_default_mtu(struct netlink *n);
 

@@ -340,6 +340,64 @@ struct wg_peer *allowedips_lookup(const struct allowedips *t, int family, const 
 	return family == AF_INET6 ? lookup6(node_at(&t->root6), addr) : NULL;
 }
 
+/* ---- for people ---- */
+
+#define AROUND_VISITS 256
+
+struct around {
+	unsigned near, visits; /* left of both */
+	void (*fn)(void *arg, struct wg_peer *peer, const uint8_t *addr, unsigned prefix, bool covers);
+	void *arg;
+};
+
+static void around_tell(struct around *a, const struct node *n, bool is_over)
+{
+	uint32_t addr[WORDS_MAX];
+
+	for (unsigned i = 0; i < n->width / 32u; i++)
+		addr[i] = htobe32(n->key[i]);
+	a->fn(a->arg, node_peer(n), (const uint8_t *)addr, n->prefix, is_over);
+}
+
+static void around_below(struct around *a, const struct node *n)
+{
+	if (!n || !a->near || !a->visits)
+		return;
+	a->visits--;
+	if (node_peer(n)) {
+		a->near--;
+		around_tell(a, n, false);
+	}
+	around_below(a, node_at(&n->child[0]));
+	around_below(a, node_at(&n->child[1]));
+}
+
+void allowedips_around(const struct allowedips *t, int family, const void *addr, unsigned near,
+		       void (*fn)(void *arg, struct wg_peer *peer, const uint8_t *addr, unsigned prefix,
+				  bool covers),
+		       void *arg)
+{
+	struct around a = {.near = near, .visits = AROUND_VISITS, .fn = fn, .arg = arg};
+	unsigned width = family_width(family), depth = 0;
+	const struct node *over[WORDS_MAX * 32 + 1], *n;
+	uint32_t key[WORDS_MAX];
+
+	if (!width)
+		return;
+	load_key(key, addr, width);
+	for (n = node_at(width == 32 ? &t->root4 : &t->root6); n && covers(n, key);) {
+		if (node_peer(n))
+			around_tell(&a, n, true);
+		over[depth++] = n;
+		n = n->prefix < width ? node_at(&n->child[bit_at(key, n->prefix)]) : NULL;
+	}
+	/* What hangs beside the way down shares the more bits the deeper it hangs. */
+	around_below(&a, n);
+	while (depth--)
+		if (over[depth]->prefix < width)
+			around_below(&a, node_at(&over[depth]->child[!bit_at(key, over[depth]->prefix)]));
+}
+
 size_t allowedips_count(const struct allowedips *t)
 {
 	return t->count;

@@ -12,6 +12,7 @@
 #ifndef WEIR_WG_ALLOWEDIPS_H
 #define WEIR_WG_ALLOWEDIPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,15 @@ void allowedips_each(const struct list *entries,
 /* [worker] The peer with the longest prefix over addr (4 or 16 bytes, network order, no alignment needed), or
  * NULL. Call between epoch_enter and epoch_exit. */
 struct wg_peer *allowedips_lookup(const struct allowedips *t, int family, const void *addr);
+
+/*
+ * The entries around an address, for people: first all that cover it, shortest prefix first, then at most `near` of
+ * those that share the most leading bits with it. The writer's thread only; looks at a few hundred nodes at most.
+ */
+void allowedips_around(const struct allowedips *t, int family, const void *addr, unsigned near,
+		       void (*fn)(void *arg, struct wg_peer *peer, const uint8_t *addr, unsigned prefix,
+				  bool covers),
+		       void *arg);
 
 /* Entries in both tries. */
 size_t allowedips_count(const struct allowedips *t);

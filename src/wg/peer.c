@@ -415,6 +415,14 @@ void wg_disallow_all(struct wg_peer *p)
 	allowedips_remove_all(p->device->allowed, &p->allowed);
 }
 
+void wg_prefixes_around(const struct wg_device *d, int family, const void *addr, unsigned near,
+			void (*fn)(void *arg, struct wg_peer *peer, const uint8_t *addr, unsigned prefix,
+				   bool covers),
+			void *arg)
+{
+	allowedips_around(d->allowed, family, addr, near, fn, arg);
+}
+
 void wg_each_allowed(const struct wg_peer *p,
 		     void (*fn)(void *arg, int family, const uint8_t *addr, unsigned prefix), void *arg)
 {

@@ -165,6 +165,13 @@ void wg_disallow_all(struct wg_peer *p);
 void wg_each_allowed(const struct wg_peer *p,
 		     void (*fn)(void *arg, int family, const uint8_t *addr, unsigned prefix), void *arg);
 
+/* The prefixes around an address: those that cover it, shortest first (the last one's peer gets the packets), then at
+ * most `near` that come nearest. */
+void wg_prefixes_around(const struct wg_device *d, int family, const void *addr, unsigned near,
+			void (*fn)(void *arg, struct wg_peer *peer, const uint8_t *addr, unsigned prefix,
+				   bool covers),
+			void *arg);
+
 /* ---- packets out: [worker] ------------------------------------------------------------------------------------ */
 
 /* Whom an inner packet is for, by its destination; NULL: nobody (counted), or not an IP packet. */

@@ -507,6 +507,66 @@ static void test_readers_beside_a_writer(void **state)
 	}
 }
 
+/* What was told, as text: "+" covers, "-" is near. */
+struct told {
+	char text[512];
+	struct fixture *f;
+};
+
+static void tell(void *arg, struct wg_peer *peer, const uint8_t *addr, unsigned prefix, bool covers)
+{
+	struct told *t = arg;
+	char text[INET6_ADDRSTRLEN];
+	size_t len = strlen(t->text);
+
+	inet_ntop(t->text[0] == '6' ? AF_INET6 : AF_INET, addr, text, sizeof(text));
+	snprintf(t->text + len, sizeof(t->text) - len, " %c%s/%u:%td", covers ? '+' : '-', text, prefix,
+		 peer - t->f->peers);
+}
+
+static void expect_around(struct fixture *f, const char *address, unsigned near, const char *expected)
+{
+	struct told t = {.f = f};
+	uint8_t addr[16];
+	unsigned prefix;
+	int family = parse(address, addr, &prefix);
+
+	t.text[0] = family == AF_INET6 ? '6' : '4';
+	allowedips_around(f->trie, family, addr, near, tell, &t);
+	assert_string_equal(t.text + 1, expected);
+}
+
+static void test_around(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_around(f, "10.0.0.1", 4, "");
+	allow(f, "0.0.0.0/0", 0);
+	allow(f, "10.0.0.0/8", 1);
+	allow(f, "10.1.2.0/24", 2);
+	allow(f, "10.1.2.8/32", 3);
+	allow(f, "10.1.3.0/24", 4);
+	allow(f, "192.0.2.0/24", 5);
+	/* Shortest first; the deeper beside the way, the nearer. */
+	expect_around(f, "10.1.2.8", 0, " +0.0.0.0/0:0 +10.0.0.0/8:1 +10.1.2.0/24:2 +10.1.2.8/32:3");
+	expect_around(f, "10.1.2.9", 2,
+		      " +0.0.0.0/0:0 +10.0.0.0/8:1 +10.1.2.0/24:2 -10.1.2.8/32:3 -10.1.3.0/24:4");
+	expect_around(f, "11.0.0.1", 1, " +0.0.0.0/0:0 -10.0.0.0/8:1");
+	expect_around(f, "192.0.3.1", 9,
+		      " +0.0.0.0/0:0 -192.0.2.0/24:5 -10.0.0.0/8:1 -10.1.2.0/24:2 -10.1.2.8/32:3 -10.1.3.0/24:4");
+	allow(f, "2001:db8::/32", 6);
+	expect_around(f, "2001:db9::1", 4, " -2001:db8::/32:6");
+	expect_around(f, "2001:db8::1", 4, " +2001:db8::/32:6");
+	/* Bounded, however many there are. */
+	for (unsigned i = 0; i < 2000; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "172.16.%u.%u/32", i / 250, i % 250);
+		allow(f, text, 7);
+	}
+	expect_around(f, "172.17.0.0", 1, " +0.0.0.0/0:0 -172.16.0.0/32:7");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -519,6 +579,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_against_reference, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_130560_entries, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_readers_beside_a_writer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_around, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("allowedips", tests, NULL, NULL);
