@@ -51,6 +51,7 @@ struct dial {
 	struct loop_timer *timer;
 	uint64_t deadline, next_attempt;
 	char why[120]; /* the newest failure */
+	enum relay_failure failure;
 
 	/* Through the proxy: the attempt that connected. */
 	struct attempt *through;
@@ -96,7 +97,12 @@ static void finish(struct dial *d, const struct dial_result *result)
 
 static void fail(struct dial *d, bool refused)
 {
-	struct dial_result r = {.fd = -1, .refused = refused};
+	struct dial_result r = {.fd = -1, .refused = refused, .failure = d->failure};
+
+	if (!d->why[0])
+		r.failure = RELAY_FAILURE_NAME;
+	else if (r.failure == RELAY_FAILURE_NONE)
+		r.failure = refused ? RELAY_FAILURE_HTTP : RELAY_FAILURE_NETWORK;
 
 	snprintf(r.error, sizeof(r.error), "%s", d->why[0] ? d->why : "no address within 5 s");
 	finish(d, &r);
@@ -200,6 +206,7 @@ static void say_failure(struct dial *d, const union address *to, int code)
 {
 	char text[ADDRESS_TEXT];
 
+	d->failure = RELAY_FAILURE_NETWORK;
 	snprintf(d->why, sizeof(d->why), "%s%s: %s", d->target.proxy.host[0] ? "proxy " : "",
 		 address_format(text, to), strerror(code));
 }
@@ -289,6 +296,7 @@ static void try_address(struct dial *d, unsigned which)
 		return;
 	}
 	if (own_tunnel(d, to)) {
+		d->failure = RELAY_FAILURE_TUNNEL;
 		snprintf(d->why, sizeof(d->why), "the way to %s leads into %s, the tunnel itself",
 			 address_format(text, to), d->bind_not);
 		return;
@@ -391,9 +399,11 @@ static void on_resolved(void *arg, const union address *found, size_t count, int
 	/* The first of each family at once, the others as time goes by. */
 	for (size_t i = 0; i < count; i++)
 		add_address(d, &found[i], i == 0 || found[i].sa.sa_family != found[i - 1].sa.sa_family);
-	if (!count)
+	if (!count) {
+		d->failure = RELAY_FAILURE_NAME;
 		snprintf(d->why, sizeof(d->why), "%.60s: %s",
 			 d->target.proxy.host[0] ? d->target.proxy.host : d->host, gai_strerror(gai_error));
+	}
 	if (!count && d->target.last_good.sa.sa_family != AF_UNSPEC)
 		add_address(d, &d->target.last_good, true);
 	go_on(d);
@@ -406,10 +416,12 @@ static void on_timer(void *arg)
 	char text[ADDRESS_TEXT];
 
 	if (now >= d->deadline) {
-		if (!d->through && any_attempt(d))
+		if (!d->through && any_attempt(d)) {
+			d->failure = RELAY_FAILURE_NETWORK;
 			snprintf(d->why, sizeof(d->why), "%s%s: no answer within 5 s",
 				 d->target.proxy.host[0] ? "proxy " : "",
 				 address_format(text, &d->addresses[0]));
+		}
 		fail(d, false);
 		return;
 	}

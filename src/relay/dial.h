@@ -13,6 +13,7 @@
 #include "base/endpoint.h"
 #include "base/loop.h"
 #include "base/resolve.h"
+#include "relay/failure.h"
 #include "relay/proxy.h"
 
 struct dial;
@@ -30,7 +31,8 @@ struct dial_target {
 struct dial_result {
 	int fd;		    /* the caller's from now on; -1: failed */
 	union address used; /* where it leads, the proxy's if there is one */
-	bool refused;	    /* failed in a way that trying again soon will not change */
+	enum relay_failure failure;
+	bool refused; /* failed in a way that trying again soon will not change */
 	char error[160];
 };
 

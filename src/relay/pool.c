@@ -242,6 +242,9 @@ static uint32_t add_server(struct server *s, const char *url, const struct relay
 	s->error[0] = '\0';
 	s->certificate[0] = '\0';
 	s->failures = s->refusals = s->short_lives = 0;
+	s->failure = s->lost = RELAY_FAILURE_NONE;
+	s->lost_at = 0;
+	memset(s->lifetimes, 0, sizeof(s->lifetimes));
 	s->rtt = 0;
 	s->last_good = (union address){0};
 	return s->index;
@@ -375,7 +378,7 @@ void relay_pool_reopen(struct relay_pool *p, uint32_t server, uint32_t generatio
 	struct server *s = get(p, server);
 
 	if (s && s->state == RELAY_UP && s->logins == generation)
-		pool_server_restart(s, why);
+		pool_server_restart(s, RELAY_FAILURE_SILENT, why);
 }
 
 /* Is it certain that no interface has this address any more? */
@@ -408,11 +411,12 @@ void relay_pool_network_changed(struct relay_pool *p)
 		s->failures = 0;
 		if (s->state == RELAY_UP && address_gone(all, &s->local)) {
 			log_info("relay", "%s: our address of that connection is gone", s->name);
-			pool_server_restart(s, "our address of that connection is gone");
+			pool_server_restart(s, RELAY_FAILURE_NETWORK,
+					    "our address of that connection is gone");
 		} else if (s->state == RELAY_UP) {
 			pool_server_check(s, NS_PER_SEC);
 		} else if (s->state == RELAY_WAITING || now - s->dial_started > DIAL_SETTLED) {
-			pool_server_restart(s, "the network changed");
+			pool_server_restart(s, RELAY_FAILURE_NETWORK, "the network changed");
 		}
 	}
 	if (all)

@@ -16,9 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "base/error.h"
 #include "base/key.h"
 #include "base/loop.h"
+#include "relay/failure.h"
 #include "relay/wire.h"
 
 struct relay_pool;
@@ -36,6 +38,8 @@ enum relay_state {
 };
 const char *relay_state_name(enum relay_state s); /* "idle", "waiting", "dialling", "logging in", "up" */
 
+#define RELAY_LIFETIMES 4
+
 struct relay_status {
 	enum relay_state state;
 	uint32_t generation; /* of the connection that is up, or being made; grows with each dial that logs in */
@@ -43,6 +47,12 @@ struct relay_status {
 	char url[RELAY_URL_MAX];      /* as configured, or as the remote named it */
 	char instance[RELAY_URL_MAX]; /* the server's own name for itself (AuthResponse), "" until known */
 	char error[160];	      /* why it is not up, in words; "" */
+	enum relay_failure failure;   /* of which kind that is */
+	unsigned refusals;	      /* logins, upgrades or certificates refused in a row */
+	union address address;	      /* where it was connected last (the proxy, if there is one); AF_UNSPEC: never */
+	enum relay_failure lost;      /* how the last connection that was up ended, */
+	uint64_t lost_at;	      /* and when (boot ns); 0: none did */
+	uint64_t lifetimes[RELAY_LIFETIMES]; /* ns that the last ones lived, newest first; 0: none */
 	uint64_t since;		      /* boot ns of this state */
 	uint64_t rtt;		      /* ns of the last check, 0: not known */
 	uint64_t next_try;	      /* boot ns, while WAITING */

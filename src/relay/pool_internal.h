@@ -60,6 +60,8 @@ struct server {
 	struct loop_timer *timer;
 	uint32_t logins;
 	unsigned opened, failures, refusals, short_lives;
+	enum relay_failure failure, lost;
+	uint64_t lost_at, lifetimes[RELAY_LIFETIMES];
 	unsigned slow; /* tries in a row that were given up because an answer was late */
 	char error[160], certificate[TLS_PIN_TEXT];
 	bool changed; /* its owner is to be told */
@@ -104,8 +106,9 @@ void pool_server_free(struct server *s);
 void pool_server_handle(struct server *s, const struct event *e);
 void pool_server_rethink(struct server *s); /* who wants it may have changed */
 void pool_server_dial(struct server *s);
-void pool_server_drop(struct server *s, const char *why);    /* what is up or being made, without a new try */
-void pool_server_restart(struct server *s, const char *why); /* and a new one at once */
+void pool_server_drop(struct server *s, const char *why); /* what is up or being made, without a new try */
+void pool_server_restart(struct server *s, enum relay_failure how,
+			 const char *why); /* and a new one at once */
 void pool_server_check(struct server *s, uint64_t timeout);
 void pool_server_subscribe(struct server *s, enum relay_type type, const struct relay_id *id);
 void pool_server_status(const struct server *s, struct relay_status *out);

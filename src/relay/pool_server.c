@@ -115,7 +115,7 @@ static void try_again(struct server *s, uint64_t from, uint64_t delay, const cha
 	arm(s);
 }
 
-static void fail_network(struct server *s, const char *why)
+static void fail_network(struct server *s, enum relay_failure kind, const char *why)
 {
 	static const uint64_t delays[] = {0, NS_PER_SEC / 2, NS_PER_SEC, 2 * NS_PER_SEC};
 	unsigned last = sizeof(delays) / sizeof(delays[0]) - 1;
@@ -125,25 +125,38 @@ static void fail_network(struct server *s, const char *why)
 	 * shortens. */
 	s->failures++;
 	s->short_lives = 0;
+	s->failure = kind;
 	try_again(s, s->dial_started, delay - random_below(delay / 4), why);
 }
 
-static void fail_refused(struct server *s, const char *why)
+static void fail_refused(struct server *s, enum relay_failure kind, const char *why)
 {
 	uint64_t delay = REFUSED_MIN << (s->refusals < 4 ? s->refusals : 4);
 
 	if (delay > REFUSED_MAX)
 		delay = REFUSED_MAX;
 	s->refusals++;
+	s->failure = kind;
 	try_again(s, clock_boot_ns(), delay - random_below(delay / 4), why);
 }
 
-static void fail(struct server *s, const char *why, bool refused)
+static void fail(struct server *s, enum relay_failure kind, const char *why, bool refused)
 {
 	if (refused)
-		fail_refused(s, why);
+		fail_refused(s, kind, why);
 	else
-		fail_network(s, why);
+		fail_network(s, kind, why);
+}
+
+/* A connection that was up ends: how, and how long it lived. */
+static void end_life(struct server *s, enum relay_failure how)
+{
+	uint64_t now = clock_boot_ns();
+
+	memmove(s->lifetimes + 1, s->lifetimes, sizeof(s->lifetimes) - sizeof(s->lifetimes[0]));
+	s->lifetimes[0] = now - s->since;
+	s->lost = s->failure = how;
+	s->lost_at = now;
 }
 
 /* It was up, and is no more. `theirs`: the server closed the connection, or it broke. */
@@ -152,6 +165,7 @@ static void lose(struct server *s, const char *why, bool theirs, bool said_close
 	uint64_t now = clock_boot_ns(), life = now - s->since;
 	unsigned most = said_close ? SHORT_LIVES : SHORT_LIVES_MUTE;
 
+	end_life(s, theirs ? RELAY_FAILURE_ENDED : RELAY_FAILURE_SILENT);
 	/* Some servers take leave of the one whose place is taken, some just close. */
 	if (!theirs || life >= (s->short_lives >= most ? SHORT_LIFE_LATER : SHORT_LIFE))
 		s->short_lives = 0;
@@ -159,7 +173,8 @@ static void lose(struct server *s, const char *why, bool theirs, bool said_close
 		log_warn("relay", "%s: logged in %u times in a row and closed at once: %s", s->name,
 			 s->short_lives, same_key);
 		s->refusals = s->short_lives - most;
-		fail_refused(s, same_key);
+		s->lost = RELAY_FAILURE_REPLACED;
+		fail_refused(s, RELAY_FAILURE_REPLACED, same_key);
 		return;
 	}
 	/* Without a word from the server it may as well crash, or our public address change: said, but no
@@ -171,9 +186,10 @@ static void lose(struct server *s, const char *why, bool theirs, bool said_close
 	try_again(s, now, random_below(said_close ? LEAVE_JITTER : LOST_JITTER), why);
 }
 
-void pool_server_restart(struct server *s, const char *why)
+void pool_server_restart(struct server *s, enum relay_failure how, const char *why)
 {
 	if (s->state == RELAY_UP) {
+		end_life(s, how);
 		s->failures = 0;
 		try_again(s, clock_boot_ns(), 0, why);
 	}
@@ -213,7 +229,7 @@ static void on_dialled(void *arg, const struct dial_result *r)
 	if (r->fd >= 0)
 		begin_session(s, r);
 	else
-		fail(s, r->error, r->refused);
+		fail(s, r->failure, r->error, r->refused);
 	pool_tell(s->pool);
 }
 
@@ -233,7 +249,7 @@ void pool_server_dial(struct server *s)
 	s->dial_started = clock_boot_ns();
 	enter(s, RELAY_DIALLING);
 	if (!relay_proxy_choose(&target.proxy, o->proxy, s->url.host, s->url.tls)) {
-		fail_refused(s, "the proxy is set to what is no http://HOST:PORT");
+		fail_refused(s, RELAY_FAILURE_HTTP, "the proxy is set to what is no http://HOST:PORT");
 		return;
 	}
 	s->proxied = target.proxy.host[0] != '\0';
@@ -253,7 +269,8 @@ static void log_in(struct server *s)
 
 	snprintf(s->certificate, sizeof(s->certificate), "%s", s->session->tls.certificate);
 	if (len <= 0) {
-		fail_refused(s, "there is neither a secret nor a token to log in with");
+		fail_refused(s, RELAY_FAILURE_CREDENTIALS,
+			     "there is neither a secret nor a token to log in with");
 		return;
 	}
 	len = relay_put_auth(message, sizeof(message), &s->pool->own_id, token, (size_t)len);
@@ -305,6 +322,7 @@ static void logged_in(struct server *s, const struct relay_message *m)
 	s->refusals = 0;
 	s->slow = 0;
 	s->error[0] = '\0';
+	s->failure = RELAY_FAILURE_NONE;
 	if (!s->proxied)
 		s->last_good = s->dialled;
 	s->deadline = clock_boot_ns() + HEALTH_TIMEOUT;
@@ -353,7 +371,7 @@ static void take_message(struct server *s, const uint8_t *bytes, size_t len)
 		if (s->state == RELAY_UP)
 			lose(s, "the relay server takes leave", true, true);
 		else
-			fail_network(s, "the relay server takes leave");
+			fail_network(s, RELAY_FAILURE_LOGIN, "the relay server takes leave");
 	} else if (s->state == RELAY_LOGGING_IN && m.type == RELAY_AUTH_RESPONSE) {
 		logged_in(s, &m);
 	} else if (s->state == RELAY_UP && m.type == RELAY_HEALTH_CHECK) {
@@ -382,6 +400,7 @@ static void refused_login(struct server *s)
 {
 	const struct relay_pool_options *o = &s->pool->options;
 	uint64_t now = clock_wall_ns() / NS_PER_SEC, expiry = 0;
+	enum relay_failure kind = RELAY_FAILURE_LOGIN;
 	char words[sizeof(s->error)] = "refused after login: token expired or wrong secret";
 
 	/* A token that we were given says itself when it ends; whether it is genuine only the server knows.
@@ -390,10 +409,12 @@ static void refused_login(struct server *s)
 		expiry = expiry * 10 + (uint64_t)(o->token[i] - '0');
 	if (o->has_secret)
 		snprintf(words, sizeof(words), "refused after login: wrong secret, or a clock is wrong");
-	else if (expiry && expiry < now)
+	else if (expiry && expiry < now) {
+		kind = RELAY_FAILURE_EXPIRED;
 		snprintf(words, sizeof(words), "refused after login: the token expired %llu min ago",
 			 (unsigned long long)(now - expiry) / 60);
-	fail_refused(s, words);
+	}
+	fail_refused(s, kind, words);
 }
 
 static void take_end(struct server *s, const struct relay_session *session)
@@ -407,7 +428,7 @@ static void take_end(struct server *s, const struct relay_session *session)
 	else if (s->state == RELAY_LOGGING_IN)
 		refused_login(s);
 	else
-		fail(s, why, session->refused);
+		fail(s, session->failure ? session->failure : RELAY_FAILURE_NETWORK, why, session->refused);
 }
 
 void pool_server_handle(struct server *s, const struct event *e)
@@ -452,7 +473,7 @@ static void too_late(struct server *s)
 	}
 	snprintf(why, sizeof(why), "no answer to %s within %.1f s", to, limit_ms(s) / 1000.0);
 	s->slow++;
-	fail_network(s, why);
+	fail_network(s, RELAY_FAILURE_NETWORK, why);
 }
 
 static void on_timer(void *arg)
@@ -515,6 +536,11 @@ void pool_server_status(const struct server *s, struct relay_status *out)
 		.state = s->state,
 		.generation = s->logins + (s->state == RELAY_DIALLING || s->state == RELAY_LOGGING_IN),
 		.home = s->pool->home == s->index,
+		.failure = s->failure,
+		.refusals = s->refusals,
+		.address = s->dialled,
+		.lost = s->lost,
+		.lost_at = s->lost_at,
 		.since = s->since,
 		.rtt = s->rtt,
 		.next_try = s->state == RELAY_WAITING ? s->next_try : 0,
@@ -527,6 +553,7 @@ void pool_server_status(const struct server *s, struct relay_status *out)
 		.holders = s->holders,
 		.tls = s->url.tls,
 	};
+	memcpy(out->lifetimes, s->lifetimes, sizeof(out->lifetimes));
 	snprintf(out->url, sizeof(out->url), "%s", s->name);
 	snprintf(out->instance, sizeof(out->instance), "%s", s->instance);
 	snprintf(out->error, sizeof(out->error), "%s", s->error);

@@ -103,8 +103,11 @@ static void end_session(struct relay_session *s)
 	relay_batch_clear(&s->batch);
 	if (!s->error[0] && s->tls.error[0]) {
 		s->refused = true;
+		s->failure = RELAY_FAILURE_TLS;
 		snprintf(s->error, sizeof(s->error), "%s", s->tls.error);
 	}
+	if (!s->error[0] && s->url.tls && !s->tls.certificate[0])
+		s->failure = RELAY_FAILURE_TLS;
 	if (!s->error[0])
 		snprintf(s->error, sizeof(s->error), "%s",
 			 s->url.tls && !s->tls.certificate[0] ? "the connection ended before TLS began (does "
@@ -235,10 +238,12 @@ static void explain(struct relay_session *s, struct lws *wsi, const char *text, 
 		return; /* end_session says that */
 	if (status && status != 101) {
 		s->refused = true;
+		s->failure = RELAY_FAILURE_HTTP;
 		snprintf(s->error, sizeof(s->error), "refused: HTTP %u%s", status,
 			 status == 404 ? " (is this a relay server?)" : "");
 	} else if (s->url.tls && tls[0]) {
 		s->refused = true;
+		s->failure = RELAY_FAILURE_TLS;
 		snprintf(s->error, sizeof(s->error), "TLS: %s%s", tls,
 			 strstr(tls, "wrong version") ? " (does it speak TLS on this port?)" : "");
 	} else if (!s->url.tls || s->tls.certificate[0]) {

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "relay/failure.h"
 #include "relay/queue.h"
 #include "relay/tls.h"
 #include "relay/wire.h"
@@ -47,6 +48,7 @@ struct relay_session {
 	uint64_t ping_sent;
 	struct relay_tls_check tls; /* * */
 	char error[160];	    /* * why it ended, in words */
+	enum relay_failure failure; /* * */
 	bool refused; /* * the server does not want us, or we do not want it: trying again soon is useless */
 	bool said_close; /* * it took leave */
 
