@@ -9,7 +9,7 @@
 /* clang-format off */
 const struct command commands[] = {
 	{"up", up_main, "IFACE|FILE", 1, 1,
-	 VIEW "headless log-level workers plain-io run-dir state-dir no-sandbox time-divisor",
+	 VIEW "headless log-level workers history plain-io run-dir state-dir no-sandbox time-divisor",
 	 "run a tunnel and show it; the word \"up\" may be left out"},
 	{"attach", attach_main, "[IFACE]", 0, 1, VIEW TALK, "the dashboard of an engine that runs already"},
 	{"status", status_main, "[IFACE]", 0, 1, "json check color " TALK, "the state of all peers, in words"},

@@ -26,6 +26,8 @@ const struct option_entry option_table[] = {
 	{"log-level", 0, "LEVEL", OPTION_LEVEL, AT(log_level), 0, 0, "error, warn, notice, info or debug"},
 	{"workers", 0, "N", OPTION_NUMBER, AT(workers), 1, 8,
 	 "packet threads; otherwise one per core, at most 8"},
+	{"history", 0, "MIB", OPTION_NUMBER, AT(history), 0, 1024,
+	 "memory for the recorded past; otherwise 8, 0 for none"},
 	{"plain-io", 0, NULL, OPTION_FLAG, AT(plain_io), 0, 0,
 	 "no segmentation offloads, for kernels that get them wrong"},
 	{"run-dir", 0, "DIR", OPTION_TEXT, AT(run_dir), 0, 0, "sockets and locks, otherwise /run/weir"},
@@ -202,7 +204,7 @@ int options_parse(struct options *o, const char *names, int argc, char **argv, i
 {
 	bool only_words = false;
 
-	*o = (struct options){.log_level = LOG_INFO};
+	*o = (struct options){.log_level = LOG_INFO, .history = 8};
 	from_environment(o);
 	*rest = 0;
 	for (int i = 1; i < argc; i++) {

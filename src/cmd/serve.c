@@ -166,6 +166,8 @@ static int open_sockets(struct serve *s, struct error *e)
 
 	if (!r)
 		r = control_open(&s->control, s->engine, s->run_dir, &ops, e);
+	if (!r)
+		control_record(s->control, (size_t)s->o->history << 20);
 	for (unsigned i = 0; !r && i < SERVE_VIEWS_MAX; i++)
 		if (s->o->views[i] >= 0)
 			r = control_adopt(s->control, s->o->views[i], s->o->readonly);

@@ -53,6 +53,7 @@ int up_main(const struct options *o, int count, char **words, struct error *e)
 		.state_dir = absolute(o->state_dir),
 		.workers = o->workers,
 		.time_divisor = o->time_divisor,
+		.history = o->history,
 		.plain_io = o->plain_io,
 		.no_sandbox = o->no_sandbox,
 		.tun_fd = -1,

@@ -94,8 +94,10 @@ static int run_detached(struct serve_options *o, bool speaks)
 
 int main(int argc, char **argv)
 {
-	struct serve_options o = {
-		.tun_fd = fd_from("WG_TUN_FD"), .uapi_fd = fd_from("WG_UAPI_FD"), .views = {-1, -1}};
+	struct serve_options o = {.tun_fd = fd_from("WG_TUN_FD"),
+				  .uapi_fd = fd_from("WG_UAPI_FD"),
+				  .views = {-1, -1},
+				  .history = 8};
 	const char *in_foreground = getenv("WG_PROCESS_FOREGROUND");
 	bool foreground = in_foreground && !strcmp(in_foreground, "1");
 	bool speaks = set_log_level(getenv("LOG_LEVEL"));

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "control/history.h"
 #include "control/internal.h"
 
 #define READ_SIZE (64u << 10)
@@ -294,6 +295,12 @@ int control_open(struct control **out, struct engine *g, const char *folder, con
 	return 0;
 }
 
+void control_record(struct control *c, size_t bytes)
+{
+	if (bytes)
+		c->history = history_new(c, bytes);
+}
+
 void control_close(struct control *c)
 {
 	if (!c)
@@ -308,6 +315,7 @@ void control_close(struct control *c)
 		client_free(client);
 	}
 	subscriptions_close(c);
+	history_free(c->history);
 	loop_timer_free(c->down);
 	free(c);
 }

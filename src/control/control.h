@@ -20,6 +20,8 @@ struct control_ops {
 /* Listens on folder/IFACE.sock (folder NULL: /run/weir), mode 0600. A live socket there is an error. */
 int control_open(struct control **out, struct engine *g, const char *folder, const struct control_ops *ops,
 		 struct error *e);
+/* Records the past in so many bytes of memory; for the method "history". Once, after control_open. */
+void control_record(struct control *c, size_t bytes);
 void control_close(struct control *c); /* tells clients "bye", unlinks the socket */
 
 /* Serves one more client on a connected fd (the dashboard's socketpair); takes the fd. */

@@ -11,6 +11,7 @@
 #include "control/changes.h"
 #include "control/control.h"
 #include "control/json_writer.h"
+#include "control/record.h"
 #include "control/snapshot.h"
 #include "control/socket.h"
 
@@ -27,6 +28,10 @@ struct stream {
 	bool active;
 	bool compare; /* tell `changes` what was sent */
 	bool brief;   /* only what a list needs */
+	bool history; /* recorded lines instead of peers, up to the end line */
+	uint64_t from, to;
+	struct record_reader *reader;
+	char *reply; /* the end line of a history */
 	struct key *keys;
 	size_t count, next;
 	bool comma;
@@ -79,6 +84,8 @@ struct control_client {
 	struct subscription subscription;
 };
 
+struct history;
+
 struct control {
 	struct engine *engine;
 	struct control_ops ops;
@@ -97,6 +104,7 @@ struct control {
 	int log_fd; /* eventfd: there are new log lines */
 	struct loop_fd *log_watch;
 	atomic_bool log_told;
+	struct history *history; /* NULL: nothing is recorded */
 };
 
 /* ---- control.c ---- */
@@ -114,6 +122,8 @@ void output_notify(struct control_client *c, const char *line, size_t len);
 /* Begins a streamed line: head, then an object per key, then end. keys is consumed. */
 void output_stream(struct control_client *c, const struct strbuf *head, struct key *keys, size_t count,
 		   const char *end, bool compare);
+/* Begins to send what is recorded, then the reply, which is taken. */
+void output_history(struct control_client *c, uint64_t from, uint64_t to, char *reply);
 void output_continue(struct control_client *c); /* writes on at the streamed line, up to a chunk */
 void output_flush(struct control_client *c);	/* to the socket, as much as it takes */
 void output_clear(struct control_client *c);

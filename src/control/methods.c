@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "control/history.h"
 #include "control/internal.h"
 #include "control/methods.h"
 #include "control/snapshot_network.h"
@@ -162,6 +163,7 @@ void control_device(struct control *c, struct writer *w, uint64_t dropped)
 	relays = xcalloc(SNAPSHOT_RELAYS, sizeof(*relays));
 	snapshot_relays(w, relays, engine_look_relays(c->engine, relays, SNAPSHOT_RELAYS), &c->time_base);
 	free(relays);
+	history_members(c->history, w);
 }
 
 void control_peer(struct control *c, struct writer *w, struct engine_peer *p, size_t max_allowed)
@@ -279,6 +281,27 @@ static void method_log(struct request *r)
 	writer_close(&w, '}');
 	reply_close(r->client, &line);
 	free(records);
+}
+
+static void method_history(struct request *r)
+{
+	const struct history *history = r->client->control->history;
+	double from = 0, to = 0;
+	struct strbuf line = {0};
+	struct writer w;
+
+	if (!param_number(r, "from", 0, 9e9, &from) || !param_number(r, "to", 0, 9e9, &to))
+		return;
+	if (!history) {
+		reply_error(r, "failed", "this engine records no history (--history 0)", false);
+		return;
+	}
+	reply_open(&w, &line, r->id);
+	writer_open(&w, '{');
+	history_members(history, &w);
+	writer_close(&w, '}');
+	strbuf_append(&line, "}", 1);
+	output_history(r->client, (uint64_t)(from * NS_PER_SEC), (uint64_t)(to * NS_PER_SEC), line.text);
 }
 
 /* ---- subscriptions ---- */
@@ -572,6 +595,7 @@ static const struct method {
 	{"unsubscribe", false, method_unsubscribe},
 	{"log", false, method_log},
 	{"trace", false, method_trace},
+	{"history", false, method_history},
 	{"drain", true, method_drain},
 	{"handshake", true, method_handshake},
 	{"reset", true, method_reset},

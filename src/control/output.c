@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "control/history.h"
 #include "control/internal.h"
 
 size_t output_unread(const struct control_client *c)
@@ -53,12 +54,31 @@ void output_stream(struct control_client *c, const struct strbuf *head, struct k
 	client_turn_soon(c);
 }
 
+void output_history(struct control_client *c, uint64_t from, uint64_t to, char *reply)
+{
+	if (c->unheard) {
+		free(reply);
+		return;
+	}
+	c->stream = (struct stream){.active = true, .history = true, .from = from, .to = to, .reply = reply};
+	client_turn_soon(c);
+}
+
+static void stream_clear(struct stream *s)
+{
+	free(s->keys);
+	free(s->reply);
+	record_close(s->reader);
+	*s = (struct stream){0};
+}
+
 static void stream_end(struct control_client *c)
 {
-	strbuf_append(&c->out, c->stream.end, strlen(c->stream.end));
+	const char *end = c->stream.reply ? c->stream.reply : c->stream.end;
+
+	strbuf_append(&c->out, end, strlen(end));
 	strbuf_append(&c->out, "\n", 1);
-	free(c->stream.keys);
-	c->stream = (struct stream){0};
+	stream_clear(&c->stream);
 	if (c->later.len)
 		strbuf_append(&c->out, c->later.text, c->later.len);
 	strbuf_clear(&c->later);
@@ -81,12 +101,36 @@ static void stream_peer(struct control_client *c, const struct key *key)
 		changes_sent(c->control->changes, key, c->out.text + start, c->out.len - start);
 }
 
+static void continue_history(struct control_client *c, uint64_t until)
+{
+	struct stream *s = &c->stream;
+	char piece[16384];
+	size_t n;
+
+	if (!s->reader && c->control->history)
+		s->reader = history_read(c->control->history, s->from, s->to);
+	if (!s->reader && c->control->history)
+		return;
+	while (c->out.len - c->out_start <= OUT_CHUNK && clock_boot_ns() < until) {
+		n = s->reader ? record_next(s->reader, piece, sizeof(piece)) : 0;
+		if (!n) {
+			stream_end(c);
+			return;
+		}
+		strbuf_append(&c->out, piece, n);
+	}
+}
+
 void output_continue(struct control_client *c)
 {
 	uint64_t until = clock_boot_ns() + TURN_TIME;
 
 	if (!c->stream.active)
 		return;
+	if (c->stream.history) {
+		continue_history(c, until);
+		return;
+	}
 	while (c->stream.next < c->stream.count) {
 		if (c->out.len - c->out_start > OUT_CHUNK)
 			return;
@@ -131,8 +175,7 @@ void output_flush(struct control_client *c)
 
 void output_clear(struct control_client *c)
 {
-	free(c->stream.keys);
-	c->stream = (struct stream){0};
+	stream_clear(&c->stream);
 	strbuf_clear(&c->out);
 	strbuf_clear(&c->later);
 	c->out_start = 0;

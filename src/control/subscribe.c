@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/history.h"
 #include "control/internal.h"
 
 #define LOG_BATCH 64
@@ -183,6 +184,8 @@ static void on_event(void *arg, struct engine_peer *p, const struct timeline_eve
 		if (c->subscription.on)
 			output_notify(c, line.text, line.len);
 	}
+	if (control->history)
+		history_event(control->history, p, ev, &line);
 	strbuf_clear(&line);
 	/* Rekeys and retries can wait for the interval; what a person waits for cannot. */
 	if (!p || ev->level <= LOG_NOTICE || !strcmp(ev->kind, "state") || !strcmp(ev->kind, "roamed"))

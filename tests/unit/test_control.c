@@ -171,6 +171,7 @@ static const struct field snapshot_fields[] = {
 	{"tun", JSON_OBJECT},
 	{"counters", JSON_OBJECT},
 	{"dropped", JSON_INTEGER},
+	{"history", JSON_OBJECT},
 	{"relays", JSON_ARRAY},
 	{"peers", JSON_ARRAY},
 	{NULL, 0},
