@@ -258,11 +258,11 @@ static void test_history_too_small(void **state)
 	struct seen seen = {0};
 	struct talk k;
 
-	for (unsigned i = 0; i < 200; i++)
+	for (unsigned i = 0; i < 1500; i++)
 		add_peer(t, 1000 + i, "");
 	control_record(t->control, 512);
 	talk_open(&k, t);
-	for (unsigned i = 0; i < 20; i++)
+	for (unsigned i = 0; i < 50; i++)
 		rig_turn(&t->rig, 20);
 	json_decref(take_history(&k, look, &seen));
 	assert_int_equal(seen.lines, 0);
