@@ -252,14 +252,24 @@ static void test_history_is_off(void **state)
 }
 
 /* A network that does not fit is told of, and costs nothing more. */
-static void test_history_too_small(void **state)
+static void test_history_too_small(void **test)
 {
-	struct test *t = *state;
+	struct test *t = *test;
+	uint64_t state = 5;
 	struct seen seen = {0};
 	struct talk k;
 
-	for (unsigned i = 0; i < 1500; i++)
-		add_peer(t, 1000 + i, "");
+	/* Names that do not deflate away. */
+	for (unsigned i = 0; i < 1000; i++) {
+		char name[64];
+		int n = 0;
+
+		while (n < 56) {
+			state = state * 6364136223846793005u + 1442695040888963407u;
+			n += snprintf(name + n, sizeof(name) - (size_t)n, "%08x", (unsigned)(state >> 32));
+		}
+		add_peer(t, 1000 + i, name);
+	}
 	control_record(t->control, 512);
 	talk_open(&k, t);
 	for (unsigned i = 0; i < 50; i++)
