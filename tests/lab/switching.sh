@@ -20,6 +20,10 @@ preference() {
 	weir_on right path left "$1" >/dev/null
 }
 
+overflown() { # HOST: datagrams that its sockets had no room for
+	on "$1" awk '/^Udp: [0-9]/ { print $6 }' /proc/net/snmp
+}
+
 # From relay to ice and back, as a person would ask for it, each change on both ends.
 if wanted switch; then
 	case=switch
@@ -30,7 +34,11 @@ if wanted switch; then
 	settled ice left right
 	on right iperf3 -s -1 -D -I $lab/right/iperf.pid >/dev/null
 	until_true 10 on right sh -c "ss -Hltn 'sport = :5201' | grep -q ." || fail "iperf3 does not listen"
-	on left iperf3 -c 10.9.0.2 -u -b 20M -l 1200 -t 18 --get-server-output --json >$lab/iperf 2>&1 &
+	# What a busy host loses in full sockets is no path's fault; under a sanitizer there is less to lose.
+	rate=20
+	! grep -q "WEIR_SANITIZED 1" "$LAB_BUILD/config.h" 2>/dev/null || rate=2
+	before=$(($(overflown left) + $(overflown right)))
+	on left iperf3 -c 10.9.0.2 -u -b ${rate}M -l 1200 -t 18 --get-server-output --json >$lab/iperf 2>&1 &
 	client=$!
 	sleep 1
 	changes=0
@@ -47,9 +55,10 @@ if wanted switch; then
 	wait $client || fail "switch: the flow broke: $(tail -n 5 $lab/iperf)"
 	sent=$(jq '.end.sum.packets' $lab/iperf)
 	lost=$(jq '.end.sum.lost_packets' $lab/iperf)
-	say "$changes changes of path under 20 Mbit/s: $lost of $sent packets lost"
+	full=$(($(overflown left) + $(overflown right) - before))
+	say "$changes changes of path under $rate Mbit/s: $lost of $sent packets lost, $full of them in full sockets"
 	[ "$changes" -ge 4 ] || fail "switch: $changes changes only"
-	[ "$lost" -le $((changes * slack)) ] || fail "switch: $lost packets lost in $changes changes"
+	[ "$lost" -le $((changes * slack + full)) ] || fail "switch: $lost packets lost in $changes changes"
 	end_engine left
 	end_engine right
 fi
