@@ -100,6 +100,10 @@ struct diagnosis_device { /* the same for all peers */
 	char turn_server[ADDRESS_TEXT];
 	char resolver[ADDRESS_TEXT];	/* the first of the name servers */
 	bool resolver_through_tunnel;
+	bool floor_in_use;	       /* our clock is behind the time stamps that we sent before */
+	uint64_t wall;		       /* our wall clock now, ns since 1970 */
+	unsigned peers_wanted;	       /* that somebody uses: of those, how many are heard now */
+	unsigned peers_heard;
 };
 
 /* One change of the chosen path, and on what evidence. */
@@ -159,6 +163,9 @@ struct diagnosis_facts { /* one peer */
 	bool local_turn;       /* one of them is of a TURN server */
 	char host_pair[2 * ADDRESS_TEXT]; /* of same_public_address: the pair of local addresses, "" none */
 	bool host_pair_failed;
+	int send_error;		    /* errno of the last datagram that the kernel refused, 0: none */
+	uint64_t remote_restarted_at; /* it began anew though it had good keys, or its frames are of a new boot */
+	uint64_t we_restarted_at;   /* it used keys that we lost */
 };
 
 /* ---- verdicts ---- */
@@ -199,7 +206,8 @@ struct diagnosis_rule {
 	const char *id;	   /* "psk-differs": stable, for logs and scripts */
 	const char *title; /* a few words */
 	const char *text;  /* for the manual: what is seen, what it means, what to do. Plain sentences. */
-	/* Ids of rules whose verdicts are symptoms of this one: they are dropped when this one holds. Space-separated. */
+	/* Ids of rules whose verdicts are symptoms of this one: they are dropped when this one holds and is more than
+	 * possible. Space-separated; "*": all others. */
 	const char *explains;
 	/* True when it holds; fills confidence, side, since, verdict, lines, next, key. out->rule is set. */
 	bool (*check)(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *out);
@@ -214,11 +222,12 @@ struct diagnoses {
 
 void diagnose_peer(const struct diagnosis_facts *f, uint64_t now, struct diagnoses *out);
 
-/* All rules, in the order of the manual; ends with an entry without id. */
+/* The tables of rules in the order of the manual, NULL at the end; each ends with an entry without id. */
 extern const struct diagnosis_rule *const diagnosis_rules[];
 
 const char *diagnosis_confidence_name(enum diagnosis_confidence c); /* "certain" */
 const char *diagnosis_side_name(enum diagnosis_side s);		     /* "here", "between", "there", "" */
+const char *diagnosis_mark_name(enum diagnosis_mark m);		     /* "good", "bad", "note" */
 
 void diagnosis_manual(struct strbuf *out); /* DIAGNOSTICS of weir(8), in mdoc */
 

@@ -223,6 +223,21 @@ static bool trim(struct wg_incoming *in)
 	return true;
 }
 
+static void refuse_source(struct wg_peer *p, const uint8_t *inner, uint64_t now)
+{
+	uint8_t source[16] = {[10] = 0xff, [11] = 0xff};
+	uint64_t halves[2];
+
+	if (inner[0] >> 4 == 4)
+		memcpy(source + 12, inner + 12, 4);
+	else
+		memcpy(source, inner + 8, 16);
+	memcpy(halves, source, sizeof(halves));
+	counter_set(&p->refused_source[0], halves[0]);
+	counter_set(&p->refused_source[1], halves[1]);
+	reject_counted(p, WG_COUNT_reject_inner_source, 1, now);
+}
+
 static void judge_inner(struct wg_device *d, struct wg_incoming *in, uint64_t now)
 {
 	struct wg_peer *p = in->peer, *owner;
@@ -239,7 +254,7 @@ static void judge_inner(struct wg_device *d, struct wg_incoming *in, uint64_t no
 	owner = in->inner[0] >> 4 == 4 ? allowedips_lookup(d->allowed, AF_INET, in->inner + 12)
 				       : allowedips_lookup(d->allowed, AF_INET6, in->inner + 8);
 	if (owner != p)
-		reject_counted(p, WG_COUNT_reject_inner_source, 1, now);
+		refuse_source(p, in->inner, now);
 	else if (!apply_ecn(in->inner, in->ecn & 3))
 		reject_counted(p, WG_COUNT_reject_ecn, 1, now);
 	else

@@ -98,6 +98,7 @@ struct wg_peer {
 	_Alignas(64) counter_t last_received;
 	counter_t unreplied_since; /* first data received since anything went out */
 	counter_t rx_bytes;
+	counter_t refused_source[2]; /* the last inner one, as bytes of an IPv6 address; halves of two may meet */
 	_Alignas(64) counter_t counters[WG_COUNTERS];
 
 	/* decisions [control] */
@@ -132,6 +133,7 @@ struct wg_peer {
 	uint64_t keepalive_from; /* persistent keepalives are counted from here at the earliest */
 	uint64_t last_handshake_boot, last_handshake_wall, handshake_rtt;
 	struct reject_log *rejects; /* from the first refusal on */
+	struct wg_stolen *stolen;   /* NULL: no allowed IP was ever taken from it */
 };
 
 #define ADDRESS_KEY_LEN	  27
@@ -171,6 +173,7 @@ struct wg_device {
 	uint64_t unknown_full, guess_full;    /* buckets (unknown.c) */
 	struct reject_log rejects;
 	uint64_t reject_at;
+	struct wg_stranger strangers[WG_STRANGERS];
 
 	/* [shared] */
 	atomic_uint mtu;

@@ -218,6 +218,7 @@ static void free_peer(void *ptr)
 	noise_wipe(&p->handshake);
 	cookie_maker_clear(&p->cookie);
 	free(p->rejects);
+	free(p->stolen);
 	secret_free(p);
 }
 
@@ -393,6 +394,15 @@ void wg_peer_reset(struct wg_peer *p, const struct endpoint *e, struct instant n
 
 /* ---- allowed IPs ---- */
 
+static void remember_stolen(struct wg_peer *p, const struct wg_peer *by, int family, const void *addr,
+			    unsigned prefix)
+{
+	if (!p->stolen)
+		p->stolen = xcalloc(1, sizeof(*p->stolen));
+	*p->stolen = (struct wg_stolen){.family = family, .prefix = prefix, .by = by->public_key};
+	memcpy(p->stolen->addr, addr, family == AF_INET ? 4 : 16);
+}
+
 int wg_allow(struct wg_peer *p, int family, const void *addr, unsigned prefix, struct wg_peer **stolen_from)
 {
 	struct wg_peer *previous = NULL;
@@ -400,8 +410,10 @@ int wg_allow(struct wg_peer *p, int family, const void *addr, unsigned prefix, s
 
 	if (stolen_from)
 		*stolen_from = previous;
-	if (previous)
+	if (previous) {
+		remember_stolen(previous, p, family, addr, prefix);
 		tell_later(previous, TELL_STOLEN);
+	}
 	return r;
 }
 
@@ -427,6 +439,30 @@ void wg_each_allowed(const struct wg_peer *p,
 		     void (*fn)(void *arg, int family, const uint8_t *addr, unsigned prefix), void *arg)
 {
 	allowedips_each(&p->allowed, fn, arg);
+}
+
+struct wg_peer *wg_owner_of(struct wg_device *d, int family, const void *addr)
+{
+	return allowedips_lookup(d->allowed, family, addr);
+}
+
+bool wg_peer_refused_source(const struct wg_peer *p, uint8_t addr[16])
+{
+	uint64_t halves[2] = {counter_get(&p->refused_source[0]), counter_get(&p->refused_source[1])};
+
+	memcpy(addr, halves, sizeof(halves));
+	return halves[0] || halves[1];
+}
+
+bool wg_peer_stolen(const struct wg_peer *p, struct wg_stolen *out)
+{
+	const struct wg_peer *owner;
+
+	if (!p->stolen)
+		return false;
+	*out = *p->stolen;
+	owner = allowedips_lookup(p->device->allowed, out->family, out->addr);
+	return owner && owner != p && key_equal(&owner->public_key, &out->by);
 }
 
 /* ---- looking ---- */

@@ -2,6 +2,8 @@
  * Events for people, and refusals. Every refusal is counted. The first of a kind is told at once, and those
  * that follow within an interval are told together at its end.
  */
+#include <string.h>
+
 #include "base/xalloc.h"
 #include "wg/internal.h"
 
@@ -61,6 +63,41 @@ static void have_log(struct wg_peer *p)
 		p->rejects = xcalloc(1, sizeof(*p->rejects));
 }
 
+/* The slot of this kind and source, else that of who was silent for longest. */
+static void remember_stranger(struct wg_device *d, enum wg_counter why, const struct endpoint *from,
+			      const uint8_t *key, uint64_t now)
+{
+	struct wg_stranger *oldest = &d->strangers[0], *at = NULL;
+
+	for (unsigned i = 0; i < WG_STRANGERS && !at; i++) {
+		struct wg_stranger *s = &d->strangers[i];
+
+		if (s->messages && s->why == why && same_place(&s->from, from) &&
+		    (!key || !memcmp(s->key.bytes, key, KEY_LEN)))
+			at = s;
+		else if (s->at < oldest->at)
+			oldest = s;
+	}
+	if (!at) {
+		at = oldest;
+		*at = (struct wg_stranger){.why = why, .from = *from};
+		if (key)
+			memcpy(at->key.bytes, key, KEY_LEN);
+	}
+	at->at = now;
+	at->messages++;
+}
+
+size_t wg_strangers(const struct wg_device *d, struct wg_stranger out[WG_STRANGERS])
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < WG_STRANGERS; i++)
+		if (d->strangers[i].messages)
+			out[n++] = d->strangers[i];
+	return n;
+}
+
 void device_reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, const struct endpoint *from,
 		   struct wg_event details, struct instant now)
 {
@@ -75,6 +112,7 @@ void device_reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, 
 	} else {
 		counter_add(&d->counters[why], 1);
 		counter_add(&d->anonymous[i], 1);
+		remember_stranger(d, why, from, details.key, now.boot);
 		tell(d, NULL, i, details, now, &d->reject_at);
 	}
 }

@@ -93,6 +93,17 @@ void wg_service(struct wg_device *d, struct instant now, unsigned budget);
 uint64_t wg_deadline(const struct wg_device *d); /* boot ns of the next timer, 0: none */
 
 bool wg_under_load(const struct wg_device *d, uint64_t now);
+
+/* Who was refused and is no peer of ours (unknown keys, bad mac1...): the last few sources, in no order. */
+#define WG_STRANGERS 8
+struct wg_stranger {
+	enum wg_counter why;
+	struct endpoint from;
+	struct key key;	   /* of reject_unknown_peer, else zero */
+	uint64_t at;	   /* boot ns of the last message */
+	uint64_t messages; /* of this kind from there */
+};
+size_t wg_strangers(const struct wg_device *d, struct wg_stranger out[WG_STRANGERS]);
 const counter_t *wg_device_counters(const struct wg_device *d); /* WG_COUNTERS entries, enum wg_counter */
 
 /* Expires every keypair. The next packet in either direction starts a handshake. */
@@ -171,6 +182,21 @@ void wg_prefixes_around(const struct wg_device *d, int family, const void *addr,
 			void (*fn)(void *arg, struct wg_peer *peer, const uint8_t *addr, unsigned prefix,
 				   bool covers),
 			void *arg);
+
+/* The peer with the longest prefix over an inner address (4 or 16 bytes), NULL: nobody. */
+struct wg_peer *wg_owner_of(struct wg_device *d, int family, const void *addr);
+
+/* The inner source of its last packet that was refused for it (IPv4 as ::ffff:a.b.c.d). False: none was. */
+bool wg_peer_refused_source(const struct wg_peer *p, uint8_t addr[16]);
+
+/* The last of its allowed IPs that another peer took, if it is that peer's still. */
+struct wg_stolen {
+	int family;
+	uint8_t addr[16];
+	unsigned prefix;
+	struct key by;
+};
+bool wg_peer_stolen(const struct wg_peer *p, struct wg_stolen *out);
 
 /* ---- packets out: [worker] ------------------------------------------------------------------------------------ */
 

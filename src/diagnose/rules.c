@@ -1,0 +1,302 @@
+/* Runs the rules, and orders what they find: causes before their symptoms, the surest first. */
+#include "diagnose/rules.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "diagnose/rules_internal.h"
+
+const struct diagnosis_rule *const diagnosis_rules[] = {
+	rules_local,
+	rules_wg,
+	rules_session,
+	NULL,
+};
+
+const char *diagnosis_confidence_name(enum diagnosis_confidence c)
+{
+	static const char *const names[] = {"possible", "likely", "certain"};
+
+	return names[c];
+}
+
+const char *diagnosis_side_name(enum diagnosis_side s)
+{
+	static const char *const names[] = {"", "here", "between", "there"};
+
+	return names[s];
+}
+
+const char *diagnosis_mark_name(enum diagnosis_mark m)
+{
+	static const char *const names[] = {"good", "bad", "note"};
+
+	return names[m];
+}
+
+/* ---- for the rules ---- */
+
+void diagnosis_holds(struct diagnosis *d, enum diagnosis_confidence c, enum diagnosis_side side,
+		     uint64_t since)
+{
+	d->confidence = c;
+	d->side = side;
+	d->since = since;
+}
+
+void diagnosis_says(struct diagnosis *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(d->verdict, sizeof(d->verdict), fmt, ap);
+	va_end(ap);
+}
+
+static void fill_line(struct diagnosis_line *l, enum diagnosis_mark mark, const char *layer, uint64_t at,
+		      const char *fmt, va_list ap)
+{
+	l->mark = mark;
+	l->layer = layer;
+	l->at = at;
+	vsnprintf(l->text, sizeof(l->text), fmt, ap);
+}
+
+void diagnosis_shows(struct diagnosis *d, enum diagnosis_mark mark, const char *layer, uint64_t at,
+		     const char *fmt, ...)
+{
+	va_list ap;
+
+	if (d->line_count == DIAGNOSIS_LINES)
+		return;
+	va_start(ap, fmt);
+	fill_line(&d->lines[d->line_count++], mark, layer, at, fmt, ap);
+	va_end(ap);
+}
+
+void diagnosis_works(struct diagnoses *out, const char *layer, uint64_t at, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (out->good_count == DIAGNOSIS_OUT)
+		return;
+	va_start(ap, fmt);
+	fill_line(&out->good[out->good_count++], MARK_GOOD, layer, at, fmt, ap);
+	va_end(ap);
+}
+
+void diagnosis_helps(struct diagnosis *d, char key, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(d->next, sizeof(d->next), fmt, ap);
+	va_end(ap);
+	d->key = key;
+}
+
+void diagnosis_peer_name(char out[KEY_BASE64_LEN + 1], const struct diagnosis_facts *f)
+{
+	if (*f->name) {
+		snprintf(out, KEY_BASE64_LEN + 1, "%s", f->name);
+		return;
+	}
+	key_to_base64(out, &f->public_key);
+	out[8] = '\0';
+}
+
+void diagnosis_command(struct diagnosis *d, const struct diagnosis_facts *f, const char *verb)
+{
+	char name[KEY_BASE64_LEN + 1];
+
+	if (f)
+		diagnosis_peer_name(name, f);
+	snprintf(d->command, sizeof(d->command), "weir %s%s%s", verb, f ? " " : "", f ? name : "");
+}
+
+const char *diagnosis_age(char out[DIAGNOSIS_AGE], uint64_t ns)
+{
+	uint64_t s = ns / NS_PER_SEC;
+
+	if (s < 120)
+		snprintf(out, DIAGNOSIS_AGE, "%" PRIu64 " s", s);
+	else if (s < 7200)
+		snprintf(out, DIAGNOSIS_AGE, "%" PRIu64 " min", s / 60);
+	else if (s < 48 * 3600)
+		snprintf(out, DIAGNOSIS_AGE, "%" PRIu64 " h", s / 3600);
+	else
+		snprintf(out, DIAGNOSIS_AGE, "%" PRIu64 " days", s / 86400);
+	return out;
+}
+
+const char *diagnosis_ago(char out[DIAGNOSIS_AGE], uint64_t at, uint64_t now)
+{
+	return diagnosis_age(out, now > at ? now - at : 0);
+}
+
+/* ---- how rules look at the facts ---- */
+
+#define REPORT_OLD (90 * NS_PER_SEC)
+
+/* Nothing that comes of a handshake of ours, though we try. */
+bool diagnosis_unanswered(const struct diagnosis_facts *f)
+{
+	return f->word.initiations_unanswered >= DIAGNOSIS_TRIES && f->word.endpoint_known &&
+	       !f->word.remote_away;
+}
+
+/* The report tells of the time that is judged, not of an earlier one. */
+bool diagnosis_report_is_new(const struct diagnosis_facts *f, uint64_t now)
+{
+	return f->has_report && diagnosis_lately(f->report_at, now, REPORT_OLD);
+}
+
+uint64_t diagnosis_since(const struct diagnosis_facts *f, enum wg_counter c)
+{
+	return f->since_handshake[c];
+}
+
+/* The last minute's, or before there are samples all since the last handshake. */
+uint64_t diagnosis_recent(const struct diagnosis_facts *f, enum wg_counter c)
+{
+	return f->recent.since ? f->recent.counters[c] : f->since_handshake[c];
+}
+
+bool diagnosis_tunnel_works(const struct diagnosis_facts *f, uint64_t now)
+{
+	return f->state.tunnel == TUNNEL_UP && diagnosis_lately(f->word.last_received, now, DIAGNOSIS_HEARD);
+}
+
+void diagnosis_show_tries(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
+{
+	char ago[DIAGNOSIS_AGE];
+
+	diagnosis_shows(d, MARK_BAD, "wireguard", f->word.last_sent,
+			"%" PRIu64 " of %" PRIu64 " initiations unanswered", f->word.initiations_unanswered,
+			f->word.initiations_unanswered);
+	if (f->word.last_handshake)
+		diagnosis_shows(d, MARK_NOTE, "wireguard", f->word.last_handshake,
+				"the last handshake was %s ago",
+				diagnosis_ago(ago, f->word.last_handshake, now));
+}
+
+/* ---- the verdicts ---- */
+
+/* Is `id` one of the space-separated words? "*": all others. */
+static bool explains(const struct diagnosis_rule *cause, const struct diagnosis_rule *symptom)
+{
+	const char *at = cause->explains;
+	size_t len = strlen(symptom->id);
+
+	if (!at || cause == symptom)
+		return false;
+	if (!strcmp(at, "*"))
+		return true;
+	while ((at = strstr(at, symptom->id))) {
+		if ((at == cause->explains || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
+			return true;
+		at += len;
+	}
+	return false;
+}
+
+#define FOUND_MAX 24
+#define RANKS	  6
+
+struct found {
+	unsigned count;
+	const struct diagnosis_rule *rules[FOUND_MAX];
+	bool sure[FOUND_MAX]; /* more than possible */
+	int ranks[FOUND_MAX];
+};
+
+/* 0 comes first. */
+static int rank(const struct diagnosis *d)
+{
+	return (d->severity == DIAGNOSIS_NOTE ? 3 : 0) + (int)DIAGNOSIS_CERTAIN - (int)d->confidence;
+}
+
+/* What only may be the cause hides nothing. */
+static bool explained(const struct found *all, unsigned i)
+{
+	for (unsigned n = 0; n < all->count; n++)
+		if (all->sure[n] && explains(all->rules[n], all->rules[i]))
+			return true;
+	return false;
+}
+
+/* Fills *d anew: the table is the only source of the rule. */
+static bool check(const struct diagnosis_rule *r, const struct diagnosis_facts *f, uint64_t now,
+		  struct diagnosis *d)
+{
+	memset(d, 0, sizeof(*d));
+	d->rule = r;
+	return r->check(f, now, d);
+}
+
+static void find(const struct diagnosis_facts *f, uint64_t now, struct found *all, struct diagnosis *room)
+{
+	all->count = 0;
+	for (unsigned t = 0; diagnosis_rules[t]; t++) {
+		for (const struct diagnosis_rule *r = diagnosis_rules[t]; r->id; r++) {
+			if (all->count == FOUND_MAX)
+				return;
+			if (!check(r, f, now, room))
+				continue;
+			all->rules[all->count] = r;
+			all->sure[all->count] = room->confidence != DIAGNOSIS_POSSIBLE;
+			all->ranks[all->count++] = rank(room);
+		}
+	}
+}
+
+void diagnose_peer(const struct diagnosis_facts *f, uint64_t now, struct diagnoses *out)
+{
+	struct found all;
+
+	memset(out, 0, sizeof(*out));
+	find(f, now, &all, &out->items[0]);
+	memset(&out->items[0], 0, sizeof(out->items[0]));
+	/* Texts are written for those that stay: trouble first, the surest first, then as the tables have it.
+	 */
+	for (int rank = 0; rank < RANKS; rank++)
+		for (unsigned i = 0; i < all.count; i++)
+			if (all.ranks[i] == rank && out->count < DIAGNOSIS_VERDICTS && !explained(&all, i))
+				check(all.rules[i], f, now, &out->items[out->count++]);
+	diagnosis_good(f, now, out);
+}
+
+/* ---- the manual ---- */
+
+/* mdoc takes a line's first dot or apostrophe, and every backslash, for its own. */
+static void mdoc_text(struct strbuf *out, const char *text)
+{
+	bool start = true;
+
+	for (; *text; text++) {
+		if (start && (*text == '.' || *text == '\''))
+			strbuf_append(out, "\\&", 2);
+		if (*text == '\\')
+			strbuf_append(out, "\\e", 2);
+		else if (*text == ' ' && text[-1] == '.')
+			strbuf_append(out, "\n", 1); /* a sentence, a line */
+		else
+			strbuf_append(out, text, 1);
+		start = *text == ' ' && text[-1] == '.';
+	}
+	strbuf_append(out, "\n", 1);
+}
+
+void diagnosis_manual(struct strbuf *out)
+{
+	strbuf_add(out, ".Bl -tag -width Ds\n");
+	for (unsigned t = 0; diagnosis_rules[t]; t++) {
+		for (const struct diagnosis_rule *r = diagnosis_rules[t]; r->id; r++) {
+			strbuf_add(out, ".It Cm %s\n", r->id);
+			mdoc_text(out, r->text);
+		}
+	}
+	strbuf_add(out, ".El\n");
+}
