@@ -38,6 +38,7 @@ static void peer_free(struct peer *p)
 	free(p->allowed);
 	free(p->prefixes);
 	free(p->network);
+	free(p->findings);
 	free(p);
 }
 
@@ -79,6 +80,8 @@ struct data *data_clone(const struct data *d)
 		p->prefixes = copy_of(p->prefixes, p->prefixes_count * sizeof(*p->prefixes));
 		if (p->network)
 			p->network = copy_of(p->network, sizeof(*p->network));
+		if (p->findings)
+			p->findings = copy_of(p->findings, sizeof(*p->findings));
 		c->peers[i] = p;
 		map_put(c->by_key, p->key, p);
 	}
@@ -132,6 +135,11 @@ const char *peer_label(char out[LABEL_ROOM], const struct peer *p, bool private)
 	else
 		snprintf(out, LABEL_ROOM, "%.8s\u2026", p->key);
 	return out;
+}
+
+const struct finding *peer_finding(const struct peer *p)
+{
+	return p->findings && p->findings->count ? &p->findings->items[0] : NULL;
 }
 
 static bool prefix_covers(const struct prefix *p, int family, const uint8_t *address)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/key.h"
+#include "tui/diagnosis.h"
 #include "tui/network.h"
 
 #define HISTORY	     96	  /* samples of rates that are kept */
@@ -71,7 +72,8 @@ struct peer {
 	unsigned staged;
 	uint64_t counters[COUNTERS_MAX]; /* index: counter_slot */
 
-	struct network *network; /* owned; NULL: the peer has no controller */
+	struct network *network;   /* owned; NULL: the peer has no controller */
+	struct findings *findings; /* owned; NULL: nothing is wrong with it */
 
 	/* Kept by the view. */
 	uint64_t sampled_rx, sampled_tx;
@@ -163,6 +165,9 @@ struct peer *data_peer(const struct data *d, const char *key); /* NULL if not th
 /* Name, or the start of the key; in private mode "peer-3" for unnamed ones. out has 64 bytes. */
 #define LABEL_ROOM 72
 const char *peer_label(char out[LABEL_ROOM], const struct peer *p, bool private);
+
+/* The best verdict on a peer, NULL if nothing is wrong with it. */
+const struct finding *peer_finding(const struct peer *p);
 
 const char *word_name(enum word w); /* "STUCK" */
 const char *level_name(enum level l);

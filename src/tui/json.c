@@ -230,6 +230,7 @@ static void get_peer(struct data *d, const json_t *o)
 	p->staged = get_unsigned(o, "staged");
 	get_counters(json_object_get(o, "counters"), p->counters);
 	json_network(p, json_object_get(o, "network"));
+	json_diagnosis(p, json_object_get(o, "diagnosis"));
 }
 
 static bool in_map(const struct peer *p, const void *arg)

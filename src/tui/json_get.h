@@ -18,4 +18,7 @@ bool get_bool(const json_t *o, const char *name);
 void json_network(struct peer *p, const json_t *o); /* not an object: the peer has no such thing */
 void json_relays(struct data *d, const json_t *list);
 
+/* json_diagnosis.c */
+void json_diagnosis(struct peer *p, const json_t *o); /* not an object: nothing is wrong */
+
 #endif

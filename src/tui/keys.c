@@ -123,7 +123,9 @@ static void put_key(FILE *f, uint32_t code, bool first)
 
 	key_name(name, code);
 	fprintf(f, "%s", first ? " " : " , ");
-	if (strlen(name) == 1 && strchr("[]()<>=?!|.,:;/+-'\"`^~", name[0]))
+	if (strcmp(name, "\\") == 0)
+		fputs("\\e", f);
+	else if (strlen(name) == 1 && strchr("[]()<>=?!|.,:;/+-'\"`^~", name[0]))
 		fprintf(f, "\\&%s", name);
 	else
 		fputs(name, f);

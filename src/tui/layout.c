@@ -10,13 +10,13 @@ static const struct {
 	bool number;
 } columns[COLUMNS] = {
 	[COLUMN_PEER] = {"PEER", "PEER", 12, 28, 0, false},
-	[COLUMN_STATE] = {"STATE", "STATE", 7, 7, 0, false},
+	[COLUMN_STATE] = {"STATE", "STATE", 6, 6, 0, false},
 	[COLUMN_PATH] = {"PATH", "PATH", 9, 46, 0, false},
 	[COLUMN_SESSION] = {"ICE SESSION", "SESSION", 13, 13, 5, false},
 	[COLUMN_KEY] = {"KEY 180s", "KEY", 8, 8, 3, false},
 	[COLUMN_HS] = {"HS", "HS", 5, 5, 0, true},
-	[COLUMN_RTT] = {"RTT ms", "RTT", 6, 6, 4, true},
-	[COLUMN_LOSS] = {"LOSS%", "LOSS%", 5, 5, 1, true},
+	[COLUMN_RTT] = {"RTT ms", "RTT", 5, 6, 1, true},
+	[COLUMN_LOSS] = {"LOSS%", "LOSS%", 5, 5, 4, true},
 	[COLUMN_RX] = {"RX/s", "RX/s", 5, 7, 0, true},
 	[COLUMN_TX] = {"TX/s", "TX/s", 5, 7, 0, true},
 	[COLUMN_LAST] = {"LAST", "LAST", 7, 30, 2, false},
@@ -26,7 +26,8 @@ static const struct {
 
 const char *column_title(enum column c, int width)
 {
-	return width >= 8 || c != COLUMN_KEY ? columns[c].title : columns[c].narrow;
+	return width >= columns[c].max || (c != COLUMN_KEY && c != COLUMN_RTT) ? columns[c].title
+									       : columns[c].narrow;
 }
 
 bool column_is_number(enum column c)
@@ -52,8 +53,9 @@ static void fit_columns(struct layout *l, bool sessions)
 		enum column column;
 		int to;
 	} wishes[] = {
-		{COLUMN_PATH, 21}, {COLUMN_RX, 6},    {COLUMN_TX, 6},	 {COLUMN_PATH, 26}, {COLUMN_LAST, 13},
-		{COLUMN_PEER, 16}, {COLUMN_PATH, 34}, {COLUMN_PEER, 28}, {COLUMN_LAST, 30}, {COLUMN_PATH, 46},
+		{COLUMN_PATH, 22}, {COLUMN_RTT, 6},   {COLUMN_RX, 6},	 {COLUMN_TX, 6},
+		{COLUMN_PATH, 26}, {COLUMN_LAST, 13}, {COLUMN_PEER, 16}, {COLUMN_PATH, 34},
+		{COLUMN_PEER, 28}, {COLUMN_LAST, 30}, {COLUMN_PATH, 46},
 	};
 	int left = l->width - MARKS, at = MARKS;
 

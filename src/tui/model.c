@@ -82,6 +82,10 @@ bool model_tagged(const struct model *m, const struct peer *p)
 
 bool peer_is_problem(const struct peer *p)
 {
+	const struct finding *f = peer_finding(p);
+
+	if (f && strcmp(f->confidence, "possible") != 0)
+		return true;
 	/* A tunnel that is up and has a reason all the same: what comes through it is thrown away. */
 	return p->word == WORD_STUCK || p->word == WORD_WAIT || p->shown_loss >= 0.01 ||
 	       (p->word == WORD_DIRECT && *p->reason);
@@ -216,7 +220,9 @@ static void back(struct model *m, const struct data *d, struct effects *fx)
 	size_t room;
 	char *filter = filter_of_screen(m, &room);
 
-	if (m->screen != SCREEN_PEER && *filter) {
+	if (m->screen == SCREEN_PEER && m->pane_whole) {
+		m->pane_whole = false;
+	} else if (m->screen != SCREEN_PEER && *filter) {
 		*filter = '\0';
 		if (m->screen == SCREEN_PACKETS)
 			packets_filtered(m, d, fx);

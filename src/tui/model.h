@@ -16,7 +16,7 @@
 
 enum screen { SCREEN_PEERS, SCREEN_PEER, SCREEN_PACKETS, SCREEN_LOG };
 enum mode { MODE_NORMAL, MODE_FILTER, MODE_MENU, MODE_CONFIRM, MODE_HELP };
-enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_NETWORK, PANE_TIMELINE, PANES };
+enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_NETWORK, PANE_DIAGNOSIS, PANE_TIMELINE, PANES };
 
 #define SORT_WORST	   COLUMNS /* the default */
 #define FILTER_ROOM	   64
@@ -69,6 +69,7 @@ struct model {
 
 	enum pane pane;
 	int pane_top[PANES];
+	bool pane_whole; /* the pane of the focus has the whole screen */
 
 	struct rows lines; /* log lines as shown, newest first */
 	uint64_t line_selected;

@@ -22,14 +22,19 @@ void fetch_events(struct model *m, const struct data *d, struct effects *fx)
 	e->id = model_expect(m, COMMAND_NONE, "");
 }
 
-/* A peer that has nothing but its endpoint has no network pane. */
+/* Only some peers have paths beside their endpoint, or something wrong with them. */
+static bool pane_exists(const struct peer *p, enum pane pane)
+{
+	return !p || ((pane != PANE_NETWORK || p->network) && (pane != PANE_DIAGNOSIS || p->findings));
+}
+
 static void step_pane(struct model *m, const struct data *d, int by)
 {
 	const struct peer *p = model_selected(m, d);
 
-	m->pane = (m->pane + by) % PANES;
-	if (m->pane == PANE_NETWORK && p && !p->network)
+	do
 		m->pane = (m->pane + by) % PANES;
+	while (!pane_exists(p, m->pane));
 }
 
 /* Lines of the pane that the movement keys scroll. */
@@ -44,6 +49,8 @@ static size_t pane_length(const struct model *m, const struct data *d)
 	if (p && m->pane == PANE_NETWORK && p->network)
 		length =
 			NETWORK_LINES + p->network->path_count + p->network->pair_count + 2 * d->relays_count;
+	if (p && m->pane == PANE_DIAGNOSIS && p->findings)
+		length = 3 * (FINDINGS_GOOD + FINDING_LINES + FINDINGS + 2);
 	if (p && m->pane == PANE_TIMELINE)
 		for (size_t i = 0; i < d->events_count; i++)
 			length += strcmp(d->events[i].key, p->key) == 0;
@@ -72,6 +79,9 @@ bool peer_command(struct model *m, const struct data *d, enum command c)
 	case COMMAND_NEXT_PANE:
 	case COMMAND_PREVIOUS_PANE:
 		step_pane(m, d, c == COMMAND_NEXT_PANE ? 1 : PANES - 1);
+		break;
+	case COMMAND_WHOLE:
+		m->pane_whole = !m->pane_whole;
 		break;
 	default:
 		return false;

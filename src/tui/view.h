@@ -24,6 +24,12 @@ void view_peer(struct grid *g, const struct scene *s);
 /* The network pane: rows used, of at most `rows`; and how many it would have. */
 int view_network(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows, int limit);
 int view_network_lines(const struct scene *s, const struct peer *p, int limit);
+/* The diagnosis pane, of at most `rows`: rows used; how many it would have; and its lines without the title.
+ */
+int view_diagnosis(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows, int limit);
+int view_diagnosis_rows(const struct scene *s, const struct peer *p, int limit);
+int view_diagnosis_brief(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows,
+			 int limit);
 void view_packets(struct grid *g, const struct scene *s);
 void view_log(struct grid *g, const struct scene *s);
 void view_help(struct grid *g, const struct scene *s);
@@ -39,11 +45,17 @@ uint8_t part_style(const struct peer *p);
 /* Free text of the engine as it may be shown: scrubbed in private mode. */
 const char *part_text(char out[TEXT_ROOM], const struct scene *s, const char *text);
 
+/* The verdict on a peer, or the short reason for its word; "" if all is well. */
+const char *part_verdict(char out[TEXT_ROOM], const struct scene *s, const struct peer *p);
+
 /* "31s ago", or "03:12:41" with clock times; "never" for 0. */
 const char *part_ago(char out[FORMAT_ROOM], const struct scene *s, double at);
 
 /* "e 198.51.100.23:41641", or what stands in its way; long addresses lose their middle. */
 const char *part_path(char out[TEXT_ROOM], const struct scene *s, const struct peer *p, int cells);
+
+/* "fra1" of "rels://fra1.example.net:443": its first name, or its address. */
+const char *part_relay(char out[FORMAT_ROOM], const struct scene *s, const char *url);
 
 /* Is it reached by something else than its endpoint: ICE, TURN or a relay? */
 bool part_carried(const struct peer *p);

@@ -89,15 +89,19 @@ static void draw_data(struct detail *t)
 
 static void draw_why(struct detail *t)
 {
-	struct pen pen = line(t, "why");
+	struct pen pen;
 	char text[TEXT_ROOM];
 
-	if (!*t->p->reason)
+	if (t->p->findings && t->end - t->row >= 4) {
+		t->row += view_diagnosis_brief(t->grid, t->s, t->p, t->row, t->end - t->row, t->limit);
+		return;
+	}
+	pen = line(t, "why");
+
+	if (!*part_verdict(text, t->s, t->p))
 		pen_text(&pen, STYLE_DIM, "nothing is wrong that can be seen from here");
 	else
-		t->row += draw_wrapped(t->grid, pen.row, 2, pen.col, t->limit, part_style(t->p),
-				       part_text(text, t->s, t->p->reason)) -
-			  1;
+		t->row += draw_wrapped(t->grid, pen.row, 2, pen.col, t->limit, part_style(t->p), text) - 1;
 }
 
 static void draw_identity(struct detail *t)

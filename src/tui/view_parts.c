@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,12 +90,23 @@ bool part_carried(const struct peer *p)
 	return *p->path_kind && strcmp(p->path_kind, "direct") != 0 && strcmp(p->path_kind, "none") != 0;
 }
 
-/* "rels://relay.example.net:443" without what a narrow column cannot show. */
-static const char *relay_name(const char *url)
+const char *part_relay(char out[FORMAT_ROOM], const struct scene *s, const char *url)
 {
-	const char *slashes = strstr(url, "//");
+	const char *slashes = strstr(url, "//"), *host = slashes ? slashes + 2 : url;
+	size_t len;
 
-	return slashes ? slashes + 2 : url;
+	/* Many are called relay-something, where the second half says which. */
+	if (strncmp(host, "relay-", 6) == 0 && isalnum((unsigned char)host[6]))
+		host += 6;
+	len = strcspn(host, ".:/");
+	/* A number has no first name: its address stays whole. */
+	if (s->m->private)
+		snprintf(out, FORMAT_ROOM, "(hidden)");
+	else if (*host == '[' || (*host >= '0' && *host <= '9'))
+		snprintf(out, FORMAT_ROOM, "%.*s", (int)strcspn(host, "/"), host);
+	else
+		snprintf(out, FORMAT_ROOM, "%.*s", (int)len, host);
+	return out;
 }
 
 /* A path that is no endpoint of ours: "s 203.0.113.9:41641", "r relay.example.net". */
@@ -105,14 +117,15 @@ static const char *carried_path(char out[TEXT_ROOM], const struct scene *s, cons
 	bool relay = strcmp(p->path_kind, "relay") == 0;
 
 	if (!path || cells < 16) {
-		snprintf(out, TEXT_ROOM, "%s", p->path_kind);
+		snprintf(out, TEXT_ROOM, "%s",
+			 path && relay ? part_relay(span, s, path->remote) : p->path_kind);
 		return out;
 	}
 	if (!relay)
 		letter = *path->remote_type && *path->remote_type != 'r' ? *path->remote_type : 't';
 	cut_middle(text, sizeof(text),
 		   s->m->private ? "(hidden)"
-		   : relay	 ? relay_name(path->remote)
+		   : relay	 ? part_relay(span, s, path->remote)
 				 : path->remote,
 		   cells - 2);
 	snprintf(out, TEXT_ROOM, "%c %.300s", letter, text);
@@ -123,12 +136,32 @@ static const char *carried_path(char out[TEXT_ROOM], const struct scene *s, cons
 	return out;
 }
 
+/* "checking 3/6 pairs, 8s": how many are decided. */
+static const char *checking(char out[TEXT_ROOM], const struct scene *s, const struct network *n, int cells)
+{
+	unsigned decided = 0;
+	char span[FORMAT_ROOM];
+
+	for (unsigned i = 0; i < n->pair_count; i++)
+		decided += strcmp(n->pairs[i].state, "succeeded") == 0 ||
+			   strcmp(n->pairs[i].state, "failed") == 0;
+	snprintf(out, TEXT_ROOM, "checking");
+	if (cells >= 19)
+		snprintf(out, TEXT_ROOM, "checking %u/%u pairs", decided, n->pair_total);
+	if (cells >= 26 && n->ice_since > 0)
+		snprintf(out + strlen(out), 40, ", %s", format_span(span, s->now - n->ice_since));
+	return out;
+}
+
 const char *part_path(char out[TEXT_ROOM], const struct scene *s, const struct peer *p, int cells)
 {
 	char text[TEXT_ROOM];
 
 	if (part_carried(p))
 		return carried_path(out, s, p, cells);
+	if (p->network && *p->path_kind && strcmp(p->path_kind, "none") == 0 &&
+	    strcmp(p->network->ice, "connecting") == 0)
+		return checking(out, s, p->network, cells);
 	if (!*p->endpoint && *p->resolve_error)
 		snprintf(out, TEXT_ROOM, "name not resolved");
 	else if (!*p->endpoint && *p->host)

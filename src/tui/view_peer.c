@@ -38,8 +38,80 @@ static void draw_head(struct grid *g, const struct scene *s, const struct peer *
 		pen_print(&pen, STYLE_DIM, "%us", p->keepalive);
 	else
 		pen_text(&pen, STYLE_DIM, "off");
+}
 
-	pen = pen_at(g, 2, 1, g->width - 1);
+enum phase {
+	PHASE_IDLE,
+	PHASE_OFFER,
+	PHASE_CHECK,
+	PHASE_RELAY,
+	PHASE_DIRECT,
+	PHASE_HOLD,
+	PHASE_DRAIN,
+	PHASE_DOWN,
+	PHASES
+};
+
+/* How far the way to a peer has come. It is the path alone: what the tunnel makes of it is told below. */
+static enum phase phase_of(const struct peer *p)
+{
+	const struct network *n = p->network;
+
+	if (p->word == WORD_DOWN)
+		return PHASE_DOWN;
+	if (p->draining)
+		return PHASE_DRAIN;
+	if (n->ladder_held && *n->rung_text)
+		return PHASE_HOLD;
+	if (strcmp(p->path_kind, "relay") == 0 || strcmp(p->path_kind, "turn") == 0)
+		return PHASE_RELAY;
+	if (*p->path_kind && strcmp(p->path_kind, "none") != 0)
+		return PHASE_DIRECT;
+	if (strcmp(n->ice, "connecting") == 0 || strcmp(n->ice, "gathering") == 0)
+		return PHASE_CHECK;
+	return n->offers_sent > n->answers_received ? PHASE_OFFER : PHASE_IDLE;
+}
+
+/* "IDLE ─ OFFER ─ CHECK ─ RELAY ─ [DIRECT] ─ HOLD   DRAIN   DOWN   49s, 3 changes" */
+static int draw_phases(struct grid *g, const struct scene *s, const struct peer *p, int row)
+{
+	static const char *const names[PHASES] = {"IDLE",   "OFFER", "CHECK", "RELAY",
+						  "DIRECT", "HOLD",  "DRAIN", "DOWN"};
+	struct pen pen = pen_at(g, row, 1, g->width - 1);
+	const struct network *n = p->network;
+	enum phase now;
+	char text[96], span[FORMAT_ROOM];
+
+	if (!n || g->height < 24)
+		return 0;
+	now = phase_of(p);
+	for (int i = 0; i < PHASES; i++) {
+		uint8_t style = i != (int)now			   ? STYLE_DIM
+				: strcmp(p->path_state, "up") == 0 ? STYLE_OK
+								   : STYLE_WARN;
+
+		if (i)
+			pen_text(&pen, STYLE_DIM,
+				 i > PHASE_HOLD	   ? "  "
+				 : g->width >= 100 ? " \u2500\u2500\u2192 "
+						   : " \u2500 ");
+		pen_print(&pen, style, i == (int)now ? "[%s]" : "%s", names[i]);
+	}
+	if (n->chosen_since > 0)
+		snprintf(text, sizeof(text), "%s, %u change%s", format_span(span, s->now - n->chosen_since),
+			 n->path_changes, n->path_changes == 1 ? "" : "s");
+	else
+		snprintf(text, sizeof(text), "%u change%s", n->path_changes, n->path_changes == 1 ? "" : "s");
+	pen_right(&pen, STYLE_PLAIN, text);
+	return 1;
+}
+
+static int draw_path(struct grid *g, const struct scene *s, const struct peer *p, int row)
+{
+	struct pen pen = pen_at(g, row, 1, g->width - 1);
+	bool hide = s->m->private;
+	char text[TEXT_ROOM];
+
 	pen_field(&pen, STYLE_DIM, 7, "path");
 	part_path_state(&pen, p);
 	if (part_carried(p))
@@ -54,13 +126,13 @@ static void draw_head(struct grid *g, const struct scene *s, const struct peer *
 		pen_print(&pen, STYLE_WARN, ": %s", part_text(text, s, p->resolve_error));
 	if (*p->source)
 		pen_print(&pen, STYLE_DIM, "   we use %s", hide ? "(hidden)" : p->source);
+	return 1;
 }
 
-/* Tunnel, and why it is as it is: that may take a second row. The first row below. */
-static int draw_tunnel(struct grid *g, const struct scene *s, const struct peer *p)
+static int draw_tunnel(struct grid *g, const struct scene *s, const struct peer *p, int row)
 {
-	struct pen pen = pen_at(g, 3, 1, g->width - 1);
-	char text[TEXT_ROOM], a[FORMAT_ROOM];
+	struct pen pen = pen_at(g, row, 1, g->width - 1);
+	char a[FORMAT_ROOM];
 
 	pen_field(&pen, STYLE_DIM, 7, "tunnel");
 	pen_text(&pen, part_style(p), p->tunnel);
@@ -73,14 +145,22 @@ static int draw_tunnel(struct grid *g, const struct scene *s, const struct peer 
 	if (p->unanswered_since > 0)
 		pen_print(&pen, STYLE_WARN, "   unanswered for %s",
 			  format_span(a, s->now - p->unanswered_since));
+	return 1;
+}
 
-	pen = pen_at(g, 4, 1, g->width - 1);
+/* Why it is as it is, where no diagnosis says more. That may take a second row. */
+static int draw_why(struct grid *g, const struct scene *s, const struct peer *p, int row)
+{
+	struct pen pen = pen_at(g, row, 1, g->width - 1);
+	char text[TEXT_ROOM];
+
+	if (p->findings && g->height >= 24)
+		return 0;
 	pen_field(&pen, STYLE_DIM, 7, "why");
-	if (*p->reason)
-		return 4 + draw_wrapped(g, 4, g->height >= 24 ? 2 : 1, pen.col, pen.limit, part_style(p),
-					part_text(text, s, p->reason));
+	if (*part_verdict(text, s, p))
+		return draw_wrapped(g, row, g->height >= 24 ? 2 : 1, pen.col, pen.limit, part_style(p), text);
 	pen_text(&pen, STYLE_DIM, "nothing is wrong that can be seen from here");
-	return 5;
+	return 1;
 }
 
 /* ---- wireguard sessions ---- */
@@ -337,22 +417,23 @@ static void draw_traffic(struct grid *g, const struct scene *s, const struct pee
 	}
 }
 
-/* Side by side on a wide screen; the timeline on the right. */
+/* Side by side on a wide screen, the timeline on the right; the diagnosis below both. */
 static void draw_wide(struct grid *g, const struct scene *s, const struct peer *p, int top)
 {
 	int split = g->width - 45 > 76 ? g->width - 45 : 76, end = g->height - 1, row = top;
+	int wanted = view_diagnosis_rows(s, p, g->width), most = s->m->pane == PANE_DIAGNOSIS ? 16 : 9;
 
+	if (wanted) {
+		end -= wanted < most ? wanted : most;
+		view_diagnosis(g, s, p, end, g->height - 1 - end, g->width);
+	}
 	for (int r = top; r < end; r++)
 		grid_put(g, r, split, g->width, 0x2502, STYLE_DIM);
 	row += draw_sessions(g, s, p, row, split);
 	row += draw_timers(g, s, p, row, !p->network && end - row >= COUNTDOWNS + 4 ? COUNTDOWNS + 1 : 5,
 			   split);
 	if (p->network) {
-		int most = end - row -
-			   (s->m->pane == PANE_NETWORK	  ? 0
-			    : s->m->pane == PANE_COUNTERS ? 12
-							  : 4);
-
+		most = end - row - (s->m->pane == PANE_NETWORK ? 0 : s->m->pane == PANE_COUNTERS ? 12 : 4);
 		row += view_network(g, s, p, row, most, split);
 	}
 	if (end - row > 1)
@@ -360,33 +441,61 @@ static void draw_wide(struct grid *g, const struct scene *s, const struct peer *
 	draw_timeline(g, s, p, top, end - top - 3, split + 1, g->width);
 	draw_traffic(g, s, p, end - 3, split + 1, g->width);
 	grid_put(g, top, split, g->width, 0x252c, STYLE_DIM);
+	if (wanted)
+		grid_put(g, end, split, g->width, 0x2534, STYLE_DIM);
+}
+
+/* The pane of the focus, in all the rows that there are. */
+static void draw_focus(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows)
+{
+	if (s->m->pane == PANE_SESSIONS)
+		draw_timers(g, s, p, row, rows, g->width);
+	else if (s->m->pane == PANE_COUNTERS)
+		draw_counters(g, s, p, row, rows, g->width);
+	else if (s->m->pane == PANE_NETWORK && p->network)
+		view_network(g, s, p, row, rows, g->width);
+	else if (s->m->pane == PANE_DIAGNOSIS && p->findings)
+		view_diagnosis(g, s, p, row, rows, g->width);
+	else
+		draw_timeline(g, s, p, row, rows, 0, g->width);
+}
+
+static void draw_whole(struct grid *g, const struct scene *s, const struct peer *p, int row)
+{
+	int end = g->height - 1;
+
+	if (s->m->pane == PANE_SESSIONS)
+		row += draw_sessions(g, s, p, row, g->width);
+	if (s->m->pane == PANE_TIMELINE && end - row > 8) {
+		end -= 3;
+		draw_traffic(g, s, p, end, 0, g->width);
+	}
+	if (end - row > 1)
+		draw_focus(g, s, p, row, end - row);
 }
 
 /* One below the other; where rows are few, only the pane that has the focus. */
 static void draw_stacked(struct grid *g, const struct scene *s, const struct peer *p, int row)
 {
-	int end = g->height - 1, left;
+	int end = g->height - 1, left, wanted = view_diagnosis_rows(s, p, g->width);
+	int most = g->height >= 32 ? 10 : 7;
 
+	if (wanted && g->height >= 24 && s->m->pane != PANE_DIAGNOSIS)
+		row += view_diagnosis(g, s, p, row, wanted < most ? wanted : most, g->width);
 	row += draw_sessions(g, s, p, row, g->width);
 	left = end - row;
-	if (left < 11) {
-		if (s->m->pane == PANE_SESSIONS)
-			draw_timers(g, s, p, row, left, g->width);
-		else if (s->m->pane == PANE_COUNTERS)
-			draw_counters(g, s, p, row, left, g->width);
-		else if (s->m->pane == PANE_NETWORK && p->network)
-			view_network(g, s, p, row, left, g->width);
-		else
-			draw_timeline(g, s, p, row, left, 0, g->width);
-		return;
-	}
-	if (s->m->pane == PANE_NETWORK && p->network && left < view_network_lines(s, p, g->width) + 5) {
-		view_network(g, s, p, row, left, g->width);
+	if (left < 11 ||
+	    (s->m->pane == PANE_NETWORK && p->network && left < view_network_lines(s, p, g->width) + 5)) {
+		draw_focus(g, s, p, row, left);
 		return;
 	}
 	row += draw_timers(g, s, p, row, left >= 24 ? COUNTDOWNS + 1 : 5, g->width);
 	left = end - row;
-	if (p->network) {
+	if (s->m->pane == PANE_DIAGNOSIS && p->findings) {
+		row += view_diagnosis(g, s, p, row, wanted < left - 4 ? wanted : left, g->width);
+		left = end - row;
+	}
+	if (p->network && left > 1) {
 		row += view_network(g, s, p, row, s->m->pane == PANE_NETWORK ? left : left / 2, g->width);
 		left = end - row;
 	}
@@ -400,16 +509,23 @@ static void draw_stacked(struct grid *g, const struct scene *s, const struct pee
 void view_peer(struct grid *g, const struct scene *s)
 {
 	const struct peer *p = model_selected(s->m, s->d);
-	int row;
+	int row = 2;
 
 	if (!p)
 		return;
 	draw_head(g, s, p);
-	row = draw_tunnel(g, s, p);
-	if (g->width >= 120)
-		draw_wide(g, s, p, row);
-	else
-		draw_stacked(g, s, p, row);
+	if (s->m->pane_whole) {
+		draw_whole(g, s, p, row);
+	} else {
+		row += draw_phases(g, s, p, row);
+		row += draw_path(g, s, p, row);
+		row += draw_tunnel(g, s, p, row);
+		row += draw_why(g, s, p, row);
+		if (g->width >= 120)
+			draw_wide(g, s, p, row);
+		else
+			draw_stacked(g, s, p, row);
+	}
 	g->cursor_row = 0;
 	g->cursor_col = 1;
 }

@@ -82,34 +82,70 @@ static uint64_t count_of(const struct data *d, const char *name)
 	return d->counters[counter_slot(name)];
 }
 
-/* "relay fra1.example.net ok 22ms, 1 standby": the home relay, and how many more are there. */
-static void draw_relays(struct pen *p, const struct data *d, bool private)
+/* "signal ok 4s ago by ice": frames between the ends, and the age of the last that was answered. */
+static void draw_signal(struct pen *p, const struct scene *s)
+{
+	const struct net_path *newest = NULL;
+	bool any = false;
+	char span[FORMAT_ROOM];
+
+	for (size_t i = 0; i < s->d->peers_count; i++) {
+		const struct network *n = s->d->peers[i]->network;
+
+		any |= n && n->remote_is_weir;
+		for (unsigned k = 0; n && k < n->path_count; k++)
+			if (!newest || n->paths[k].last_proof > newest->last_proof)
+				newest = &n->paths[k];
+	}
+	if (!any)
+		return;
+	pen_text(p, STYLE_PLAIN, "signal ");
+	if (!newest || !(newest->last_proof > 0)) {
+		pen_text(p, STYLE_WARN, "nothing yet   ");
+		return;
+	}
+	pen_text(p, STYLE_OK, "ok ");
+	if (p->grid->width >= 100)
+		pen_print(p, STYLE_PLAIN, "%s ago by %s", format_age(span, s->now - newest->last_proof),
+			  newest->kind);
+	else
+		pen_print(p, STYLE_PLAIN, "%s", format_age(span, s->now - newest->last_proof));
+	pen_skip(p, 3);
+}
+
+/* "relay fra1 ok 22ms, 1 standby": the home relay, and how many more are up. */
+static void draw_relays(struct pen *p, const struct scene *s)
 {
 	unsigned others = 0;
+	char text[FORMAT_ROOM];
 
-	for (unsigned i = 0; i < d->relays_count; i++) {
-		const struct net_relay *r = &d->relays[i];
-		const char *name = strstr(r->url, "//");
+	for (unsigned i = 0; i < s->d->relays_count; i++) {
+		const struct net_relay *r = &s->d->relays[i];
 		bool up = strcmp(r->state, "up") == 0;
 
 		if (strcmp(r->role, "home") != 0 && i) {
 			others += up;
 			continue;
 		}
-		if (p->limit - p->col >= 40)
-			pen_print(p, STYLE_PLAIN, "   relay %s ",
-				  private ? "(hidden)"
-				  : name  ? name + 2
-					  : r->url);
-		else
-			pen_text(p, STYLE_PLAIN, "   relay ");
+		pen_print(p, STYLE_PLAIN, "relay %s ", part_relay(text, s, r->url));
 		if (up && r->rtt > 0)
 			pen_print(p, STYLE_OK, "ok %.*fms", r->rtt < 0.00995 ? 1 : 0, r->rtt * 1000);
 		else
 			pen_text(p, up ? STYLE_OK : STYLE_BAD, up ? "ok" : r->state);
 	}
 	if (others)
-		pen_print(p, STYLE_DIM, ", %u more", others);
+		pen_print(p, STYLE_DIM, ", %u standby", others);
+	if (s->d->relays_count)
+		pen_skip(p, 3);
+}
+
+static void draw_engine(struct pen *p, const struct data *d)
+{
+	pen_print(p, STYLE_DIM, "%u worker%s, %s", d->workers, d->workers == 1 ? "" : "s", d->aead);
+	pen_print(p, STYLE_DIM, ", tun%s%s%s", d->tun_vnet ? " vnet" : " plain", d->tun_tso ? " tso" : "",
+		  d->tun_uso ? " uso" : "");
+	pen_print(p, STYLE_DIM, ", udp%s%s%s", d->udp_gso ? " gso" : "", d->udp_gro ? " gro" : "",
+		  d->udp_gso || d->udp_gro ? "" : " plain");
 }
 
 static void draw_numbers(struct grid *g, const struct scene *s, int row, bool rates)
@@ -126,24 +162,19 @@ static void draw_numbers(struct grid *g, const struct scene *s, int row, bool ra
 			 d->peers_count);
 		pen_right(&p, STYLE_ACCENT, text);
 	}
+	if (d->under_load)
+		pen_text(&p, STYLE_BAD, "UNDER LOAD   ");
+	draw_signal(&p, s);
+	draw_relays(&p, s);
 	if (rates) {
-		pen_print(&p, STYLE_PLAIN, "rx %s", format_rate_unit(text, d->shown_rx, s->m->bits));
-		pen_print(&p, STYLE_PLAIN, "  tx %s   ", format_rate_unit(text, d->shown_tx, s->m->bits));
+		pen_print(&p, STYLE_PLAIN, "rx %s", format_rate(text, d->shown_rx, s->m->bits));
+		pen_print(&p, STYLE_PLAIN, " tx %s   ", format_rate(text, d->shown_tx, s->m->bits));
 	}
 	pen_print(&p, STYLE_PLAIN, "hs %u/min   ", data_handshakes_per_minute(d));
-	pen_print(&p, rejected ? STYLE_WARN : STYLE_PLAIN, "rejected %s", format_count(text, rejected));
-	pen_print(&p, dropped ? STYLE_WARN : STYLE_PLAIN, "   dropped %s", format_count(text, dropped));
-	if (d->under_load)
-		pen_text(&p, STYLE_BAD, "   UNDER LOAD");
-	draw_relays(&p, d, s->m->private);
-	if (!rates) {
-		pen_print(&p, STYLE_DIM, "    %u worker%s, %s", d->workers, d->workers == 1 ? "" : "s",
-			  d->aead);
-		pen_print(&p, STYLE_DIM, ", tun%s%s%s", d->tun_vnet ? " vnet" : " plain",
-			  d->tun_tso ? " tso" : "", d->tun_uso ? " uso" : "");
-		pen_print(&p, STYLE_DIM, ", udp%s%s%s", d->udp_gso ? " gso" : "", d->udp_gro ? " gro" : "",
-			  d->udp_gso || d->udp_gro ? "" : " plain");
-	}
+	pen_print(&p, rejected ? STYLE_WARN : STYLE_PLAIN, "rejected %s   ", format_count(text, rejected));
+	pen_print(&p, dropped ? STYLE_WARN : STYLE_PLAIN, "dropped %s   ", format_count(text, dropped));
+	if (!rates)
+		draw_engine(&p, d);
 }
 
 static void draw_traffic(struct grid *g, const struct scene *s, int row, bool rx)
@@ -168,8 +199,10 @@ static void draw_traffic(struct grid *g, const struct scene *s, int row, bool rx
 static void draw_alert(struct grid *g, const struct scene *s, int row, const struct peer *p)
 {
 	struct pen pen = pen_at(g, row, 1, g->width - 1);
+	const struct finding *f = peer_finding(p);
 	char label[LABEL_ROOM], age[FORMAT_ROOM], text[TEXT_ROOM];
-	bool stuck = p->word == WORD_STUCK, up = !stuck && p->word != WORD_WAIT, loss = up && !*p->reason;
+	bool stuck = p->word == WORD_STUCK, up = !stuck && p->word != WORD_WAIT,
+	     loss = up && !*p->reason && !peer_finding(p);
 	uint8_t style = stuck ? STYLE_BAD : STYLE_WARN;
 
 	grid_put(g, row, pen.col, pen.limit, up ? '!' : part_glyph(p->word), style);
@@ -181,9 +214,13 @@ static void draw_alert(struct grid *g, const struct scene *s, int row, const str
 			  p->shown_loss * 100);
 		return;
 	}
-	pen_print(&pen, style, " %s %s", word_name(p->word), format_age(age, s->now - p->word_since));
-	if (*p->reason)
-		pen_print(&pen, STYLE_PLAIN, ": %s", part_text(text, s, p->reason));
+	pen_print(&pen, style, " %s %s", word_name(p->word),
+		  g->width < 80 ? format_age(age, s->now - p->word_since)
+				: format_span(age, s->now - p->word_since));
+	if (f && g->width < 80)
+		pen_print(&pen, STYLE_PLAIN, ": %s", part_text(text, s, f->title));
+	else if (f || *p->reason)
+		pen_print(&pen, STYLE_PLAIN, ": %s", part_verdict(text, s, p));
 }
 
 /* The worst peers: stuck ones, then waiting ones, then those that lose packets; each as long as it has been.
@@ -308,7 +345,7 @@ static void draw_session(struct pen *pen, const struct peer *p, int width)
 		snprintf(text, sizeof(text), "%.6s/%.6s",
 			 *p->network->local_session ? p->network->local_session : "\u2013",
 			 *p->network->remote_session ? p->network->remote_session : "\u2013");
-	pen_field(pen, any ? STYLE_PLAIN : STYLE_DIM, width, any ? text : "\u2013");
+	pen_field(pen, any ? STYLE_PLAIN : STYLE_DIM, width, any ? text : p->network ? "\u2013" : "no ice");
 }
 
 static void draw_row(struct grid *g, const struct scene *s, size_t index, int row)
@@ -395,8 +432,8 @@ static void draw_why(struct grid *g, const struct scene *s)
 		snprintf(text, sizeof(text), "%zu peers", s->m->rows.count);
 		pen_right(&pen, STYLE_DIM, text);
 	}
-	if (p && *p->reason)
-		pen_print(&pen, STYLE_PLAIN, "why: %s", part_text(text, s, p->reason));
+	if (p && *part_verdict(text, s, p))
+		pen_print(&pen, STYLE_PLAIN, "why: %s", text);
 	else if (p)
 		pen_print(&pen, STYLE_DIM, "hs %s", part_handshake(text, s, p));
 }

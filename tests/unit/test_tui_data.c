@@ -268,6 +268,48 @@ static void a_clone_stands_still(void **state)
 	data_free(c);
 }
 
+static void a_diagnosis_comes_and_goes(void **state)
+{
+	struct data *d = data_new(), *c;
+	struct scenario s;
+	struct peer *p = NULL;
+	const struct finding *found;
+	char *line;
+
+	(void)state;
+	scenario_load(&s, "paths");
+	scenario_play(&s, d);
+	for (size_t i = 0; i < d->peers_count; i++)
+		if (strcmp(d->peers[i]->name, "edge-sfo") == 0)
+			p = d->peers[i];
+		else
+			assert_null(peer_finding(d->peers[i]));
+	assert_non_null(p);
+	assert_int_equal(p->findings->count, 2);
+	assert_int_equal(p->findings->good_count, 4);
+	found = peer_finding(p);
+	assert_string_equal(found->rule, "our-key-unknown-there");
+	assert_string_equal(found->confidence, "certain");
+	assert_int_equal(found->key, 'y');
+	assert_int_equal(found->line_count, 3);
+	assert_int_equal(found->lines[0].mark, FINDING_BAD);
+	assert_int_equal(found->lines[2].mark, FINDING_NOTE);
+	c = data_clone(d);
+	for (size_t i = 0; i < json_array_size(json_object_get(json_object_get(s.root, "snapshot"), "peers"));
+	     i++)
+		json_object_del(
+			json_array_get(json_object_get(json_object_get(s.root, "snapshot"), "peers"), i),
+			"diagnosis");
+	line = scenario_snapshot(&s, s.seconds + 1, 0);
+	data_line(d, line, strlen(line), 1, NULL);
+	free(line);
+	assert_null(p->findings);
+	assert_int_equal(data_peer(c, p->key)->findings->count, 2);
+	scenario_clear(&s);
+	data_free(c);
+	data_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +324,7 @@ int main(void)
 		cmocka_unit_test(replies_become_sentences),
 		cmocka_unit_test(the_longest_prefix_owns_an_address),
 		cmocka_unit_test(a_clone_stands_still),
+		cmocka_unit_test(a_diagnosis_comes_and_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

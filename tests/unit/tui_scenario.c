@@ -214,6 +214,74 @@ static json_t *random_keypairs(unsigned *seed, double at)
 	return list;
 }
 
+static json_t *packed(json_t *o)
+{
+	if (!o)
+		abort(); /* a mistake in the format of json_pack */
+	return o;
+}
+
+/* Paths, pairs and a report whose texts hold addresses: in private mode none of them may show. */
+static json_t *random_network(unsigned *seed, double at)
+{
+	static const char *const states[] = {"none", "connecting", "ready", "failed", "gathering"};
+
+	return json_pack(
+		"{s:s,s:s,s:b,s:s,s:s,s:f,s:i,s:[{s:s,s:s,s:b,s:s,s:s,s:f,s:f}],s:{s:s,s:s,s:s,s:f},s:{s:s,s:"
+		"f,s:"
+		"[{s:s,s:s,s:s,s:s,s:s,s:i}]},s:{s:s,s:s,s:b,s:s},s:{s:f,s:i,s:i}}",
+		"mode", "auto", "preference", random_below(seed, 2) ? "auto" : "relay", "remoteIsWeir",
+		random_below(seed, 2), "observed", "203.0.113.9:40531", "remoteRelay",
+		"rels://relay.example.net:443", "chosenSinceAt", random_time(seed, at), "pathChanges",
+		(int)random_below(seed, 9), "paths", "kind", random_below(seed, 2) ? "ice" : "relay", "state",
+		random_below(seed, 2) ? "up" : "stale", "chosen", random_below(seed, 2), "remote",
+		random_below(seed, 2) ? "198.51.100.23:41641" : "rels://fra1.example.net:443", "remoteType",
+		"srflx", "rtt", random_below(seed, 100) / 1000.0, "lastProofAt", random_time(seed, at),
+		"session", "local", "88c0d1f3a74bd205", "remote", random_below(seed, 2) ? "5e1b40c9" : "",
+		"why", "the tunnel timed out", "localSinceAt", random_time(seed, at), "ice", "state",
+		states[random_below(seed, 5)], "retryAt", random_time(seed, at), "pairs", "local",
+		"192.0.2.14:40531", "localType", "host", "remote", "[2001:db8::5]:1", "remoteType", "host",
+		"state", "succeeded", "requests", 4, "ladder", "text", random_below(seed, 2) ? "a step" : "",
+		"why", "no answer from 198.51.100.23:41641", "held", random_below(seed, 2), "next", "path",
+		"report", "at", random_time(seed, at), "initiationsReceived", (int)random_below(seed, 9),
+		"dataSent", 3);
+}
+
+static json_t *random_diagnosis(unsigned *seed, double at)
+{
+	json_t *o = json_pack("{s:[],s:[]}", "verdicts", "good");
+	size_t verdicts = random_below(seed, 6), good = random_below(seed, 9), lines;
+
+	while (verdicts--) {
+		json_t *v = packed(json_pack(
+			"{s:s,s:s,s:s,s:s,s:f,s:s,s:[],s:s,s:s,s:s}", "rule", "a-rule", "title",
+			"no answer from 198.51.100.23", "confidence",
+			random_below(seed, 2) ? "certain" : "possible", "side",
+			random_below(seed, 2) ? "there" : "", "sinceAt", random_time(seed, at), "verdict",
+			"nothing comes back from 198.51.100.23:41641, the endpoint of "
+			"gw.example.net, and there is much more to be said about it \x1b[31m",
+			"evidence", "next", random_below(seed, 2) ? "look at 198.51.100.23" : "", "key",
+			random_below(seed, 2) ? "E" : "\xe2\x82\xac", "command",
+			"weir reset -i wg0 gw.example.net"));
+
+		for (lines = random_below(seed, 12); lines--;)
+			json_array_append_new(json_object_get(v, "evidence"),
+					      json_pack("{s:s,s:s,s:f,s:s}", "mark",
+							random_below(seed, 2) ? "bad" : "note", "layer",
+							"wireguard", "at", random_time(seed, at), "text",
+							"27 of 27 unanswered by 198.51.100.23:41641"));
+		json_array_append_new(json_object_get(o, "verdicts"), v);
+	}
+	while (good--)
+		json_array_append_new(json_object_get(o, "good"),
+				      json_pack("{s:s,s:f,s:s}", "layer", "paths", "at",
+						random_time(seed, at), "text",
+						random_below(seed, 2) ? "fine"
+								      : "gw.example.net is reached by"
+									" 198.51.100.23:41641"));
+	return o;
+}
+
 static json_t *random_peer(size_t n, double at, unsigned *seed)
 {
 	static const char *const words[] = {"STUCK",  "WAIT", "DRAIN", "RELAY",
@@ -228,6 +296,7 @@ static json_t *random_peer(size_t n, double at, unsigned *seed)
 	static const char *const ends[] = {"", "198.51.100.23:41641", "[2001:db8:1:2:3:4:5:6]:51820",
 					   "203.0.113.9:1"};
 	char key[45], name[128], allowed[64];
+	json_t *o;
 
 	random_key(key, n);
 #pragma GCC diagnostic push
@@ -235,7 +304,7 @@ static json_t *random_peer(size_t n, double at, unsigned *seed)
 	snprintf(name, sizeof(name), names[random_below(seed, 6)], n);
 #pragma GCC diagnostic pop
 	snprintf(allowed, sizeof(allowed), "10.%zu.%zu.0/24", n / 250, n % 250);
-	return json_pack(
+	o = json_pack(
 		"{s:s,s:s,s:b,s:i,s:[s],s:s,s:s,s:s,s:s,s:f,s:s,s:{s:s,s:s},s:{s:s},s:f,s:f,s:f,s:I,s:I,s:f,"
 		"s:{s:i,s:i,s:s,s:i,s:i},s:o,s:[{s:s,s:f,s:f},{s:s,s:f,s:f}],s:i,s:{s:i,s:i}}",
 		"publicKey", key, "name", name, "presharedKey", 1, "persistentKeepalive", 25, "allowedIps",
@@ -253,6 +322,11 @@ static json_t *random_peer(size_t n, double at, unsigned *seed)
 		"dueAt", random_time(seed, at), "period", 5.0, "name", "something-new", "dueAt", at + 4,
 		"period", 0.0, "staged", (int)random_below(seed, 3), "counters", "initiation_sent", 7,
 		"reject_mac1", (int)random_below(seed, 3));
+	if (random_below(seed, 3) == 0)
+		json_object_set_new(o, "network", packed(random_network(seed, at)));
+	if (random_below(seed, 3) == 0)
+		json_object_set_new(o, "diagnosis", packed(random_diagnosis(seed, at)));
+	return o;
 }
 
 char *random_snapshot(size_t peers, double at, unsigned *seed)
