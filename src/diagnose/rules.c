@@ -12,6 +12,10 @@ const struct diagnosis_rule *const diagnosis_rules[] = {
 	rules_local,
 	rules_wg,
 	rules_session,
+	rules_path,
+	rules_relay,
+	rules_ice,
+	rules_mtu,
 	NULL,
 };
 
