@@ -25,6 +25,8 @@ const struct command commands[] = {
 	{"log", log_main, "[IFACE]", 0, 1, "follow json log-level " TALK, "the engine's last log lines"},
 	{"trace", trace_main, "ADDRESS|HOST", 1, 1, "json size color " TALK,
 	 "what would become of a packet to an address, and why"},
+	{"netreport", netreport_main, "[IFACE|FILE]", 0, 1, "json stun relay portal-url lan color " TALK,
+	 "what this network lets through: UDP, NAT, MTU, relays"},
 	{"lint", lint_main, "IFACE|FILE", 1, 1, "", "check a configuration file, and what it means"},
 	{"strip", strip_main, "IFACE|FILE", 1, 1, "", "print a configuration in the form of wg(8)"},
 	{"relay", relay_main, "", 0, 0,

@@ -44,8 +44,12 @@ const struct option_entry option_table[] = {
 	{"key", 0, "FILE", OPTION_TEXT, AT(key_file), 0, 0, "TLS: the private key (PEM)"},
 	{"allow", 0, "FILE", OPTION_TEXT, AT(allow_file), 0, 0,
 	 "public keys that may log in, one a line; otherwise any"},
-	{"stun", 0, "WHERE", OPTION_TEXT, AT(stun), 0, 0,
-	 "ADDRESS:PORT or off; otherwise port 3478 of the same address"},
+	{"stun", 0, "WHERE", OPTION_LIST, AT(stun), 0, 0,
+	 "where STUN is: HOST:PORT to ask; or of a relay, ADDRESS:PORT or off"},
+	{"relay", 0, "URL", OPTION_LIST, AT(relays), 0, 0, "a relay server to try, rel://... or rels://..."},
+	{"portal-url", 0, "URL", OPTION_TEXT, AT(portal_url), 0, 0,
+	 "http://... that answers with status 204 where no portal is between"},
+	{"lan", 0, NULL, OPTION_FLAG, AT(lan), 0, 0, "ask the gateway and the LAN for port mappings (multicast)"},
 	{"status", 0, "WHERE", OPTION_TEXT, AT(status), 0, 0, "ADDRESS:PORT or off; otherwise 127.0.0.1:9090"},
 	{"user", 0, "NAME", OPTION_TEXT, AT(user), 0, 0, "whom root becomes after the start, otherwise nobody"},
 	{"max-clients", 0, "N", OPTION_NUMBER, AT(max_clients), 1, 1000000, "at most so many; otherwise 20000"},
@@ -148,6 +152,17 @@ static int store(struct options *o, const struct option_entry *entry, const char
 			return 0;
 		}
 		return error_exit(e, EXIT_USAGE, EINVAL, "--%s needs a %s", entry->name, entry->value);
+	case OPTION_LIST: {
+		struct option_list *list = at;
+
+		if (!*value)
+			return error_exit(e, EXIT_USAGE, EINVAL, "--%s needs a %s", entry->name, entry->value);
+		if (list->count == OPTION_LIST_MAX)
+			return error_exit(e, EXIT_USAGE, EINVAL, "--%s: at most %d of them", entry->name,
+					  OPTION_LIST_MAX);
+		list->items[list->count++] = value;
+		return 0;
+	}
 	case OPTION_NUMBER:
 		if (parse_number(at, value, entry->min, entry->max))
 			return 0;

@@ -12,6 +12,13 @@
 #include "base/log.h"
 #include "tui/tui.h"
 
+/* Of an option that may be given more than once. */
+#define OPTION_LIST_MAX 8
+struct option_list {
+	const char *items[OPTION_LIST_MAX];
+	unsigned count;
+};
+
 struct options {
 	bool help;
 	bool headless, readonly, ascii, slow;	     /* how to show it */
@@ -28,13 +35,18 @@ struct options {
 	/* weir trace */
 	unsigned size; /* 0: a small packet */
 
+	/* weir netreport; stun also weir relay, where the last one counts */
+	struct option_list stun, relays;
+	const char *portal_url;
+	bool lan;
+
 	/* weir relay */
-	const char *listen, *url, *secret_file, *cert_file, *key_file, *allow_file, *stun, *status, *user;
+	const char *listen, *url, *secret_file, *cert_file, *key_file, *allow_file, *status, *user;
 	unsigned max_clients, max_per_address, rate, queue, login_time; /* 0: the usual */
 	bool trust_proxy;
 };
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER, OPTION_WHEN, OPTION_LEVEL };
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST, OPTION_NUMBER, OPTION_WHEN, OPTION_LEVEL };
 
 struct option_entry {
 	const char *name;  /* without its dashes */

@@ -39,7 +39,7 @@ int relay_main(const struct options *o, int count, char **words, struct error *e
 		.cert_file = o->cert_file,
 		.key_file = o->key_file,
 		.allow_file = o->allow_file,
-		.stun = o->stun,
+		.stun = o->stun.count ? o->stun.items[o->stun.count - 1] : NULL,
 		.status = o->status,
 		.clients_max = o->max_clients,
 		.per_address_max = o->max_per_address,

@@ -147,6 +147,18 @@ bool param_peer(struct request *r, bool or_all, struct engine_peer **p)
 
 /* ---- looking ---- */
 
+static void stun_servers(struct engine *g, struct writer *w)
+{
+	char servers[ENGINE_STUN_MAX][ENGINE_STUN_TEXT];
+	size_t count = engine_look_stun(g, servers, ENGINE_STUN_MAX);
+
+	writer_name(w, "stunServers");
+	writer_open(w, '[');
+	for (size_t i = 0; i < count; i++)
+		writer_text(w, servers[i]);
+	writer_close(w, ']');
+}
+
 void control_device(struct control *c, struct writer *w, uint64_t dropped)
 {
 	struct snapshot_host host = {.hostname = c->hostname, .now = clock_now(), .dropped = dropped};
@@ -164,6 +176,7 @@ void control_device(struct control *c, struct writer *w, uint64_t dropped)
 	snapshot_relays(w, relays, engine_look_relays(c->engine, relays, SNAPSHOT_RELAYS), &c->time_base);
 	free(relays);
 	history_members(c->history, w);
+	stun_servers(c->engine, w);
 }
 
 void control_peer(struct control *c, struct writer *w, struct engine_peer *p, size_t max_allowed)

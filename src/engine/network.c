@@ -219,3 +219,17 @@ void network_names_again(struct paths *s)
 	for (unsigned i = 0; i < s->name_count; i++)
 		ask(&s->names[i]);
 }
+
+size_t engine_look_stun(struct engine *g, char out[][ENGINE_STUN_TEXT], size_t max)
+{
+	const struct paths *s = g->paths;
+	size_t count = 0;
+
+	for (unsigned i = 0; i < s->stun_names && count < max; i++) {
+		const struct network_name *n = &s->names[i];
+
+		snprintf(out[count++], ENGINE_STUN_TEXT, strchr(n->host, ':') ? "[%.255s]:%.10s" : "%.255s:%.10s",
+			 n->host, n->port);
+	}
+	return count;
+}

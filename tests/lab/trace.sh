@@ -102,6 +102,6 @@ weir_on left trace no.such.name.invalid >$lab/trace.txt 2>&1 || rc=$?
 say "names are looked up; text and exit codes"
 
 ip -n left link set wg0 down
-down() { weir_on left trace 10.9.0.2 --json | jq -e '.verdict == "down"'; }
+down() { [ "$(weir_on left trace 10.9.0.2 --json | jq -r .verdict)" = down ]; }
 until_true 10 down || fail "down: $(weir_on left trace 10.9.0.2)"
 say "an interface that is down"

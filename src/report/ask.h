@@ -1,0 +1,32 @@
+/* STUN Binding from the client's side (RFC 8489), with what RFC 5780 adds to find out about NATs. Pure. */
+#ifndef WEIR_REPORT_ASK_H
+#define WEIR_REPORT_ASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/endpoint.h"
+
+#define ASK_TRANSACTION 12
+#define ASK_MIN		28 /* header and CHANGE-REQUEST */
+
+enum ask_change { ASK_CHANGE_NONE = 0, ASK_CHANGE_PORT = 2, ASK_CHANGE_ADDRESS = 4 };
+
+struct stun_reply {
+	uint8_t transaction[ASK_TRANSACTION];
+	bool success;		     /* false: an error, which is an answer, too */
+	union address mapped, other; /* AF_UNSPEC: not told */
+};
+
+/* A request of `len` bytes (a multiple of 4, ASK_MIN at least), filled up with an attribute that servers
+ * ignore. */
+void stun_ask(uint8_t *out, size_t len, const uint8_t transaction[ASK_TRANSACTION], unsigned change);
+
+/* False: not a response to a Binding request, or not well formed. */
+bool stun_read(const uint8_t *datagram, size_t len, struct stun_reply *out);
+
+/* The transaction of a Binding request, as it comes back to us by hairpin; NULL: it is none. */
+const uint8_t *stun_request_transaction(const uint8_t *datagram, size_t len);
+
+#endif

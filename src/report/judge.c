@@ -1,0 +1,76 @@
+#include "report/judge.h"
+
+#include <string.h>
+
+const char *nat_mapping_name(enum nat_mapping m)
+{
+	static const char *const names[] = {
+		[MAPPING_UNKNOWN] = "unknown",
+		[MAPPING_NONE] = "none",
+		[MAPPING_ENDPOINT_INDEPENDENT] = "endpoint-independent",
+		[MAPPING_ADDRESS_DEPENDENT] = "address-dependent",
+		[MAPPING_ADDRESS_PORT_DEPENDENT] = "address-and-port-dependent",
+		[MAPPING_DEPENDENT] = "dependent",
+		[MAPPING_PORT_INDEPENDENT] = "port-independent",
+	};
+
+	return names[m];
+}
+
+const char *nat_filtering_name(enum nat_filtering f)
+{
+	static const char *const names[] = {
+		[FILTERING_UNKNOWN] = "unknown",
+		[FILTERING_ENDPOINT_INDEPENDENT] = "endpoint-independent",
+		[FILTERING_ADDRESS_DEPENDENT] = "address-dependent",
+		[FILTERING_ADDRESS_PORT_DEPENDENT] = "address-and-port-dependent",
+	};
+
+	return names[f];
+}
+
+bool address_same_host(const union address *a, const union address *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family)
+		return false;
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+	return a->sa.sa_family == AF_INET6 && !memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16);
+}
+
+/* RFC 5780 section 4.3 compares three answers; here any number of servers may have answered. */
+enum nat_mapping nat_judge_mapping(const struct nat_sight *sights, size_t count, const union address *own)
+{
+	bool two_addresses = false, two_ports = false, differs = false, differs_by_port = false;
+
+	if (!count)
+		return MAPPING_UNKNOWN;
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = i + 1; k < count; k++) {
+			bool same_host = address_same_host(&sights[i].to, &sights[k].to);
+			bool same = address_equal(&sights[i].mapped, &sights[k].mapped);
+
+			if (same_host && address_equal(&sights[i].to, &sights[k].to))
+				continue;
+			two_addresses |= !same_host;
+			two_ports |= same_host;
+			differs |= !same;
+			differs_by_port |= same_host && !same;
+		}
+	if (differs_by_port)
+		return MAPPING_ADDRESS_PORT_DEPENDENT;
+	if (differs)
+		return two_ports ? MAPPING_ADDRESS_DEPENDENT : MAPPING_DEPENDENT;
+	if (own->sa.sa_family != AF_UNSPEC && address_equal(&sights[0].mapped, own))
+		return MAPPING_NONE;
+	if (two_addresses)
+		return MAPPING_ENDPOINT_INDEPENDENT;
+	return two_ports ? MAPPING_PORT_INDEPENDENT : MAPPING_UNKNOWN;
+}
+
+enum nat_filtering nat_judge_filtering(bool from_other_address, bool from_other_port)
+{
+	if (from_other_address)
+		return FILTERING_ENDPOINT_INDEPENDENT;
+	return from_other_port ? FILTERING_ADDRESS_DEPENDENT : FILTERING_ADDRESS_PORT_DEPENDENT;
+}
