@@ -61,6 +61,12 @@ int reset_main(const struct options *o, int count, char **words, struct error *e
 	return act(o, "reset", json_object(), words[0], "reset", e);
 }
 
+int resolve_main(const struct options *o, int count, char **words, struct error *e)
+{
+	(void)count;
+	return act(o, "resolve", json_object(), words[0], "being looked up", e);
+}
+
 int rotate_main(const struct options *o, int count, char **words, struct error *e)
 {
 	(void)count;
@@ -84,9 +90,11 @@ int path_main(const struct options *o, int count, char **words, struct error *e)
 
 int ladder_main(const struct options *o, int count, char **words, struct error *e)
 {
-	const char *done = strcmp(words[1], "now") == 0	   ? "told to take the next step of recovery now"
-			   : strcmp(words[1], "skip") == 0 ? "told to skip a step of recovery"
-							   : "told to hold recovery, or to go on with it";
+	const char *done = strcmp(words[1], "now") == 0	     ? "told to take the next step of recovery now"
+			   : strcmp(words[1], "skip") == 0   ? "told to skip a step of recovery"
+			   : strcmp(words[1], "port") == 0   ? "told to send from a fresh source port"
+			   : strcmp(words[1], "reopen") == 0 ? "told to reopen the relay"
+							     : "told to hold recovery, or to go on with it";
 
 	(void)count;
 	return act(o, "ladder", json_pack("{s:s}", "step", words[1]), words[0], done, e);

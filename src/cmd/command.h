@@ -38,6 +38,7 @@ int relay_main(const struct options *o, int count, char **words, struct error *e
 int rotate_main(const struct options *o, int count, char **words, struct error *e);
 int probe_main(const struct options *o, int count, char **words, struct error *e);
 int path_main(const struct options *o, int count, char **words, struct error *e);
+int resolve_main(const struct options *o, int count, char **words, struct error *e);
 int ladder_main(const struct options *o, int count, char **words, struct error *e);
 int debug_main(const struct options *o, int count, char **words, struct error *e);
 int reload_main(const struct options *o, int count, char **words, struct error *e);

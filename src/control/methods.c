@@ -501,6 +501,17 @@ static int act_command(struct engine_peer *p, int what, const char *who, struct 
 	return engine_peer_command(p, (enum peer_command)what, who, e);
 }
 
+static int act_resolve(struct engine_peer *p, int what, const char *who, struct error *e)
+{
+	(void)what;
+	return engine_peer_resolve(p, who, e);
+}
+
+static void method_resolve(struct request *r)
+{
+	start_job(r, act_resolve, 0);
+}
+
 static void method_rotate(struct request *r)
 {
 	start_job(r, act_command, PEER_ROTATE);
@@ -542,11 +553,12 @@ static void method_path(struct request *r)
 
 static void method_ladder(struct request *r)
 {
-	static const char *const words[] = {"now", "skip", "hold"};
-	static const enum peer_command commands[] = {PEER_LADDER_NOW, PEER_LADDER_SKIP, PEER_LADDER_HOLD};
+	static const char *const words[] = {"now", "skip", "hold", "port", "reopen"};
+	static const enum peer_command commands[] = {PEER_LADDER_NOW, PEER_LADDER_SKIP, PEER_LADDER_HOLD,
+						     PEER_FRESH_PORT, PEER_REOPEN_RELAY};
 	unsigned i;
 
-	if (param_word(r, "step", words, 3, &i))
+	if (param_word(r, "step", words, 5, &i))
 		start_job(r, act_command, (int)commands[i]);
 }
 
@@ -612,6 +624,7 @@ static const struct method {
 	{"drain", true, method_drain},
 	{"handshake", true, method_handshake},
 	{"reset", true, method_reset},
+	{"resolve", true, method_resolve},
 	{"rotate", true, method_rotate},
 	{"probe", true, method_probe},
 	{"path", true, method_path},

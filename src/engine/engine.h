@@ -99,6 +99,8 @@ void engine_peer_set_endpoint_host(struct engine_peer *p, const char *host, cons
 /* The actions behind keys, commands and UAPI. `who` is for the timeline ("uid 1000", "wg set"). */
 int engine_peer_drain(struct engine_peer *p, const char *who);
 void engine_drain_all(struct engine *g, enum wg_reason why, const char *who);
+/* Looks its endpoint's name up again. */
+int engine_peer_resolve(struct engine_peer *p, const char *who, struct error *e);
 int engine_peer_handshake(struct engine_peer *p, const char *who, struct error *e);
 int engine_peer_reset(struct engine_peer *p, const char *who, struct error *e);
 

@@ -2,6 +2,7 @@
  * Endpoint host names. A name is looked up at once, retried for ever with growing pauses, and looked up again when
  * its tunnel has gone silent: the address behind it may have changed. Nothing here waits.
  */
+#include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,15 @@ void engine_peer_set_endpoint_host(struct engine_peer *p, const char *host, cons
 	p->host = xstrdup(host);
 	p->port = xstrdup(port);
 	start_query(p);
+}
+
+int engine_peer_resolve(struct engine_peer *p, const char *who, struct error *e)
+{
+	if (!p->host)
+		return error_set(e, EDESTADDRREQ, "its endpoint is no name: there is nothing to look up");
+	engine_note(p->engine, p, LOG_NOTICE, "name", "%s is looked up again, asked for by %s", p->host, who);
+	start_query(p);
+	return 0;
 }
 
 void names_silent(struct engine_peer *p, uint64_t now)

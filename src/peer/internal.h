@@ -283,6 +283,7 @@ void relays(struct step *s);
 /* ladder.c */
 void ladder_reset(struct step *s);
 void ladder_command(struct step *s, enum peer_command c);
+void ladder_take(struct step *s, enum peer_rung r); /* at once, because the user says so */
 void ladder(struct step *s);
 void ladder_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX]);
 

@@ -212,6 +212,25 @@ void ladder_command(struct step *s, enum peer_command c)
 	climb(s);
 }
 
+/* What the user asks for is taken whether or not anything is wrong, and costs no budget. */
+void ladder_take(struct step *s, enum peer_rung r)
+{
+	struct peer_machine *m = s->m;
+	const struct path *path = &m->paths[r == PEER_RUNG_PORT ? PEER_DIRECT : PEER_RELAY];
+	bool there = r == PEER_RUNG_PORT ? path->ready
+					 : path->ref.kind == PATH_KIND_RELAY && relay_find(m, path->ref.id);
+
+	if (!there) {
+		note(s, LOG_NOTICE, "ladder", "%s: asked for by the user, but there is no %s path",
+		     rungs[r].text, r == PEER_RUNG_PORT ? "direct" : "relay");
+		return;
+	}
+	note(s, LOG_NOTICE, "ladder", "%s: asked for by the user", rungs[r].text);
+	m->ladder.taken[r]++;
+	m->ladder.taken_at[r] = s->now;
+	take(s, r);
+}
+
 void ladder(struct step *s)
 {
 	struct peer_machine *m = s->m;

@@ -210,6 +210,12 @@ static void take_command(struct step *s)
 	case PEER_LADDER_HOLD:
 		ladder_command(s, s->ev->command);
 		break;
+	case PEER_FRESH_PORT:
+		ladder_take(s, PEER_RUNG_PORT);
+		break;
+	case PEER_REOPEN_RELAY:
+		ladder_take(s, PEER_RUNG_REOPEN);
+		break;
 	case PEER_DRAIN:
 		say_bye(s, SIGNAL_REASON_drain, false);
 		break;

@@ -262,10 +262,10 @@ static void fault_server(struct world *w, struct pick *p, unsigned which)
 
 static void fault_user(struct world *w, struct pick *p)
 {
-	static const enum peer_command commands[] = {PEER_ROTATE,	PEER_RESET,	  PEER_PROBE,
-						     PEER_PREFER_RELAY, PEER_FORCE_RELAY, PEER_PREFER_AUTO,
-						     PEER_LADDER_NOW,	PEER_LADDER_SKIP, PEER_LADDER_HOLD,
-						     PEER_DRAIN,	PEER_HANDSHAKE};
+	static const enum peer_command commands[] = {
+		PEER_ROTATE,	  PEER_RESET,	   PEER_PROBE,	     PEER_PREFER_RELAY, PEER_FORCE_RELAY,
+		PEER_PREFER_AUTO, PEER_LADDER_NOW, PEER_LADDER_SKIP, PEER_LADDER_HOLD,	PEER_DRAIN,
+		PEER_HANDSHAKE,	  PEER_FRESH_PORT, PEER_REOPEN_RELAY};
 	enum peer_command c = commands[random_below(w, sizeof(commands) / sizeof(commands[0]))];
 
 	if (!p->n->up || p->n->suspended)

@@ -314,6 +314,21 @@ static void the_user_commands_the_ladder(void **state)
 	assert_memory_not_equal(l.rungs_taken, rig_look(r).rungs_taken, sizeof(l.rungs_taken));
 }
 
+/* What the user asks for is done though nothing is wrong, and the ladder goes on from where it is. */
+static void a_rung_is_taken_when_told(void **state)
+{
+	struct rig *r = *state;
+
+	direct_and_relay(r);
+	assert_int_equal(rig_look(r).next_rung, PEER_RUNG_NONE);
+	rig_command(r, PEER_FRESH_PORT);
+	assert_int_equal(rig_look(r).rungs_taken[PEER_RUNG_PORT], 1);
+	rig_command(r, PEER_REOPEN_RELAY);
+	assert_int_equal(rig_look(r).rungs_taken[PEER_RUNG_REOPEN], 1);
+	assert_int_equal(rig_look(r).next_rung, PEER_RUNG_NONE);
+	assert_true(rig_noted(r, "fresh source port: asked for by the user"));
+}
+
 static void network_change_asks_at_once(void **state)
 {
 	struct rig *r = *state;
@@ -446,6 +461,7 @@ int main(void)
 		T(handshakes_follow_a_proof),
 		T(the_ladder_is_climbed_in_order),
 		T(the_user_commands_the_ladder),
+		T(a_rung_is_taken_when_told),
 		T(network_change_asks_at_once),
 		T(network_change_and_the_relay),
 		T(a_goodbye_heard_twice),
