@@ -1,6 +1,6 @@
 /*
- * A packet in words: one line for a list, and a tree of fields with the bytes that each stands for. Reads only through
- * checked cursors; whatever the bytes are, what comes out is short, printable text. Pure.
+ * A packet in words: one line for a list, and a tree of fields with the bytes that each stands for. Reads
+ * only through checked cursors; whatever the bytes are, what comes out is short, printable text. Pure.
  */
 #ifndef WEIR_TAP_DECODE_H
 #define WEIR_TAP_DECODE_H
@@ -33,10 +33,12 @@ struct decode {
 void decode_brief(struct decode *out, const struct tap_meta *m, const uint8_t *data, size_t len);
 void decode_full(struct decode *out, const struct tap_meta *m, const uint8_t *data, size_t len);
 
-/* The same for both directions of a flow (TCP or UDP ports, ICMP id; a peer's handshake; a STUN transaction). 0: none. */
+/* The same for both directions of a flow (TCP or UDP ports, ICMP id; a peer's handshake; a STUN transaction).
+ * 0: none. */
 uint64_t decode_flow(const struct tap_meta *m, const uint8_t *data, size_t len);
 
-/* What request and answer have in common, and which of the two it is: STUN transactions, handshakes, DNS, ICMP echo. 0: none. */
+/* What request and answer have in common, and which of the two it is: STUN transactions, handshakes, DNS,
+ * ICMP echo. 0: none. */
 uint64_t decode_exchange(const struct tap_meta *m, const uint8_t *data, size_t len, bool *answer);
 
 #endif
