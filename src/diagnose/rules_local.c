@@ -400,7 +400,7 @@ const struct diagnosis_rule rules_local[] = {
 	 "Datagrams to the peer do not leave this host: the kernel refuses them, for want of a route, by a "
 	 "firewall, or because "
 	 "an address is gone. The verdict has the kernel's word.",
-	 "all-at-once all-silent relay-down " SILENT_ALL, check_send_refused},
+	 "all-at-once all-silent relay-unreachable " SILENT_ALL, check_send_refused},
 	{"name-unresolved", "endpoint's name does not resolve",
 	 "The host name of the endpoint has no answer from DNS. It is asked for again and again; until then "
 	 "there is nowhere to "

@@ -8,9 +8,10 @@
 
 #include "diagnose/rules_net.h"
 
-#define ABSENT	   (30 * NS_PER_SEC)
-#define CUT_WITHIN (70 * NS_PER_SEC) /* no longer than proxies' usual limit of a minute, and some lateness   \
-				      */
+#define ABSENT (30 * NS_PER_SEC)
+#define CUT_WITHIN                                                                                           \
+	(70 * NS_PER_SEC) /* no longer than proxies' usual limit of a minute, and some lateness              \
+			   */
 #define CUT_ALIKE (3 * NS_PER_SEC)
 #define CUTS	  3
 #define SHORT	  (15 * NS_PER_SEC) /* lives that are shorter tell of a crash or of a second host instead */
@@ -394,6 +395,9 @@ static bool check_absent(const struct diagnosis_facts *f, uint64_t now, struct d
 
 	if (!needs_relay(f, now) || net_relayed(f) || !net_in_trouble(f, now))
 		return false;
+	for (unsigned i = 0; i < f->path_count; i++)
+		if (net_over_udp(&f->paths[i]) && diagnosis_lately(f->paths[i].view.last_proof, now, ABSENT))
+			return false;
 	for (unsigned i = 0; i < v->relay_count; i++)
 		if (v->relays[i].up && (!r || v->relays[i].home))
 			r = &v->relays[i];
@@ -514,7 +518,7 @@ const struct diagnosis_rule rules_relay[] = {
 	 "The relay is up and does not announce the peer for half a minute, or announces it and nothing "
 	 "comes back. The peer is "
 	 "down, or at another server; servers that share one name must share their clients, too.",
-	 "no-answer stopped-answering data-unanswered no-endpoint path-died", check_absent},
+	 NO_WAY, check_absent},
 	{"relay-unreachable", "the relay is not reached",
 	 "No connection to the relay server comes up, and the peer has no other way.", NO_WAY,
 	 check_unreachable},
