@@ -31,6 +31,7 @@ const char *address_format(char out[ADDRESS_TEXT], const union address *a);
 /* Reads the same forms (numeric only, no names). False leaves *a alone. */
 bool address_parse(union address *a, const char *text);
 
+bool address_same_host(const union address *a, const union address *b); /* whatever the ports; false for no family */
 bool address_equal(const union address *a, const union address *b);	 /* address, port and scope */
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b); /* remote, source and via */
 bool endpoint_known(const struct endpoint *e);

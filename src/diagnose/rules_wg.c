@@ -61,34 +61,20 @@ static bool check_psk(const struct diagnosis_facts *f, uint64_t now, struct diag
 	return true;
 }
 
-static bool same_host(const union address *a, const union address *b, bool *same_port)
-{
-	if (a->sa.sa_family != b->sa.sa_family)
-		return false;
-	if (a->sa.sa_family == AF_INET) {
-		*same_port = a->in.sin_port == b->in.sin_port;
-		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-	}
-	if (a->sa.sa_family == AF_INET6) {
-		*same_port = a->in6.sin6_port == b->in6.sin6_port;
-		return !memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr));
-	}
-	return false;
-}
-
 /* From its address somebody calls whose key is not configured: either the key here is wrong, or that is
  * another host. */
 static bool check_unknown_key(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	const struct diagnosis_device *v = f->device;
 	char key[KEY_BASE64_LEN + 1], from[ADDRESS_TEXT];
-	bool same_port = false;
+	bool same_port;
 
 	if (!diagnosis_lately(v->unknown_key_at, now, 2 * DIAGNOSIS_LATELY) ||
 	    diagnosis_tunnel_works(f, now) ||
 	    (f->word.last_handshake && f->word.last_handshake > v->unknown_key_at) ||
-	    !same_host(&v->unknown_from, &f->endpoint, &same_port))
+	    !address_same_host(&v->unknown_from, &f->endpoint))
 		return false;
+	same_port = address_equal(&v->unknown_from, &f->endpoint);
 	key_to_base64(key, &v->unknown_key);
 	address_format(from, &v->unknown_from);
 	diagnosis_holds(d, same_port ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_HERE, v->unknown_key_at);
@@ -108,12 +94,13 @@ static bool check_wrong_key_for_us(const struct diagnosis_facts *f, uint64_t now
 {
 	const struct diagnosis_device *v = f->device;
 	char from[ADDRESS_TEXT];
-	bool same_port = false;
+	bool same_port;
 
 	if (!diagnosis_lately(v->mac1_at, now, 2 * DIAGNOSIS_LATELY) || diagnosis_tunnel_works(f, now) ||
 	    (f->word.last_handshake && f->word.last_handshake > v->mac1_at) ||
-	    !same_host(&v->mac1_from, &f->endpoint, &same_port))
+	    !address_same_host(&v->mac1_from, &f->endpoint))
 		return false;
+	same_port = address_equal(&v->mac1_from, &f->endpoint);
 	address_format(from, &v->mac1_from);
 	diagnosis_holds(d, same_port ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_THERE, v->mac1_at);
 	diagnosis_says(d, "It calls us under a public key that is not ours: its configuration has the wrong "

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/xalloc.h"
-#include "engine/internal.h"
+#include "engine/diagnosis.h"
 #include "engine/network.h"
 
 #define RECLAIM_INTERVAL (50 * NS_PER_MS)
@@ -54,6 +54,7 @@ static void wg_happened(void *ctx, struct wg_peer *wg, const struct wg_event *ev
 	if (!p)
 		return;
 	paths_wg_event(p, event);
+	diagnosis_event(p, event);
 	switch (event->type) {
 	case WG_EVENT_ROAMED:
 		if (!event->from->via)
@@ -209,6 +210,7 @@ static void control_turn(struct engine *g)
 	if (g->words_due && g->words_due <= now.boot)
 		words_service(g, now.boot);
 	due = earlier(due, g->words_due);
+	due = earlier(due, diagnosis_service(g, now.boot));
 	if (g->persist_due && g->persist_due <= now.boot) {
 		g->persist_due = 0;
 		if (g->persist)
@@ -299,6 +301,7 @@ int engine_new(struct engine **out, struct loop *loop, const struct engine_optio
 	g->timer = loop_timer_new(loop, on_timer, g);
 	g->resolver = resolver_new(loop);
 	restore_persisted(g);
+	diagnosis_open(g);
 	paths_open(g);
 	r = link_open(g, e);
 	if (r) {
@@ -320,6 +323,7 @@ void engine_free(struct engine *g)
 		persist_close(g->persist);
 	}
 	engine_remove_all_peers(g);
+	diagnosis_close(g);
 	paths_close(g);
 	resolver_free(g->resolver);
 	heap_clear(&g->names);

@@ -143,6 +143,16 @@ struct engine_view {
 };
 void engine_look(struct engine *g, struct engine_view *out);
 
+/* ---- diagnosis ---- */
+
+/* Runs the rules over one peer now. From then on it is watched for a while, so that a second look knows more. */
+struct diagnoses;
+void engine_diagnose(struct engine_peer *p, struct diagnoses *out);
+bool engine_has_diagnosis(const struct engine_peer *p); /* cheap: a verdict was told, and holds */
+
+/* Who was refused and is no peer: see wg.h. */
+size_t engine_strangers(struct engine *g, struct wg_stranger out[WG_STRANGERS]);
+
 /* ---- timeline ---- */
 
 #define TIMELINE_TEXT 256

@@ -129,6 +129,7 @@ static void take_fields(struct peer_paths *c, const struct signal_message *m, co
 	if (m->has & SIGNAL_HAS_OBSERVED)
 		c->observed = m->observed;
 	if (m->has & SIGNAL_HAS_REPORT) {
+		diagnosis_report_came(c->peer, c->report, c->report_at);
 		if (!c->report)
 			c->report = xmalloc(sizeof(*c->report));
 		*c->report = m->report;
@@ -159,6 +160,7 @@ void paths_take_frame(struct engine *g, const struct endpoint *from, uint8_t *fr
 	struct frame_at_hand hand = {.message = m, .from = *from, .len = len};
 	struct peer_paths *c;
 	enum signal_verdict verdict;
+	bool heard_before;
 
 	if (!s->up || s->said_bye || s->running)
 		return;
@@ -170,6 +172,7 @@ void paths_take_frame(struct engine *g, const struct endpoint *from, uint8_t *fr
 	/* An answer would go there, too. */
 	if (!from->via && !paths_direct_allowed(c))
 		return;
+	heard_before = c->pair.remote_boot != 0;
 	verdict = signal_open(&c->pair, frame, len, m);
 	if (verdict != SIGNAL_OK && verdict != SIGNAL_NEW_BOOT) {
 		c->frames_rejected[verdict]++;
@@ -177,6 +180,8 @@ void paths_take_frame(struct engine *g, const struct endpoint *from, uint8_t *fr
 	}
 	c->frames_received++;
 	ev.new_boot = verdict == SIGNAL_NEW_BOOT;
+	if (ev.new_boot && heard_before)
+		diagnosis_remote_restarted(c->peer, now);
 	if (m->type == SIGNAL_PING) {
 		m->size = (uint16_t)len;
 		m->has |= SIGNAL_HAS_SIZE;

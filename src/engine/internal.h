@@ -33,7 +33,11 @@ struct timeline {
 };
 
 struct persist;
+struct trouble;
+struct diagnosis_desk;
+struct signal_report;
 struct paths;
+struct peer_look;
 struct peer_paths;
 
 struct engine_peer {
@@ -64,6 +68,11 @@ struct engine_peer {
 	uint64_t base_handshake, base_sent, base_given_up, base_received, base_rejected, base_timestamps;
 	uint64_t base_heard, base_path; /* last_received and the chosen path as of the last look */
 	uint64_t base_cookies, base_failures, base_data, base_inner;
+
+	/* diagnosis.c: all counters then, as their low halves */
+	uint32_t base_counters[WG_COUNTERS];
+	uint64_t heard_initiation; /* boot ns of its last valid one */
+	struct trouble *trouble;   /* NULL: it is well, and nobody looks */
 
 	bool handshake_wanted;	  /* a new endpoint: begin in the next turn */
 	uint8_t mode;		  /* enum peer_mode */
@@ -120,6 +129,7 @@ struct engine {
 	uint64_t persist_due;
 
 	struct paths *paths;
+	struct diagnosis_desk *desk;
 	struct netlink *netlink;
 	struct netlink_monitor *monitor;
 	struct loop_fd *monitor_watch;
@@ -155,6 +165,8 @@ void timeline_clear(struct timeline *t);
 const char *timeline_label(struct engine_peer *p); /* its name, or the start of its key */
 
 /* view.c */
+void word_look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_facts *facts, struct peer_state *state,
+	       uint64_t now);
 void word_update(struct engine_peer *p, uint64_t now);
 void words_update(struct engine *g); /* the device went up or down: all of them */
 void words_service(struct engine *g, uint64_t now);
@@ -190,6 +202,18 @@ void paths_command(struct engine_peer *p, int command); /* enum peer_command */
 
 /* paths_view.c */
 void paths_word_facts(struct engine_peer *p, struct peer_facts *f);
+
+void paths_glance(struct engine_peer *p, struct peer_look *out); /* untouched without a controller */
+
+/* diagnosis.c */
+void diagnosis_event(struct engine_peer *p, const struct wg_event *ev);
+void diagnosis_word(struct engine_peer *p, const struct peer_facts *f, const struct peer_state *s, uint64_t now);
+void diagnosis_reason(const struct engine_peer *p, struct peer_state *s);
+void diagnosis_remote_restarted(struct engine_peer *p, uint64_t now);
+void diagnosis_report_came(struct engine_peer *p, const struct signal_report *before, uint64_t before_at);
+void diagnosis_forget(struct engine_peer *p);
+void diagnosis_network_changed(struct engine *g);
+uint64_t diagnosis_service(struct engine *g, uint64_t now); /* when it is due again */
 
 /* link.c */
 int link_open(struct engine *g, struct error *e);

@@ -96,6 +96,7 @@ static void forget_sources(struct engine *g)
 			wg_peer_set_endpoint(p->wg, &e);
 	}
 	wg_announce(g->wg, clock_now());
+	diagnosis_network_changed(g);
 	paths_network_changed(g);
 	engine_kick(g);
 }

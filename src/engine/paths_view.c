@@ -228,6 +228,12 @@ uint64_t paths_chosen(const struct engine_peer *p)
 	return c ? (uint64_t)c->chosen.kind << 56 | (uint64_t)c->chosen.generation << 24 | c->chosen.id : 0;
 }
 
+void paths_glance(struct engine_peer *p, struct peer_look *out)
+{
+	if (p->paths && p->paths->machine)
+		peer_glance(p->paths->machine, out);
+}
+
 void paths_word_facts(struct engine_peer *p, struct peer_facts *f)
 {
 	struct peer_paths *c = p->paths;

@@ -74,6 +74,7 @@ void engine_remove_peer(struct engine_peer *p)
 	paths_remove(p);
 	names_forget(p);
 	list_remove(&p->watch);
+	diagnosis_forget(p);
 	list_remove(&p->link);
 	g->peer_count--;
 	for (struct engine_observer *o = g->observers; o; o = o->next)

@@ -81,11 +81,13 @@ static void rebase(struct engine_peer *p, const struct wg_peer_view *wg)
 	p->base_inner = counter_get(&c[WG_COUNT_reject_inner_source]);
 }
 
-static void look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_state *state, uint64_t now)
+void word_look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_facts *facts,
+	       struct peer_state *state, uint64_t now)
 {
-	struct peer_facts facts;
-
 	wg_peer_look(p->wg, wg, now);
+	if (wg->last_handshake_boot != p->base_handshake)
+		for (unsigned i = 0; i < WG_COUNTERS; i++)
+			p->base_counters[i] = (uint32_t)counter_get(&wg->counters[i]);
 	/* After a silence and on another path, too: what was unanswered there has its reason. Passive
 	 * keepalives come each 10 s. */
 	if (wg->last_handshake_boot != p->base_handshake || wg->last_received > p->base_heard + SILENCE ||
@@ -93,10 +95,10 @@ static void look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_sta
 		rebase(p, wg);
 	p->base_path = paths_chosen(p);
 	p->base_heard = wg->last_received;
-	gather(p, wg, now, &facts);
-	if (facts.remote_away)
+	gather(p, wg, now, facts);
+	if (facts->remote_away)
 		rebase(p, wg);
-	peer_state_derive(state, &facts, now);
+	peer_state_derive(state, facts, now);
 }
 
 /* Words that time alone can change are looked at each second until they settle. */
@@ -109,10 +111,12 @@ static bool settled(const struct peer_state *s)
 void word_update(struct engine_peer *p, uint64_t now)
 {
 	struct engine *g = p->engine;
+	struct peer_facts facts;
 	struct wg_peer_view wg;
 	struct peer_state s;
 
-	look(p, &wg, &s, now);
+	word_look(p, &wg, &facts, &s, now);
+	diagnosis_word(p, &facts, &s, now);
 	if (settled(&s)) {
 		list_remove(&p->watch);
 	} else if (list_empty(&p->watch)) {
@@ -162,11 +166,13 @@ void words_service(struct engine *g, uint64_t now)
 void engine_look_peer(struct engine_peer *p, struct engine_peer_view *out)
 {
 	uint64_t now = clock_boot_ns();
+	struct peer_facts facts;
 
 	memset(out, 0, sizeof(*out));
-	look(p, &out->wg, &out->state, now);
+	word_look(p, &out->wg, &facts, &out->state, now);
 	if (out->state.word != p->word)
 		word_update(p, now);
+	diagnosis_reason(p, &out->state);
 	wg_peer_public_key(p->wg, &out->public_key);
 	out->name = p->name;
 	out->has_psk = wg_peer_has_psk(p->wg);

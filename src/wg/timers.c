@@ -36,6 +36,13 @@ static uint64_t reserve(uint64_t stamp, uint64_t wall)
 	return stamp + RESERVE_LITTLE > wall + RESERVE_AHEAD ? stamp + RESERVE_LITTLE : wall + RESERVE_AHEAD;
 }
 
+bool wg_clock_is_behind(const struct wg_device *d, uint64_t wall_ns)
+{
+	uint64_t stamp = d->floor > d->last_stamp ? d->floor : d->last_stamp;
+
+	return stamp > wall_ns && stamp - wall_ns > 2 * RESERVE_AHEAD;
+}
+
 /* Later than every stamp of this peer before, from this run or an earlier one, whatever the clock says. */
 static uint64_t next_stamp(struct wg_peer *p, uint64_t wall)
 {

@@ -69,6 +69,9 @@ void wg_get_public_key(const struct wg_device *d, struct key *out);
 /* First timestamp that may be used: the persisted floor, as nanoseconds since 1970 (0: none). */
 void wg_set_timestamp_floor(struct wg_device *d, uint64_t wall_ns);
 
+/* Our clock went back: the stamps that we send go on from those of before. */
+bool wg_clock_is_behind(const struct wg_device *d, uint64_t wall_ns);
+
 /* The TUN's MTU: padding never makes an inner packet longer than this. [worker]-readable. */
 void wg_set_mtu(struct wg_device *d, unsigned mtu);
 
