@@ -29,15 +29,6 @@ const char *nat_filtering_name(enum nat_filtering f)
 	return names[f];
 }
 
-bool address_same_host(const union address *a, const union address *b)
-{
-	if (a->sa.sa_family != b->sa.sa_family)
-		return false;
-	if (a->sa.sa_family == AF_INET)
-		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-	return a->sa.sa_family == AF_INET6 && !memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16);
-}
-
 /* RFC 5780 section 4.3 compares three answers; here any number of servers may have answered. */
 enum nat_mapping nat_judge_mapping(const struct nat_sight *sights, size_t count, const union address *own)
 {

@@ -38,6 +38,5 @@ enum nat_mapping nat_judge_mapping(const struct nat_sight *sights, size_t count,
  * it. */
 enum nat_filtering nat_judge_filtering(bool from_other_address, bool from_other_port);
 
-bool address_same_host(const union address *a, const union address *b); /* whatever the ports */
 
 #endif
