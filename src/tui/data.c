@@ -68,8 +68,11 @@ struct data *data_clone(const struct data *d)
 {
 	struct data *c = copy_of(d, sizeof(*d));
 
-	c->events = copy_of(d->events, EVENTS_KEPT * sizeof(*d->events));
-	c->log = copy_of(d->log, LOG_KEPT * sizeof(*d->log));
+	/* Room for all, but only what is there is touched: many pictures of the past are kept. */
+	c->events = xcalloc(EVENTS_KEPT, sizeof(*d->events));
+	memcpy(c->events, d->events, d->events_count * sizeof(*d->events));
+	c->log = xcalloc(LOG_KEPT, sizeof(*d->log));
+	memcpy(c->log, d->log, d->log_count * sizeof(*d->log));
 	c->by_key = map_new(KEY_BASE64_LEN);
 	c->peers = copy_of(d->peers, d->peers_count * sizeof(*d->peers));
 	c->peers_room = d->peers_count;

@@ -297,7 +297,8 @@ static bool screen_command(struct model *m, const struct data *d, enum command c
 static void run(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
 {
 	if (screen_command(m, d, c, now, fx) || navigate(m, d, c, now, fx) ||
-	    filter_command(m, d, c, now, fx) || view_command(m, d, c, now, fx))
+	    filter_command(m, d, c, now, fx) || view_command(m, d, c, now, fx) ||
+	    past_command(m, c, now, fx))
 		return;
 	switch (c) {
 	case COMMAND_HELP:
@@ -369,6 +370,8 @@ void model_key(struct model *m, const struct data *d, uint32_t code, double now,
 		action_key(m, d, code, now, fx);
 	else if (m->mode == MODE_MENU)
 		action_menu_key(m, d, code, now, fx);
+	else if (m->past.on && past_key(m, code, now, fx))
+		;
 	else if (e)
 		run(m, d, e->command, now, fx);
 	fit(m, d);

@@ -46,6 +46,13 @@ struct pending {
 	char label[LABEL_ROOM];
 };
 
+/* Time travel. */
+struct model_past {
+	bool on, loading;
+	bool bundle; /* there is nothing but the past */
+	double at;
+};
+
 struct model {
 	enum screen screen, came_from;
 	enum mode mode;
@@ -66,6 +73,7 @@ struct model {
 	unsigned interval, interval_default; /* index of model_intervals */
 	bool frozen;
 	double frozen_at;
+	struct model_past past;
 
 	enum pane pane;
 	int pane_top[PANES];
@@ -103,10 +111,24 @@ enum effect_kind {
 	EFFECT_SETTINGS, /* a setting changed: to be saved */
 	EFFECT_QUIT,
 	EFFECT_QUIT_KEEP,
+	EFFECT_PAST, /* move */
+};
+
+enum past_move {
+	PAST_ENTER,
+	PAST_ENTER_MINUTE, /* and go a minute back */
+	PAST_LEAVE,
+	PAST_BACK,
+	PAST_FORTH,
+	PAST_MINUTE_BACK,
+	PAST_MINUTE_FORTH,
+	PAST_OLDEST,
+	PAST_NEWEST,
 };
 
 struct effect {
 	enum effect_kind kind;
+	enum past_move move;
 	const char *method;
 	const char *name, *value; /* one more parameter, NULL: none */
 	char key[KEY_BASE64_LEN + 1];

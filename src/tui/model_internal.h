@@ -29,6 +29,11 @@ void packets_move(struct model *m, const struct data *d, long by, struct effects
 bool packets_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
 void packets_filtered(struct model *m, const struct data *d, struct effects *fx); /* packet_filter changed */
 
+/* model_past.c */
+bool past_command(struct model *m, enum command c, double now, struct effects *fx);
+/* A key while the past is shown. True: it has been dealt with; else it does what it always does. */
+bool past_key(struct model *m, uint32_t code, double now, struct effects *fx);
+
 /* model_log.c */
 void follow_line(struct model *m, const struct data *d);
 void line_move(struct model *m, const struct data *d, long by);

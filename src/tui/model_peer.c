@@ -13,7 +13,7 @@ void fetch_events(struct model *m, const struct data *d, struct effects *fx)
 	const struct peer *p = model_selected(m, d);
 	struct effect *e;
 
-	if (m->screen != SCREEN_PEER || !p || strcmp(m->fetched, p->key) == 0)
+	if (m->past.on || m->screen != SCREEN_PEER || !p || strcmp(m->fetched, p->key) == 0)
 		return;
 	text_copy(m->fetched, sizeof(m->fetched), p->key);
 	e = effect_add(fx, EFFECT_REQUEST);

@@ -23,6 +23,7 @@
 #include "tui/settings.h"
 #include "tui/term.h"
 #include "tui/text.h"
+#include "tui/travel.h"
 #include "tui/view.h"
 
 #define LINE_MAX_BYTES	(64u << 20)
@@ -35,6 +36,8 @@ struct tui {
 	struct term *term;
 	struct data *live, *frozen; /* frozen: the picture that stands still, or NULL */
 	struct model model;
+	struct travel travel;
+	const struct data *past; /* the picture of the past that is shown, or NULL */
 	struct grid grid;
 	struct strbuf in, out;
 	size_t scanned; /* bytes of `in` without a newline */
@@ -49,15 +52,20 @@ struct tui {
 
 static const struct data *shown(const struct tui *t)
 {
-	return t->frozen ? t->frozen : t->live;
+	return t->past ? t->past : t->frozen ? t->frozen : t->live;
 }
 
 /* The engine's clock: its last word, and what has passed here since. */
+static double live_now(const struct tui *t)
+{
+	return t->live->at + (t->heard_ns ? (double)(clock_boot_ns() - t->heard_ns) / 1e9 : 0);
+}
+
 static double engine_now(const struct tui *t)
 {
-	if (t->frozen)
-		return t->frozen->at;
-	return t->live->at + (t->heard_ns ? (double)(clock_boot_ns() - t->heard_ns) / 1e9 : 0);
+	if (t->past)
+		return t->model.past.at;
+	return t->frozen ? t->frozen->at : live_now(t);
 }
 
 static void finish(struct tui *t, enum tui_end end)
@@ -122,6 +130,23 @@ static void save_settings(struct tui *t)
 		model_say(&t->model, engine_now(t), true, "%s", e.text);
 }
 
+static void move_past(struct tui *t, enum past_move move)
+{
+	if (travel_move(&t->travel, &t->model, move, engine_now(t)))
+		send_request(t, t->travel.asked, "history", json_object());
+	data_free(t->frozen);
+	t->frozen = NULL;
+	t->past = travel_data(&t->travel, &t->model);
+	t->changed = t->dirty = true;
+}
+
+/* What this view keeps of its own stays bounded: it begins anew now and then. */
+static void begin_anew(struct tui *t)
+{
+	send_request(t, model_expect(&t->model, COMMAND_NONE, ""), "unsubscribe", json_object());
+	subscribe(t);
+}
+
 static void perform(struct tui *t, struct effects *fx)
 {
 	for (size_t i = 0; i < fx->count; i++) {
@@ -154,6 +179,9 @@ static void perform(struct tui *t, struct effects *fx)
 		case EFFECT_SETTINGS:
 			save_settings(t);
 			break;
+		case EFFECT_PAST:
+			move_past(t, e->move);
+			break;
 		case EFFECT_QUIT:
 		case EFFECT_QUIT_KEEP:
 			t->keep = e->kind == EFFECT_QUIT_KEEP;
@@ -166,10 +194,18 @@ static void perform(struct tui *t, struct effects *fx)
 
 /* ---- from the engine ---- */
 
+/* A bundle is nothing but the past. */
+static void enter_bundle(struct tui *t)
+{
+	move_past(t, PAST_ENTER);
+	if (t->options->past_at > 0)
+		t->travel.wanted = t->options->past_at;
+}
+
 /* What happened to the worst peers before this view came, for the events pane. */
 static void ask_timelines(struct tui *t)
 {
-	if (t->greeted_peers)
+	if (t->greeted_peers || t->options->bundle)
 		return;
 	t->greeted_peers = true;
 	rows_peers(&t->model, t->live);
@@ -181,18 +217,40 @@ static void ask_timelines(struct tui *t)
 	}
 }
 
+static void take_reply(struct tui *t, const struct reply *reply)
+{
+	if (!t->travel.asked || reply->id != t->travel.asked) {
+		model_reply(&t->model, reply, engine_now(t));
+		return;
+	}
+	travel_loaded(&t->travel, &t->model, reply, engine_now(t));
+	t->past = travel_data(&t->travel, &t->model);
+}
+
 static void take_line(struct tui *t, const char *line, size_t len)
 {
 	struct reply reply;
 
+	if (travel_takes(&t->travel, line, len)) {
+		t->dirty = true;
+		return;
+	}
 	switch (data_line(t->live, line, len, model_intervals[t->model.interval], &reply)) {
 	case NEWS_SNAPSHOT:
 		t->heard_ns = clock_boot_ns();
 		t->model.readonly |= t->live->readonly;
+		if (travel_saw(&t->travel, line, len, t->live->at))
+			begin_anew(t);
 		ask_timelines(t);
+		if (t->options->bundle && !t->model.past.on)
+			enter_bundle(t);
+		break;
+	case NEWS_EVENT:
+	case NEWS_LOG:
+		travel_saw(&t->travel, line, len, live_now(t));
 		break;
 	case NEWS_REPLY:
-		model_reply(&t->model, &reply, engine_now(t));
+		take_reply(t, &reply);
 		break;
 	case NEWS_BYE:
 		finish(t, TUI_ENGINE_GONE);
@@ -308,7 +366,12 @@ static void take_signals(struct tui *t)
 /* The screen as it should be now, into the grid. */
 static void compose(struct tui *t)
 {
-	struct scene scene = {.d = shown(t), .m = &t->model, .now = engine_now(t)};
+	struct scene scene = {.d = shown(t),
+			      .m = &t->model,
+			      .now = engine_now(t),
+			      .past = t->travel.shown,
+			      .present = t->options->bundle && t->past ? past_last(t->travel.shown)
+								       : live_now(t)};
 
 	catch_up(t);
 	view_draw(&t->grid, &scene);
@@ -410,6 +473,8 @@ static void set_up(struct tui *t)
 		t->model.interval = t->model.interval_default = 3;
 	settings_load(&t->model, o->settings);
 	find_ssh_client(&t->model);
+	t->model.past.bundle = o->bundle;
+	travel_start(&t->travel);
 	t->live = data_new();
 	fd_set_nonblocking(o->fd);
 	subscribe(t);
@@ -442,6 +507,7 @@ static void tear_down(struct tui *t)
 	if (t->end == TUI_ENGINE_GONE)
 		term_say(t->term, t->error->text);
 	term_close(t->term);
+	travel_clear(&t->travel);
 	data_free(t->live);
 	data_free(t->frozen);
 	model_clear(&t->model);

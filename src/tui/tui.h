@@ -15,6 +15,8 @@ struct tui_options {
 	bool ascii;    /* no UTF-8 even if the locale has it */
 	bool slow;     /* mono, ASCII, every 5 s */
 	enum tui_color color;
+	bool bundle;	      /* nothing but the past: it is shown at once, and there is no way back to now */
+	double past_at;	      /* the moment shown first (Unix seconds), 0: the last one */
 	const char *settings; /* path of view.conf, NULL: none */
 };
 

@@ -81,6 +81,8 @@ void view_draw(struct grid *g, struct scene *s)
 	else
 		view_log(g, s);
 	part_bottom(g, s);
+	if (s->past)
+		view_past(g, s);
 	if (s->m->mode == MODE_CONFIRM || s->m->mode == MODE_MENU)
 		view_prompt(g, s);
 }

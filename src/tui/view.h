@@ -7,12 +7,15 @@
 #include "tui/format.h"
 #include "tui/layout.h"
 #include "tui/model.h"
+#include "tui/past.h"
 
 struct scene {
 	const struct data *d;
 	const struct model *m;
-	double now;	 /* Unix seconds of the engine's clock */
-	struct layout l; /* made by view_draw */
+	double now;		 /* Unix seconds of the engine's clock, or the moment of the past */
+	const struct past *past; /* what there is of it, while it is shown; else NULL */
+	double present;		 /* the engine's clock, while the past is shown */
+	struct layout l;	 /* made by view_draw */
 };
 
 /* The whole screen into g, whose size counts. */
@@ -32,6 +35,7 @@ int view_diagnosis_brief(struct grid *g, const struct scene *s, const struct pee
 			 int limit);
 void view_packets(struct grid *g, const struct scene *s);
 void view_log(struct grid *g, const struct scene *s);
+void view_past(struct grid *g, const struct scene *s); /* over the first line and the last */
 void view_help(struct grid *g, const struct scene *s);
 void view_prompt(struct grid *g, const struct scene *s); /* over the bottom of what is there */
 
