@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "report/ask.h"
+#include "net/stun.h"
 #include "report/report.h"
 
 #define STUN_WAIT (1200 * NS_PER_MS) /* for an answer: three tries, the last has half of it */

@@ -1,6 +1,6 @@
 /* STUN Binding from the client's side (RFC 8489), with what RFC 5780 adds to find out about NATs. Pure. */
-#ifndef WEIR_REPORT_ASK_H
-#define WEIR_REPORT_ASK_H
+#ifndef WEIR_NET_STUN_H
+#define WEIR_NET_STUN_H
 
 #include <stdbool.h>
 #include <stddef.h>

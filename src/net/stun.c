@@ -1,4 +1,4 @@
-#include "report/ask.h"
+#include "net/stun.h"
 
 #include <string.h>
 
