@@ -44,6 +44,7 @@ int debug_main(const struct options *o, int count, char **words, struct error *e
 int reload_main(const struct options *o, int count, char **words, struct error *e);
 int log_main(const struct options *o, int count, char **words, struct error *e);
 int netreport_main(const struct options *o, int count, char **words, struct error *e);
+int explain_main(const struct options *o, int count, char **words, struct error *e);
 int trace_main(const struct options *o, int count, char **words, struct error *e);
 int lint_main(const struct options *o, int count, char **words, struct error *e);
 int strip_main(const struct options *o, int count, char **words, struct error *e);

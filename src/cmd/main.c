@@ -24,6 +24,8 @@ const struct command commands[] = {
 	{"ladder", ladder_main, "PEER|all now|skip|hold|port|reopen", 2, 2, TALK, "the next step of recovery: take it, leave it out, wait"},
 	{"reload", reload_main, "[IFACE]", 0, 1, TALK, "read the file again and apply the difference"},
 	{"log", log_main, "[IFACE]", 0, 1, "follow json log-level " TALK, "the engine's last log lines"},
+	{"explain", explain_main, "PEER|all", 1, 1, "json color " TALK,
+	 "why a peer is in trouble: the verdict, its evidence, and what helps"},
 	{"trace", trace_main, "ADDRESS|HOST", 1, 1, "json size color " TALK,
 	 "what would become of a packet to an address, and why"},
 	{"netreport", netreport_main, "[IFACE|FILE]", 0, 1, "json stun relay portal-url lan color " TALK,

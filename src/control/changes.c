@@ -41,6 +41,7 @@ struct changes {
 	struct strbuf object;
 	struct allowed_list allowed;
 	struct snapshot_paths paths;
+	struct diagnoses diagnoses;
 };
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -227,7 +228,7 @@ static void look(struct changes *c, struct watched *w, uint64_t now)
 	allowed_list_take(&c->allowed, engine_peer_wg(w->peer));
 	c->object.len = 0;
 	snapshot_peer(&writer, &view, &c->allowed, SNAPSHOT_ALLOWED, snapshot_paths_take(&c->paths, w->peer),
-		      c->time_base);
+		      snapshot_diagnosis_take(&c->diagnoses, w->peer), c->time_base);
 	compare(c, w, hash_bytes(c->object.text, c->object.len));
 }
 

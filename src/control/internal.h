@@ -96,6 +96,7 @@ struct control {
 	struct time_base time_base;
 	struct allowed_list allowed;
 	struct snapshot_paths paths;
+	struct diagnoses diagnoses;
 	struct engine_observer observer;
 	struct changes *changes; /* while there are subscribers */
 	struct loop_timer *tick;

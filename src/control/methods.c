@@ -185,7 +185,8 @@ void control_peer(struct control *c, struct writer *w, struct engine_peer *p, si
 
 	engine_look_peer(p, &view);
 	allowed_list_take(&c->allowed, engine_peer_wg(p));
-	snapshot_peer(w, &view, &c->allowed, max_allowed, snapshot_paths_take(&c->paths, p), &c->time_base);
+	snapshot_peer(w, &view, &c->allowed, max_allowed, snapshot_paths_take(&c->paths, p),
+		      snapshot_diagnosis_take(&c->diagnoses, p), &c->time_base);
 }
 
 void control_peer_brief(struct writer *w, struct engine_peer *p)
@@ -620,6 +621,7 @@ static const struct method {
 	{"unsubscribe", false, method_unsubscribe},
 	{"log", false, method_log},
 	{"trace", false, method_trace},
+	{"explain", false, method_explain},
 	{"history", false, method_history},
 	{"drain", true, method_drain},
 	{"handshake", true, method_handshake},

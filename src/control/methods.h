@@ -32,5 +32,6 @@ bool param_peer(struct request *r, bool or_all, struct engine_peer **p);
 /* ---- handlers of other files ---- */
 
 void method_trace(struct request *r);
+void method_explain(struct request *r);
 
 #endif

@@ -338,7 +338,8 @@ static void timers(struct writer *w, const struct engine_peer_view *v, const str
 }
 
 void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const struct allowed_list *allowed,
-		   size_t max_allowed, const struct snapshot_paths *paths, const struct time_base *t)
+		   size_t max_allowed, const struct snapshot_paths *paths, const struct diagnoses *diagnosis,
+		   const struct time_base *t)
 {
 	char base64[KEY_BASE64_LEN + 1];
 
@@ -360,6 +361,8 @@ void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const str
 	counters(w, v->wg.counters, false);
 	if (paths)
 		snapshot_network(w, &paths->view, paths->pairs, paths->pair_count, t);
+	if (diagnosis)
+		snapshot_diagnosis(w, diagnosis, t);
 	writer_close(w, '}');
 }
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/json_writer.h"
+#include "diagnose/rules.h"
 #include "engine/network.h"
 
 #define CONTROL_SCHEMA 1
@@ -57,9 +58,14 @@ struct snapshot_paths {
 /* NULL: the peer has no controller; else p. */
 const struct snapshot_paths *snapshot_paths_take(struct snapshot_paths *s, struct engine_peer *p);
 
-/* One peer object with at most max_allowed allowed IPs; paths may be NULL. */
+/* What is wrong with a peer; NULL: nothing that is known. room takes it. */
+const struct diagnoses *snapshot_diagnosis_take(struct diagnoses *room, struct engine_peer *p);
+void snapshot_diagnosis(struct writer *w, const struct diagnoses *d, const struct time_base *t); /* the member */
+
+/* One peer object with at most max_allowed allowed IPs; paths and diagnosis may be NULL. */
 void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const struct allowed_list *allowed,
-		   size_t max_allowed, const struct snapshot_paths *paths, const struct time_base *t);
+		   size_t max_allowed, const struct snapshot_paths *paths, const struct diagnoses *diagnosis,
+		   const struct time_base *t);
 
 /* The members that a list of all peers needs: a quarter of the bytes, for `weir status` with many peers. */
 void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v,

@@ -9,14 +9,7 @@
 #include "diagnose/rules_internal.h"
 
 const struct diagnosis_rule *const diagnosis_rules[] = {
-	rules_local,
-	rules_wg,
-	rules_session,
-	rules_path,
-	rules_relay,
-	rules_ice,
-	rules_mtu,
-	NULL,
+	rules_local, rules_wg, rules_session, rules_path, rules_relay, rules_ice, rules_mtu, NULL,
 };
 
 const char *diagnosis_confidence_name(enum diagnosis_confidence c)
@@ -29,6 +22,13 @@ const char *diagnosis_confidence_name(enum diagnosis_confidence c)
 const char *diagnosis_side_name(enum diagnosis_side s)
 {
 	static const char *const names[] = {"", "here", "between", "there"};
+
+	return names[s];
+}
+
+const char *diagnosis_severity_name(enum diagnosis_severity s)
+{
+	static const char *const names[] = {"trouble", "note"};
 
 	return names[s];
 }
@@ -274,21 +274,40 @@ void diagnose_peer(const struct diagnosis_facts *f, uint64_t now, struct diagnos
 
 /* ---- the manual ---- */
 
-/* mdoc takes a line's first dot or apostrophe, and every backslash, for its own. */
+#define MANUAL_WIDTH 78
+
+/* mdoc takes a dot or an apostrophe at the start of a line, and every backslash, for its own. */
+static size_t mdoc_word(struct strbuf *out, const char *word, size_t len, bool first)
+{
+	size_t from = out->len;
+
+	if (first && (*word == '.' || *word == '\''))
+		strbuf_append(out, "\\&", 2);
+	for (size_t i = 0; i < len; i++)
+		strbuf_append(out, word[i] == '\\' ? "\\e" : &word[i], word[i] == '\\' ? 2 : 1);
+	return out->len - from;
+}
+
+/* Each sentence begins a line, and none is too long for the manuals' checks. */
 static void mdoc_text(struct strbuf *out, const char *text)
 {
-	bool start = true;
+	size_t column = 0;
+	bool sentence = false;
 
-	for (; *text; text++) {
-		if (start && (*text == '.' || *text == '\''))
-			strbuf_append(out, "\\&", 2);
-		if (*text == '\\')
-			strbuf_append(out, "\\e", 2);
-		else if (*text == ' ' && text[-1] == '.')
-			strbuf_append(out, "\n", 1); /* a sentence, a line */
-		else
-			strbuf_append(out, text, 1);
-		start = *text == ' ' && text[-1] == '.';
+	while (*text) {
+		const char *end = strchr(text, ' ');
+		size_t len = end ? (size_t)(end - text) : strlen(text);
+
+		if (column && (sentence || column + 1 + len > MANUAL_WIDTH)) {
+			strbuf_append(out, "\n", 1);
+			column = 0;
+		} else if (column) {
+			strbuf_append(out, " ", 1);
+			column++;
+		}
+		column += mdoc_word(out, text, len, !column);
+		sentence = len && text[len - 1] == '.';
+		text += len + (end != NULL);
 	}
 	strbuf_append(out, "\n", 1);
 }

@@ -231,6 +231,7 @@ extern const struct diagnosis_rule *const diagnosis_rules[];
 
 const char *diagnosis_confidence_name(enum diagnosis_confidence c); /* "certain" */
 const char *diagnosis_side_name(enum diagnosis_side s);		     /* "here", "between", "there", "" */
+const char *diagnosis_severity_name(enum diagnosis_severity s);	     /* "trouble", "note" */
 const char *diagnosis_mark_name(enum diagnosis_mark m);		     /* "good", "bad", "note" */
 
 void diagnosis_manual(struct strbuf *out); /* DIAGNOSTICS of weir(8), in mdoc */

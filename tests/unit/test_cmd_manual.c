@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 #include "base/xalloc.h"
 #include "cmd/command.h"
+#include "diagnose/rules.h"
 #include "diagnose/state.h"
 #include "peer/peer.h"
 #include "wg/events.h"
@@ -25,6 +26,8 @@ int weir_main(int argc, char **argv);
 #define KEYS_BEGIN  ".\\\" From here to \"end of keys\""
 #define KEYS_END    ".\\\" end of keys"
 #define TABLE_BEGIN ".\\\" From here to \"end of the table\""
+#define RULES_BEGIN ".\\\" From here to \"end of the rules\""
+#define RULES_END   ".\\\" end of the rules"
 #define TABLE_END   ".\\\" end of the table"
 
 static char *manual, *relay_manual;
@@ -236,6 +239,16 @@ static void test_controller(void **state)
 	strbuf_clear(&table);
 }
 
+static void test_rules(void **state)
+{
+	struct strbuf table = {0};
+
+	(void)state;
+	diagnosis_manual(&table);
+	printed(RULES_BEGIN, RULES_END, table.text, table.len, "the table of the rules");
+	strbuf_clear(&table);
+}
+
 static void test_counters(void **state)
 {
 	char *text = section("DIAGNOSTICS");
@@ -277,7 +290,8 @@ int main(void)
 		cmocka_unit_test(test_commands),     cmocka_unit_test(test_options),
 		cmocka_unit_test(test_option_lists), cmocka_unit_test(test_help),
 		cmocka_unit_test(test_keys),	     cmocka_unit_test(test_controller),
-		cmocka_unit_test(test_counters),     cmocka_unit_test(test_words),
+		cmocka_unit_test(test_rules),	     cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);

@@ -78,7 +78,7 @@ static void test_peer(void **state)
 	allowed.items[1].len = 128;
 	inet_pton(AF_INET6, "fd00::7", allowed.items[1].addr);
 
-	snapshot_peer(&w, &v, &allowed, SNAPSHOT_ALLOWED, NULL, &base);
+	snapshot_peer(&w, &v, &allowed, SNAPSHOT_ALLOWED, NULL, NULL, &base);
 	check(&s,
 	      "{\"publicKey\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\",\"name\":\"edge \\\"sfo\\\"\","
 	      "\"presharedKey\":true,\"persistentKeepalive\":25,\"allowedIps\":[\"10.0.200.9/32\",\"fd00::7/"
@@ -118,7 +118,7 @@ static void test_empty_peer(void **state)
 
 	(void)state;
 	v.state.word = WORD_IDLE;
-	snapshot_peer(&w, &v, &allowed, SNAPSHOT_ALLOWED, NULL, &base);
+	snapshot_peer(&w, &v, &allowed, SNAPSHOT_ALLOWED, NULL, NULL, &base);
 	check(&s,
 	      "{\"publicKey\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"name\":\"\","
 	      "\"presharedKey\":false,\"persistentKeepalive\":0,\"allowedIps\":[],\"allowedIpsTotal\":0,"
@@ -143,7 +143,7 @@ static void test_allowed_limit(void **state)
 	(void)state;
 	for (size_t i = 0; i < PEER_ALLOWED; i++)
 		allowed.items[i].family = AF_INET;
-	snapshot_peer(&w, &v, &allowed, SNAPSHOT_ALLOWED, NULL, &base);
+	snapshot_peer(&w, &v, &allowed, SNAPSHOT_ALLOWED, NULL, NULL, &base);
 	for (const char *at = s.text; (at = strstr(at, "\"0.0.0.0/0\"")); at++)
 		n++;
 	assert_int_equal(n, SNAPSHOT_ALLOWED);
