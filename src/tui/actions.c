@@ -226,6 +226,10 @@ void model_reply(struct model *m, const struct reply *r, double now)
 	/* One of several that failed is told, whatever the others say after it. */
 	if (r->ok && *m->message && m->message_bad && now < m->message_until)
 		return;
+	if (p->command == COMMAND_PACKETS) {
+		packets_reply(m, r, now);
+		return;
+	}
 	verb = action_method(p->command);
 	if (!r->ok)
 		model_say(m, now, true, "%s%s%s: %s", verb ? verb : "request", *p->label ? " " : "", p->label,

@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "base/xalloc.h"
+#include "tui/packets.h"
 #include "tui/text.h"
 
 static const char *const word_names[WORDS] = {"STUCK", "WAIT", "DRAIN", "RELAY", "DIRECT", "IDLE", "DOWN"};
@@ -52,6 +53,7 @@ void data_free(struct data *d)
 	map_free(d->by_key);
 	free(d->events);
 	free(d->log);
+	packets_free(d->packets);
 	free(d);
 }
 
@@ -73,6 +75,7 @@ struct data *data_clone(const struct data *d)
 	memcpy(c->events, d->events, d->events_count * sizeof(*d->events));
 	c->log = xcalloc(LOG_KEPT, sizeof(*d->log));
 	memcpy(c->log, d->log, d->log_count * sizeof(*d->log));
+	c->packets = NULL; /* nor are they in the past; a picture that freezes has its own (tui.c) */
 	c->by_key = map_new(KEY_BASE64_LEN);
 	c->peers = copy_of(d->peers, d->peers_count * sizeof(*d->peers));
 	c->peers_room = d->peers_count;

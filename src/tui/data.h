@@ -99,6 +99,7 @@ struct log_line {
 };
 
 struct map;
+struct packets;
 
 struct data {
 	bool full; /* the first snapshot has come */
@@ -136,6 +137,7 @@ struct data {
 	size_t events_count;
 	struct log_line *log; /* ascending by seq */
 	size_t log_count;
+	struct packets *packets; /* NULL: none came yet */
 };
 
 struct data *data_new(void);
@@ -145,7 +147,7 @@ void data_free(struct data *d);
 struct data *data_clone(const struct data *d);
 
 /* What a line was. */
-enum news { NEWS_BAD, NEWS_OTHER, NEWS_SNAPSHOT, NEWS_EVENT, NEWS_LOG, NEWS_BYE, NEWS_REPLY };
+enum news { NEWS_BAD, NEWS_OTHER, NEWS_SNAPSHOT, NEWS_EVENT, NEWS_LOG, NEWS_PACKETS, NEWS_BYE, NEWS_REPLY };
 
 struct reply {
 	long id;

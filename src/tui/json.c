@@ -409,6 +409,9 @@ enum news data_line(struct data *d, const char *line, size_t len, double interva
 	} else if (strcmp(event, "log") == 0) {
 		get_log(d, json_object_get(o, "entry"));
 		news = NEWS_LOG;
+	} else if (strcmp(event, "packets") == 0) {
+		json_packets(d, o);
+		news = NEWS_PACKETS;
 	} else if (strcmp(event, "bye") == 0) {
 		d->gone = true;
 		TEXT(o, "reason", d->gone_reason);

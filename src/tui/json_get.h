@@ -21,4 +21,7 @@ void json_relays(struct data *d, const json_t *list);
 /* json_diagnosis.c */
 void json_diagnosis(struct peer *p, const json_t *o); /* not an object: nothing is wrong */
 
+/* json_packets.c */
+void json_packets(struct data *d, const json_t *o);
+
 #endif

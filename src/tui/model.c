@@ -23,6 +23,8 @@ struct effect *effect_add(struct effects *fx, enum effect_kind kind)
 
 void effects_clear(struct effects *fx)
 {
+	for (size_t i = 0; i < fx->count; i++)
+		strbuf_clear(&fx->list[i].bytes);
 	free(fx->list);
 	*fx = (struct effects){0};
 }
@@ -35,6 +37,7 @@ void model_init(struct model *m)
 			    .follow = true,
 			    .log_level = LEVEL_DEBUG};
 	m->pane = PANE_TIMELINE;
+	m->packets.line = PACKET_NO_LINE;
 	m->width = 80;
 	m->height = 24;
 	m->tags = map_new(KEY_BASE64_LEN);
@@ -46,6 +49,7 @@ void model_clear(struct model *m)
 	free(m->lines.index);
 	map_free(m->tags);
 	prompt_clear(&m->prompt);
+	packet_model_clear(&m->packets);
 	*m = (struct model){0};
 }
 
@@ -116,8 +120,7 @@ struct layout model_layout(const struct model *m, const struct data *d)
 	return layout_make(m->width, m->height, model_overlay_rows(m), alerts, sessions);
 }
 
-/* Moves the window of `visible` rows no more than it takes to show `row`. */
-static size_t scrolled(size_t top, size_t row, size_t count, size_t visible)
+size_t scrolled(size_t top, size_t row, size_t count, size_t visible)
 {
 	if (row < top)
 		top = row;
@@ -132,6 +135,7 @@ static void fit(struct model *m, const struct data *d)
 {
 	struct layout l = model_layout(m, d);
 
+	packets_fit(m);
 	if (l.tiny)
 		return;
 	m->top = scrolled(m->top, m->row, m->rows.count, (size_t)l.table_rows);
@@ -207,12 +211,9 @@ void show_screen(struct model *m, const struct data *d, enum screen screen, stru
 {
 	if ((screen == SCREEN_PEER && !model_selected(m, d)) || m->screen == screen)
 		return;
-	if (m->screen == SCREEN_PACKETS)
-		packets_shown(m, false, fx);
 	m->came_from = m->screen;
 	m->screen = screen;
-	if (screen == SCREEN_PACKETS)
-		packets_shown(m, true, fx);
+	packets_ask(m, fx);
 }
 
 static void back(struct model *m, const struct data *d, struct effects *fx)
@@ -296,8 +297,8 @@ static bool screen_command(struct model *m, const struct data *d, enum command c
 
 static void run(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
 {
-	if (screen_command(m, d, c, now, fx) || navigate(m, d, c, now, fx) ||
-	    filter_command(m, d, c, now, fx) || view_command(m, d, c, now, fx) ||
+	if (packets_tap_command(m, d, c, now, fx) || screen_command(m, d, c, now, fx) ||
+	    navigate(m, d, c, now, fx) || filter_command(m, d, c, now, fx) || view_command(m, d, c, now, fx) ||
 	    past_command(m, c, now, fx))
 		return;
 	switch (c) {
@@ -364,6 +365,8 @@ void model_key(struct model *m, const struct data *d, uint32_t code, double now,
 		run(m, d, e->command, now, fx);
 	else if (m->mode == MODE_FILTER)
 		filter_key(m, d, code, fx);
+	else if (m->mode == MODE_JUMP)
+		packets_jump_key(m, d, code, now, fx);
 	else if (m->mode == MODE_HELP)
 		help_key(m, code);
 	else if (m->mode == MODE_CONFIRM)

@@ -13,14 +13,14 @@
 #include "tui/data.h"
 #include "tui/keys.h"
 #include "tui/layout.h"
+#include "tui/packets.h"
 
 enum screen { SCREEN_PEERS, SCREEN_PEER, SCREEN_PACKETS, SCREEN_LOG };
-enum mode { MODE_NORMAL, MODE_FILTER, MODE_MENU, MODE_CONFIRM, MODE_HELP };
+enum mode { MODE_NORMAL, MODE_FILTER, MODE_MENU, MODE_CONFIRM, MODE_HELP, MODE_JUMP };
 enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_NETWORK, PANE_DIAGNOSIS, PANE_TIMELINE, PANES };
 
 #define SORT_WORST	   COLUMNS /* the default */
 #define FILTER_ROOM	   64
-#define PACKET_FILTER_ROOM 256
 #define INTERVALS	   5
 
 struct rows {
@@ -86,6 +86,8 @@ struct model {
 	enum level log_level;
 	char log_room[12], log_peer[48];
 
+	struct packet_model packets;
+
 	int help_top;
 	struct prompt prompt;
 	char message[400];
@@ -103,7 +105,8 @@ extern const double model_intervals[INTERVALS]; /* s */
 enum effect_kind {
 	EFFECT_REQUEST,	  /* method, key of the peer ("" if none), id, name and value of a parameter */
 	EFFECT_SUBSCRIBE, /* with the interval of the model */
-	EFFECT_COPY,	  /* text */
+	EFFECT_COPY,	  /* text, or bytes if there are any */
+	EFFECT_WRITE,	  /* bytes to a file of the name text; label says what they are */
 	EFFECT_FREEZE,
 	EFFECT_THAW,
 	EFFECT_REDRAW,
@@ -133,7 +136,8 @@ struct effect {
 	const char *name, *value; /* one more parameter, NULL: none */
 	char key[KEY_BASE64_LEN + 1];
 	long id;
-	char text[400];
+	char text[400], label[48];
+	struct strbuf bytes; /* owned */
 };
 
 struct effects {

@@ -7,6 +7,8 @@
 /* model.c */
 size_t moved(size_t at, long by, size_t count); /* the row that `by` rows further is, within count */
 void show_screen(struct model *m, const struct data *d, enum screen screen, struct effects *fx);
+/* Moves the window of `visible` rows no more than it takes to show `row`. */
+size_t scrolled(size_t top, size_t row, size_t count, size_t visible);
 void move(struct model *m, const struct data *d, long by, struct effects *fx); /* on any screen, in rows */
 
 /* model_peers.c */
@@ -23,11 +25,17 @@ void pane_move(struct model *m, const struct data *d, long by);
 bool peer_command(struct model *m, const struct data *d, enum command c);
 
 /* model_packets.c */
-void packets_shown(struct model *m, bool shown, struct effects *fx); /* the screen was entered or left */
+void packets_ask(struct model *m, struct effects *fx); /* the engine, for what the screen needs now */
 void packets_sync(struct model *m, const struct data *d, struct effects *fx);
 void packets_move(struct model *m, const struct data *d, long by, struct effects *fx);
 bool packets_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
 void packets_filtered(struct model *m, const struct data *d, struct effects *fx); /* packet_filter changed */
+bool packets_tap_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+void packets_fit(struct model *m);
+void packets_reply(struct model *m, const struct reply *r, double now);
+
+/* model_packets_out.c */
+void packets_jump_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
 
 /* model_past.c */
 bool past_command(struct model *m, enum command c, double now, struct effects *fx);

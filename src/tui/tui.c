@@ -7,9 +7,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -102,6 +104,8 @@ static void request(struct tui *t, const struct effect *fx)
 		json_object_set_new(params, "peer", json_string(fx->key));
 	if (fx->value)
 		json_object_set_new(params, fx->name, json_string(fx->value));
+	if (strcmp(fx->method, "tap") == 0)
+		packets_request(params, &t->model.packets);
 	if (strcmp(fx->method, "peer") == 0)
 		json_object_set_new(params, "timeline", json_integer(60));
 	send_request(t, fx->id, fx->method, params);
@@ -147,6 +151,32 @@ static void begin_anew(struct tui *t)
 	subscribe(t);
 }
 
+/* Where the user is, if files can be made there (the view may have no rights of its own), else for temporary files. */
+static void write_file(struct tui *t, const struct effect *fx)
+{
+	const char *temporary = getenv("TMPDIR"), *folders[] = {".", temporary ? temporary : "/tmp"};
+	char here[PATH_MAX], path[PATH_MAX + 512];
+	struct error e = {0};
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *folder = i || !getcwd(here, sizeof(here)) ? folders[i] : here;
+
+		snprintf(path, sizeof(path), "%s/%s", folder, fx->text);
+		if (file_replace(path, fx->bytes.text, fx->bytes.len, 0600, &e) == 0) {
+			model_say(&t->model, engine_now(t), false, "%s saved: %s", fx->label, path);
+			return;
+		}
+	}
+	model_say(&t->model, engine_now(t), true, "%s", e.text);
+}
+
+static void freeze(struct tui *t)
+{
+	t->frozen = data_clone(t->live);
+	if (t->live->packets)
+		t->frozen->packets = packets_clone(t->live->packets);
+}
+
 static void perform(struct tui *t, struct effects *fx)
 {
 	for (size_t i = 0; i < fx->count; i++) {
@@ -160,10 +190,13 @@ static void perform(struct tui *t, struct effects *fx)
 			subscribe(t);
 			break;
 		case EFFECT_COPY:
-			term_copy(t->term, e->text);
+			term_copy(t->term, e->bytes.text ? e->bytes.text : e->text);
+			break;
+		case EFFECT_WRITE:
+			write_file(t, e);
 			break;
 		case EFFECT_FREEZE:
-			t->frozen = data_clone(t->live);
+			freeze(t);
 			break;
 		case EFFECT_THAW:
 			data_free(t->frozen);
@@ -255,6 +288,10 @@ static void take_line(struct tui *t, const char *line, size_t len)
 	case NEWS_BYE:
 		finish(t, TUI_ENGINE_GONE);
 		break;
+	case NEWS_PACKETS:
+		/* They come faster than anybody reads: the next refresh shows them. */
+		t->changed = true;
+		return;
 	default:
 		break;
 	}

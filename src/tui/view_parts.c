@@ -254,7 +254,9 @@ void part_bottom(struct grid *g, const struct scene *s)
 	struct pen p = pen_at(g, g->height - 1, 1, g->width - 1);
 	char hints[400], text[TEXT_ROOM];
 
-	if (m->mode == MODE_FILTER) {
+	if (m->mode == MODE_JUMP || (m->mode == MODE_FILTER && m->screen == SCREEN_PACKETS)) {
+		packets_prompt(g, s);
+	} else if (m->mode == MODE_FILTER) {
 		pen_print(&p, STYLE_ACCENT, "/ %s", filter);
 		g->cursor_row = p.row;
 		g->cursor_col = p.col < g->width ? p.col : g->width - 1;

@@ -74,8 +74,8 @@ static const char *selected_name(const struct stage *t)
 /* "drain edge-fra; subscribe; quit": what would be done. */
 static const char *effects_text(const struct stage *t)
 {
-	static const char *const names[] = {"request", "subscribe", "copy",	"freeze", "thaw",
-					    "redraw",  "suspend",   "settings", "quit",	  "quit-keep"};
+	static const char *const names[] = {"request", "subscribe", "copy",	"write", "freeze",   "thaw",
+					    "redraw",  "suspend",   "settings", "quit",	 "quit-keep"};
 	static char out[1024];
 
 	*out = '\0';
@@ -114,9 +114,10 @@ static void keys_do_what_the_table_says(void **state)
 		{"4", "", "edge-sfo", SCREEN_LOG, MODE_NORMAL},
 		{"4~", "peer edge-sfo", "edge-sfo", SCREEN_PEER, MODE_NORMAL},
 		{"4~^", "peer edge-sfo", "edge-sfo", SCREEN_LOG, MODE_NORMAL},
-		{"3", "", "edge-sfo", SCREEN_PACKETS, MODE_NORMAL},
-		{"3^", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
-		{"Tobw:", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"3", "tap", "edge-sfo", SCREEN_PACKETS, MODE_NORMAL},
+		{"3^", "tap; untap", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"jT", "tap", "lab-hel", SCREEN_PACKETS, MODE_NORMAL},
+		{"obw:", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"p", "probe edge-sfo", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"f", "path edge-sfo prefer=relay", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"S", "", "edge-sfo", SCREEN_PEERS, MODE_CONFIRM},
@@ -451,10 +452,10 @@ static void every_key_on_every_screen_with_any_number_of_peers(void **state)
 
 static void no_key_has_two_meanings(void **state)
 {
-	static const enum where places[] = {WHERE_PEERS, WHERE_PEER, WHERE_LOG, WHERE_MENU};
+	static const enum where places[] = {WHERE_PEERS, WHERE_PEER, WHERE_PACKETS, WHERE_LOG, WHERE_MENU};
 
 	(void)state;
-	for (int w = 0; w < 4; w++)
+	for (int w = 0; w < 5; w++)
 		for (size_t i = 0; i < key_table_size; i++)
 			for (int k = 0; k < KEY_CODES_MAX && key_table[i].codes[k]; k++)
 				if (key_table[i].where & places[w])

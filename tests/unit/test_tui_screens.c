@@ -93,6 +93,24 @@ static const struct {
 	{"log", "twelve", "4", "", "80x24 80x24a 120x40 60x16"},
 	{"log-private", "twelve", "4P", "", "80x24"},
 	{"log-odd", "odd", "4", "", "80x24"},
+	{"packets", "twelve", "3kk", "", "80x24 80x24a 120x40 120x40a 60x16 60x16a 100x30 40x10"},
+	{"packets-follow", "twelve", "3", "", "80x24 60x16"},
+	{"packets-tree", "twelve", "3kk~jj", "", "80x24 120x40 60x16"},
+	{"packets-closed", "twelve", "3kk~~", "", "120x40"},
+	{"packets-bytes", "twelve", "3kk\t\t", "", "80x24 120x40 60x16"},
+	{"packets-whole", "twelve", "3kk\t\\", "", "80x24 60x16"},
+	{"packets-list", "twelve", "3d", "", "80x24"},
+	{"packets-private", "twelve", "3kkP", "", "80x24 120x40"},
+	{"packets-dropped", "twelve", "3#6~", "", "80x24 120x40"},
+	{"packets-answered", "twelve", "3#13~", "", "80x24"},
+	{"packets-filter", "twelve", "3/icmp", "", "80x24"},
+	{"packets-filter-bad", "twelve", "3/icmp or tc", "", "80x24 80x24a 120x40"},
+	{"packets-filter-name", "twelve", "3/host gw", "", "80x24"},
+	{"packets-filter-none", "twelve", "3/tcp port 7~", "", "80x24"},
+	{"packets-tap", "twelve", "T", "", "80x24"},
+	{"packets-jump", "twelve", "3#03:12", "", "80x24"},
+	{"packets-empty", "healthy", "3", "", "80x24 120x40 60x16"},
+	{"help-packets", "twelve", "3?", "", "80x24 120x40"},
 	{"help", "twelve", "?", "", "80x24 80x24a 120x40 60x16"},
 	{"help-log", "twelve", "4?", "", "80x24"},
 	{"menu", "twelve", "x", "", "80x24 60x16"},
@@ -246,8 +264,11 @@ static void check_screen(struct stage *t)
 	if (t->m.screen == SCREEN_PEERS && t->m.mode != MODE_HELP && t->d->words[WORD_STUCK] &&
 	    t->m.width >= 40 && !*t->m.message && (t->m.mode == MODE_NORMAL || !l.tiny))
 		assert_non_null(strstr(text.text, "STUCK"));
+	if (t->m.screen == SCREEN_PACKETS && t->d->full && !l.tiny && t->m.mode != MODE_HELP && t->m.packets.count &&
+	    !t->m.packets.whole)
+		assert_true(selection_shows(&u));
 	/* What the user types into the filter is the user's. */
-	if (t->m.private && !*t->m.filter && !*t->m.log_filter && t->m.mode != MODE_FILTER)
+	if (t->m.private && !*t->m.filter && !*t->m.log_filter && !*t->m.packet_filter && t->m.mode != MODE_FILTER)
 		check_privacy(t, text.text);
 	strbuf_clear(&text);
 	grid_clear(&u);
@@ -279,7 +300,8 @@ static void add_lines(struct stage *t)
 
 static void every_size_keeps_the_invariants(void **state)
 {
-	static const char *const keys[] = {"", "2", "4", "?", "D", "x", "2?", "4/x", "E", "2\t"};
+	static const char *const keys[] = {"",	"2", "4",   "?",     "D",     "x",	"2?",	 "4/x",
+					   "E", "2\t", "3", "3kk", "3gjj\t", "3G\t\tj", "3kP\rj\r", "3d"};
 	unsigned seed = 42;
 
 	(void)state;
@@ -289,9 +311,10 @@ static void every_size_keeps_the_invariants(void **state)
 		open_stage(&t, width, 24);
 		take(&t, random_snapshot(random_below(&seed, 60), 1000, &seed));
 		add_lines(&t);
+		take(&t, random_packets(random_below(&seed, 80), 1000, &seed));
 		sync(&t);
 		for (int height = 1; height <= 60; height += width % 3 ? 5 : 1) {
-			const char *k = keys[random_below(&seed, 10)];
+			const char *k = keys[random_below(&seed, 16)];
 
 			model_resize(&t.m, t.d, width, height);
 			for (unsigned i = random_below(&seed, 60); i; i--)
@@ -337,6 +360,8 @@ static void any_keys_any_sizes_any_snapshots(void **state)
 					     1 + (int)random_below(&seed, 60));
 			else if (what == 1)
 				take(&t, random_snapshot(random_below(&seed, 30), at++, &seed));
+			else if (what == 2)
+				take(&t, random_packets(random_below(&seed, 60), at, &seed));
 			else
 				press(&t, random_key_code(&seed));
 			sync(&t);
@@ -358,7 +383,8 @@ static const char *move_to(void *arg, int row, int col)
 }
 
 /* Bytes a second on a 256 colour terminal, over a minute of snapshots. */
-static unsigned bytes_per_second(const char *scene, const char *keys, int width, int height, bool traffic)
+static unsigned bytes_per_second(const char *scene, const char *keys, int width, int height, bool traffic,
+				 unsigned packets)
 {
 	static char styles[32][24];
 	struct frame_caps caps = {
@@ -367,6 +393,7 @@ static unsigned bytes_per_second(const char *scene, const char *keys, int width,
 	struct scenario s;
 	struct grid before = {0}, after;
 	struct strbuf out = {0};
+	unsigned seed = 8;
 	size_t sum = 0;
 
 	for (int i = 0; i < 32; i++) {
@@ -383,6 +410,8 @@ static unsigned bytes_per_second(const char *scene, const char *keys, int width,
 		press(&t, (uint32_t)*keys);
 	for (int second = 0; second <= 60; second++) {
 		take(&t, scenario_snapshot(&s, s.seconds + second, 0));
+		if (packets)
+			take(&t, random_packets(packets, t.d->at, &seed));
 		sync(&t);
 		draw(&t, &after, false);
 		frame_diff(&out, second ? &before : NULL, &after, &caps);
@@ -403,22 +432,32 @@ static void a_quiet_screen_is_cheap(void **state)
 	static const struct {
 		int width, height;
 	} sizes[] = {{80, 24}, {120, 40}, {60, 16}};
-	static const char *const screens[] = {"", "2", "4"};
+	static const char *const screens[] = {"", "2", "3", "4"};
 
 	(void)state;
 	for (int z = 0; z < 3; z++)
-		for (int k = 0; k < 3; k++) {
+		for (int k = 0; k < 4; k++) {
 			unsigned quiet = bytes_per_second("twelve", screens[k], sizes[z].width,
-							  sizes[z].height, false);
+							  sizes[z].height, false, 0);
 			unsigned busy =
-				bytes_per_second("twelve", screens[k], sizes[z].width, sizes[z].height, true);
+				bytes_per_second("twelve", screens[k], sizes[z].width, sizes[z].height, true, 0);
 
 			print_message("%dx%d screen \"%s\": %u B/s, with traffic %u B/s\n", sizes[z].width,
 				      sizes[z].height, screens[k], quiet, busy);
 			assert_in_range(quiet, 1, 1024);
 		}
 	/* The healthy case, which is what a dashboard shows for weeks. */
-	assert_in_range(bytes_per_second("healthy", "", 80, 24, false), 1, 200);
+	assert_in_range(bytes_per_second("healthy", "", 80, 24, false, 0), 1, 200);
+}
+
+/* What the engine may send at most; each refresh shows other rows, so this is about whole screens. */
+static void a_stream_of_packets_has_its_price(void **state)
+{
+	(void)state;
+	assert_in_range(bytes_per_second("twelve", "3", 80, 24, false, 2000), 1, 3000);
+	assert_in_range(bytes_per_second("twelve", "3", 120, 40, false, 2000), 1, 7000);
+	/* Paused, nothing of it shows but the count. */
+	assert_in_range(bytes_per_second("twelve", "3k", 80, 24, false, 100), 1, 200);
 }
 
 int main(void)
@@ -428,6 +467,7 @@ int main(void)
 		cmocka_unit_test(every_size_keeps_the_invariants),
 		cmocka_unit_test(any_keys_any_sizes_any_snapshots),
 		cmocka_unit_test(a_quiet_screen_is_cheap),
+		cmocka_unit_test(a_stream_of_packets_has_its_price),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

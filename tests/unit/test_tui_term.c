@@ -367,6 +367,46 @@ static void waiting_for_a_terminal_costs_no_time(void **state)
 	finish(&r);
 }
 
+/* 2,000 packets a second for three seconds: the screen follows at its own pace, once a second. */
+static void packets_come_faster_than_the_screen_is_drawn(void **state)
+{
+	struct run r;
+	unsigned seed = 77;
+	size_t before;
+	bool tapped = false;
+
+	(void)state;
+	start(&r, "xterm", true);
+	send_snapshot(&r, "first-host", 3, 1);
+	before = expect(&r, 0, "first-host");
+	type(&r, "3");
+	before = expect(&r, before, "no packets yet");
+	for (int i = 0; i < 60; i++) {
+		struct pollfd p = {.fd = r.master, .events = POLLIN};
+		char *line = random_packets(100, 1001 + i * 0.05, &seed), bytes[65536];
+		uint64_t until = clock_boot_ns() + 50 * NS_PER_MS;
+		ssize_t n;
+
+		send_line(&r, line);
+		send_line(&r, "\n");
+		free(line);
+		while (clock_boot_ns() < until)
+			if (poll(&p, 1, 5) > 0 && (n = read(r.master, bytes, sizeof(bytes))) > 0)
+				strbuf_append(&r.screen, bytes, (size_t)n);
+		n = recv(r.engine, bytes, sizeof(bytes) - 1, MSG_DONTWAIT);
+		if (n > 0) {
+			bytes[n] = '\0';
+			tapped |= strstr(bytes, "\"method\":\"tap\"") != NULL;
+		}
+	}
+	assert_true(tapped);
+	print_message("6,000 packets in 3 s: %zu bytes to the terminal\n", r.screen.len - before);
+	assert_in_range(r.screen.len - before, 1000, 16000);
+	type(&r, "q");
+	assert_string_equal(report(&r, true), "E0 ");
+	finish(&r);
+}
+
 static void the_engine_may_end_while_the_terminal_does_not_read(void **state)
 {
 	struct run r;
@@ -490,6 +530,7 @@ int main(void)
 		cmocka_unit_test(it_says_when_the_engine_ends),
 		cmocka_unit_test(a_terminal_that_does_not_read_stops_nothing),
 		cmocka_unit_test(waiting_for_a_terminal_costs_no_time),
+		cmocka_unit_test(packets_come_faster_than_the_screen_is_drawn),
 		cmocka_unit_test(the_engine_may_end_while_the_terminal_does_not_read),
 		cmocka_unit_test(it_stops_alone_and_comes_back),
 		cmocka_unit_test(it_follows_the_size),

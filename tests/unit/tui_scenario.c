@@ -26,12 +26,15 @@ void scenario_load(struct scenario *s, const char *name)
 		fprintf(stderr, "%s: %s\n", path, e.text);
 		exit(1);
 	}
+	snprintf(path, sizeof(path), "%s/%s.packets.json", golden_folder(), name);
+	s->packets = json_load_file(path, 0, NULL);
 	s->seconds = (int)json_integer_value(json_object_get(s->root, "seconds"));
 }
 
 void scenario_clear(struct scenario *s)
 {
 	json_decref(s->root);
+	json_decref(s->packets);
 }
 
 /* Members that are points in time, by their names (weir-control(7)). */
@@ -128,6 +131,20 @@ char *scenario_entry(const struct scenario *s, bool timeline, size_t n, double s
 	return text;
 }
 
+char *scenario_packets(const struct scenario *s, double shift)
+{
+	json_t *o = json_deep_copy(s->packets);
+	char *text;
+
+	if (!o)
+		return NULL;
+	shift_times(o, shift);
+	json_object_set_new(o, "event", json_string("packets"));
+	text = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	return text;
+}
+
 char *scenario_peer_reply(const struct scenario *s, long id, const char *key, double shift)
 {
 	json_t *events = json_array(), *entry, *o;
@@ -165,6 +182,9 @@ void scenario_play(const struct scenario *s, struct data *d)
 	for (int timeline = 0; timeline < 2; timeline++)
 		for (size_t i = 0; (line = scenario_entry(s, timeline, i, 0)) != NULL; i++)
 			take(d, line);
+	line = scenario_packets(s, 0);
+	if (line)
+		take(d, line);
 }
 
 unsigned random_below(unsigned *seed, unsigned below)
@@ -341,6 +361,47 @@ char *random_snapshot(size_t peers, double at, unsigned *seed)
 		      at - 1000, "up", 1, "listenPort", 51820, "transferRx",
 		      (json_int_t)random_below(seed, 1 << 20) * 1000, "transferTx", (json_int_t)12, "peers",
 		      list);
+	text = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	return text;
+}
+
+static json_t *random_packet(double at, unsigned *seed)
+{
+	static const char *const points[] = {"wire", "inner", "relay", "signal", "odd"};
+	static const char *const types[] = {"init", "resp", "cookie", "data", "keep", "stun", "frame", "relay", "ip", "odd"};
+	static const char *const drops[] = {"", "mac1", "no-route", "odd"};
+	static const char *const ends[] = {"", "198.51.100.23:41641", "[2001:db8:1:2:3:4:5:6]:51820", "203.0.113.9:1"};
+	/* So that decoders get further than the first byte. */
+	static const uint8_t starts[] = {0x45, 0x60, 1, 2, 3, 4, 0, 0x77};
+	uint8_t bytes[400];
+	char key[45], data[TEXT_BASE64_ROOM(sizeof(bytes))];
+	size_t len = random_below(seed, sizeof(bytes));
+
+	memset(bytes, 0, sizeof(bytes));
+	bytes[0] = starts[random_below(seed, 8)];
+	for (size_t i = 1; i < len; i += 1 + random_below(seed, 4))
+		bytes[i] = (uint8_t)random_below(seed, 256);
+	text_base64(data, bytes, len);
+	random_key(key, random_below(seed, 40));
+	return json_pack("{s:i,s:f,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:s,s:i,s:i,s:i,s:i,s:s}", "n", 1, "at",
+			 random_below(seed, 20) ? at : random_time(seed, at), "point", points[random_below(seed, 5)],
+			 "dir", random_below(seed, 2) ? "in" : "out", "type", types[random_below(seed, 10)], "peer",
+			 random_below(seed, 5) ? key : "", "path", random_below(seed, 2) ? "relay" : "direct", "drop",
+			 drops[random_below(seed, 4)], "length", (int)random_below(seed, 2000), "local",
+			 ends[random_below(seed, 4)], "remote", ends[random_below(seed, 4)], "index",
+			 (int)random_below(seed, 7), "counter", (int)random_below(seed, 7), "attempt",
+			 (int)random_below(seed, 3), "attempts", 18, "data", random_below(seed, 20) ? data : "*&^");
+}
+
+char *random_packets(size_t count, double at, unsigned *seed)
+{
+	json_t *list = json_array(), *o;
+	char *text;
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, random_packet(at + (double)i / 1000, seed));
+	o = json_pack("{s:s,s:o,s:i}", "event", "packets", "packets", list, "lost", (int)random_below(seed, 30));
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return text;

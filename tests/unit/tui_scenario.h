@@ -10,7 +10,7 @@
 #include "tui/data.h"
 
 struct scenario {
-	json_t *root;
+	json_t *root, *packets; /* packets: of NAME.packets.json, or NULL */
 	int seconds; /* of history before the snapshot */
 };
 
@@ -28,6 +28,9 @@ char *scenario_snapshot(const struct scenario *s, int tick, double shift);
 /* Events (timeline true) or log lines, as notifications; number `n`, NULL after the last. Caller frees. */
 char *scenario_entry(const struct scenario *s, bool timeline, size_t n, double shift);
 
+/* The packets of the scene as one notification, NULL if it has none. Caller frees. */
+char *scenario_packets(const struct scenario *s, double shift);
+
 /* Events of one peer as the result of the method "peer". Caller frees. */
 char *scenario_peer_reply(const struct scenario *s, long id, const char *key, double shift);
 
@@ -41,6 +44,8 @@ const char *golden_folder(void);
  * peers' keys depend on their number alone. Caller frees.
  */
 char *random_snapshot(size_t peers, double at, unsigned *seed);
+/* A notification with random packets of every point and type, some of them of the peers above. Caller frees. */
+char *random_packets(size_t count, double at, unsigned *seed);
 void random_key(char out[45], size_t n);
 unsigned random_below(unsigned *seed, unsigned below);
 
