@@ -125,20 +125,23 @@ const struct packet *packets_selected(const struct packet_model *pm, const struc
 	return pm->row < pm->count ? packets_get(p, pm->rows[pm->row]) : NULL;
 }
 
-/* The row that is selected changed: tree and bytes begin anew. */
+/* Another packet is shown: tree and bytes begin anew. */
+static void show_row(struct packet_model *pm, size_t row)
+{
+	pm->row = row;
+	if (!pm->count || pm->shown == pm->rows[row])
+		return;
+	pm->shown = pm->rows[row];
+	pm->line = PACKET_NO_LINE;
+	pm->bytes_top = 0;
+	pm->closed = 0;
+}
+
 static void select_packet(struct packet_model *pm, size_t row)
 {
-	uint64_t before = pm->selected;
-
-	pm->row = row;
-	if (!pm->count)
-		return;
-	pm->selected = pm->rows[row];
-	if (pm->selected == before)
-		return;
-	pm->line = PACKET_NO_LINE;
-	pm->line_top = pm->bytes_top = 0;
-	pm->closed = 0;
+	show_row(pm, row);
+	if (pm->count)
+		pm->selected = pm->rows[row];
 }
 
 void packets_fit(struct model *m)
@@ -165,7 +168,7 @@ void packets_sync(struct model *m, const struct data *d, struct effects *fx)
 	} else {
 		/* A packet that the filter hides for the moment is not forgotten: only the row moves. */
 		row = packets_row_from(pm, pm->selected);
-		pm->row = row < pm->count ? row : pm->count ? pm->count - 1 : 0;
+		show_row(pm, row < pm->count ? row : pm->count ? pm->count - 1 : 0);
 	}
 	packets_fit(m);
 	packets_ask(m, fx);

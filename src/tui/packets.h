@@ -99,13 +99,14 @@ struct packet_model {
 	uint64_t *rows; /* numbers of the packets that are listed, ascending; owned */
 	size_t count, room;
 	uint64_t looked_at; /* number of the newest packet that was looked at */
-	uint64_t selected;  /* number; 0: none */
+	uint64_t selected;  /* number, also while the filter hides it; 0: none */
+	uint64_t shown;	    /* number of the packet in the panes */
 	size_t row, top;
 	bool free; /* does not follow the newest: the user moved away from it */
 
 	bool panes_off, whole; /* whole: the pane of the keys has the screen */
 	enum packet_pane pane;
-	unsigned line, line_top; /* in the tree, of the lines that show; PACKET_NO_LINE: nobody chose one */
+	unsigned line; /* in the tree, of the lines that show; PACKET_NO_LINE: nobody chose one */
 	uint32_t closed;	 /* layers, by their order */
 	unsigned bytes_top;
 	unsigned shift; /* cells of INFO that were scrolled out to the left */

@@ -54,6 +54,8 @@ static void answer(FILE *out, const struct scenario *s, const char *line, double
 			id);
 	else
 		fprintf(out, "{\"id\":%ld,\"result\":{\"peers\":1}}\n", id);
+	if (method && strcmp(method, "tap") == 0)
+		say(out, scenario_packets(s, shift));
 	json_decref(o);
 }
 
