@@ -43,6 +43,7 @@ int ladder_main(const struct options *o, int count, char **words, struct error *
 int debug_main(const struct options *o, int count, char **words, struct error *e);
 int reload_main(const struct options *o, int count, char **words, struct error *e);
 int log_main(const struct options *o, int count, char **words, struct error *e);
+int metrics_main(const struct options *o, int count, char **words, struct error *e);
 int netreport_main(const struct options *o, int count, char **words, struct error *e);
 int explain_main(const struct options *o, int count, char **words, struct error *e);
 int trace_main(const struct options *o, int count, char **words, struct error *e);

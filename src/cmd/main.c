@@ -9,7 +9,7 @@
 /* clang-format off */
 const struct command commands[] = {
 	{"up", up_main, "IFACE|FILE", 1, 1,
-	 VIEW "headless log-level workers history plain-io run-dir state-dir no-sandbox time-divisor",
+	 VIEW "headless metrics log-level workers history plain-io run-dir state-dir no-sandbox time-divisor",
 	 "run a tunnel and show it; the word \"up\" may be left out"},
 	{"attach", attach_main, "[IFACE]", 0, 1, VIEW TALK, "the dashboard of an engine that runs already"},
 	{"status", status_main, "[IFACE]", 0, 1, "json check color " TALK, "the state of all peers, in words"},
@@ -28,6 +28,8 @@ const struct command commands[] = {
 	 "why a peer is in trouble: the verdict, its evidence, and what helps"},
 	{"trace", trace_main, "ADDRESS|HOST", 1, 1, "json size color " TALK,
 	 "what would become of a packet to an address, and why"},
+	{"metrics", metrics_main, "[IFACE]", 0, 1, "listen no-sandbox " TALK,
+	 "what the engine counts, for Prometheus (OpenMetrics)"},
 	{"netreport", netreport_main, "[IFACE|FILE]", 0, 1, "json stun relay portal-url lan color " TALK,
 	 "what this network lets through: UDP, NAT, MTU, relays"},
 	{"lint", lint_main, "IFACE|FILE", 1, 1, "", "check a configuration file, and what it means"},

@@ -36,6 +36,8 @@ const struct option_entry option_table[] = {
 	{"no-sandbox", 0, NULL, OPTION_FLAG, AT(no_sandbox), 0, 0, "keep all privileges, for debuggers"},
 	{"time-divisor", 0, "N", OPTION_NUMBER, AT(time_divisor), 1, 100,
 	 "tests only: protocol times divided by N"},
+	{"metrics", 0, "WHERE", OPTION_TEXT, AT(metrics), 0, 0,
+	 "OpenMetrics at ADDRESS:PORT or unix:PATH; otherwise nowhere"},
 	{"listen", 0, "WHERE", OPTION_TEXT, AT(listen), 0, 0, "ADDRESS:PORT that clients come to"},
 	{"secret-file", 0, "FILE", OPTION_TEXT, AT(secret_file), 0, 0,
 	 "holds the secret that clients make their tokens of"},

@@ -32,6 +32,8 @@ struct options {
 	enum log_level log_level;
 	bool log_level_given;
 
+	const char *metrics; /* where an exporter listens, NULL: nowhere */
+
 	/* weir trace */
 	unsigned size; /* 0: a small packet */
 

@@ -171,7 +171,7 @@ static int open_sockets(struct serve *s, struct error *e)
 	for (unsigned i = 0; !r && i < SERVE_VIEWS_MAX; i++)
 		if (s->o->views[i] >= 0)
 			r = control_adopt(s->control, s->o->views[i], s->o->readonly);
-	return r;
+	return r ? r : metrics_adopt(s);
 }
 
 static int set_up(struct serve *s, struct error *e)
@@ -183,6 +183,9 @@ static int set_up(struct serve *s, struct error *e)
 		return error_exit(e, EXIT_NOT_PERMITTED, EPERM,
 				  "no permission to make %s: become root, or get CAP_NET_ADMIN",
 				  s->o->ifname);
+	r = metrics_start(s, e);
+	if (r)
+		return r;
 	s->lock_fd = lock_take(s->run_dir, s->o->ifname, e);
 	if (s->lock_fd < 0)
 		return s->lock_fd;
@@ -233,7 +236,7 @@ int serve(const struct serve_options *o, struct error *e)
 
 	s->o = o;
 	s->conf = o->conf;
-	s->lock_fd = -1;
+	s->lock_fd = s->metrics_fd = -1;
 	s->ice_raw[0] = s->ice_raw[1] = -1;
 	s->run_dir = o->run_dir ? o->run_dir : PATH_RUN;
 	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : xstrdup(PATH_UAPI);

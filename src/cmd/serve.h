@@ -16,6 +16,7 @@ struct serve_options {
 	const char *state_dir; /* NULL: /var/lib/weir */
 	unsigned workers, time_divisor;
 	unsigned history; /* MiB of the recorded past, 0: none */
+	const char *metrics; /* ADDRESS:PORT or unix:PATH, NULL: no exporter */
 	bool plain_io, no_sandbox;
 	int tun_fd, uapi_fd;	    /* -1: make them */
 	int views[SERVE_VIEWS_MAX]; /* dashboards that are connected already, -1: none; taken */

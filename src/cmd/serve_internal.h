@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "cmd/serve.h"
 #include "control/control.h"
@@ -28,6 +29,8 @@ struct serve {
 	struct engine *engine;
 	struct uapi *uapi;
 	struct control *control;
+	pid_t metrics_pid;   /* the exporter, 0: none */
+	int metrics_fd;	     /* its control connection, until it is adopted; or -1 */
 	struct loop_timer *beat;     /* watchdog, status, views that left */
 	struct loop_timer *patience; /* systemd's, while hooks run */
 
@@ -63,6 +66,10 @@ void serve_up(struct serve *s);
 /* serve_reload.c */
 int serve_reload(struct serve *s, char **summary, struct error *e);
 void serve_hangup(struct serve *s); /* the same for SIGHUP: into the log */
+
+/* serve_metrics.c: the exporter, a process without rights that asks over a control connection of its own. */
+int metrics_start(struct serve *s, struct error *e); /* before locks, threads and devices */
+int metrics_adopt(struct serve *s);		     /* once the control socket is open */
 
 /* serve_beat.c: what happens every now and then. */
 void beat_start(struct serve *s);

@@ -54,6 +54,7 @@ int up_main(const struct options *o, int count, char **words, struct error *e)
 		.workers = o->workers,
 		.time_divisor = o->time_divisor,
 		.history = o->history,
+		.metrics = o->metrics,
 		.plain_io = o->plain_io,
 		.no_sandbox = o->no_sandbox,
 		.tun_fd = -1,

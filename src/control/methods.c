@@ -620,6 +620,7 @@ static const struct method {
 	{"subscribe", false, method_subscribe},
 	{"unsubscribe", false, method_unsubscribe},
 	{"log", false, method_log},
+	{"metrics", false, method_metrics},
 	{"trace", false, method_trace},
 	{"explain", false, method_explain},
 	{"history", false, method_history},

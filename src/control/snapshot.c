@@ -406,6 +406,26 @@ void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v,
 	writer_close(w, '}');
 }
 
+void snapshot_metrics(struct writer *w, const struct engine_peer_view *v, const struct allowed_list *allowed)
+{
+	char base64[KEY_BASE64_LEN + 1];
+
+	key_to_base64(base64, &v->public_key);
+	member_text(w, "publicKey", base64);
+	member_text(w, "name", v->name ? v->name : "");
+	allowed_ips(w, allowed, PEER_ALLOWED);
+	member_text(w, "word", peer_word_name(v->state.word));
+	writer_name(w, "tunnel");
+	writer_open(w, '{');
+	member_text(w, "state", tunnel_state_name(v->state.tunnel));
+	writer_close(w, '}');
+	member_time(w, "latestHandshake", v->wg.last_handshake_wall);
+	member_duration(w, "handshakeRtt", v->wg.handshake_rtt);
+	member_count(w, "transferRx", v->wg.rx_bytes);
+	member_count(w, "transferTx", v->wg.tx_bytes);
+	counters(w, v->wg.counters, false);
+}
+
 /* ---- events, log ---- */
 
 void snapshot_event(struct writer *w, const struct timeline_event *ev, const char *peer_key,

@@ -71,6 +71,9 @@ void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const str
 void snapshot_peer_brief(struct writer *w, const struct engine_peer_view *v,
 			 const struct engine_network_view *network); /* NULL: no controller */
 
+/* The members that metrics are made of, but for those of the network. */
+void snapshot_metrics(struct writer *w, const struct engine_peer_view *v, const struct allowed_list *allowed);
+
 /* peer_key "" for events of the device. */
 void snapshot_event(struct writer *w, const struct timeline_event *ev, const char *peer_key,
 		    const char *peer_name);

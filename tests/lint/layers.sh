@@ -65,6 +65,7 @@ door nice/ ice/agent.c ice/lines.c ice/send.c
 door libwebsockets.h relay/transport.c relay/server.c relay/server_http.c relay/server_client.c
 door curses.h tui/term_curses.c cmd/view.c
 door seccomp.h cmd/sandbox.c
+door microhttpd.h cmd/exporter.c
 door intel-ipsec-mb.h crypto/aead.c
 
 # What the cores import: memory, strings, arithmetic, randomness from crypto/, and base/'s own structures.
