@@ -144,7 +144,7 @@ static int make_engine(struct serve *s, struct error *e)
 		.ifname = s->o->ifname,
 		.tun_fd = s->o->tun_fd,
 		.workers = s->o->workers,
-		.ice_raw = s->ice_raw,
+		.raw = s->raw,
 		.plain_io = s->o->plain_io,
 		.state_dir = state_folder(s),
 		.time_divisor = s->o->time_divisor,
@@ -196,7 +196,7 @@ static int set_up(struct serve *s, struct error *e)
 		r = host_start(s, e);
 	/* weir-wg has no ICE. */
 	if (!r && s->conf)
-		engine_raw_open(s->ice_raw);
+		engine_raw_open(s->raw);
 	if (!r)
 		r = give_up_rights(s, e);
 	if (r)
@@ -219,7 +219,7 @@ static void take_down(struct serve *s)
 	if (s->uapi)
 		uapi_close(s->uapi);
 	engine_free(s->engine);
-	engine_raw_close(s->ice_raw);
+	engine_raw_close(s->raw);
 	beat_stop(s);
 	loop_free(s->loop);
 	if (s->lock_fd >= 0)
@@ -237,7 +237,8 @@ int serve(const struct serve_options *o, struct error *e)
 	s->o = o;
 	s->conf = o->conf;
 	s->lock_fd = s->metrics_fd = -1;
-	s->ice_raw[0] = s->ice_raw[1] = -1;
+	s->lock_fd = -1;
+	s->raw[0] = s->raw[1] = s->raw[2] = -1;
 	s->run_dir = o->run_dir ? o->run_dir : PATH_RUN;
 	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : xstrdup(PATH_UAPI);
 	s->journal = xasprintf("%s/%s.undo", s->run_dir, o->ifname);

@@ -22,7 +22,7 @@ struct serve {
 	char *uapi_dir, *journal;
 
 	int lock_fd;
-	int ice_raw[2];
+	int raw[ENGINE_RAW];
 	struct steward *steward; /* NULL for weir-wg */
 	struct loop_fd *steward_watch;
 	struct loop *loop;

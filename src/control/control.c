@@ -19,6 +19,7 @@
 #include "base/xalloc.h"
 #include "control/history.h"
 #include "control/internal.h"
+#include "control/tap.h"
 
 #define READ_SIZE (64u << 10)
 
@@ -89,6 +90,7 @@ static void take_lines(struct control_client *c)
 static void client_free(struct control_client *c)
 {
 	subscription_stop(c);
+	control_tap_stop(c);
 	list_remove(&c->link);
 	c->control->client_count--;
 	job_clear(&c->job);
@@ -232,6 +234,8 @@ static void on_accepted(void *arg, int fd)
 		return;
 	}
 	snprintf(c->who, sizeof(c->who), "uid %u", (unsigned)who.uid);
+	c->has_uid = true;
+	c->uid = who.uid;
 	hello(c);
 }
 
@@ -283,7 +287,10 @@ int control_open(struct control **out, struct engine *g, const char *folder, con
 	gethostname(c->hostname, sizeof(c->hostname) - 1);
 	time_base_follow(&c->time_base, clock_now());
 	c->down = loop_timer_new(engine_loop(g), on_down, c);
+	c->tap_fd = -1;
 	r = subscriptions_open(c, e);
+	if (!r)
+		r = control_tap_open(c, e);
 	if (!r)
 		r = listener_open(&c->listener, engine_loop(g), folder ? folder : "/run/weir",
 				  engine_ifname(g), -1, on_accepted, c, e);
@@ -315,6 +322,7 @@ void control_close(struct control *c)
 		client_free(client);
 	}
 	subscriptions_close(c);
+	control_tap_close(c);
 	history_free(c->history);
 	loop_timer_free(c->down);
 	free(c);

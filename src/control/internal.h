@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/list.h"
 #include "base/strbuf.h"
@@ -73,6 +74,9 @@ struct control_client {
 	bool closing; /* to be freed once its output is gone */
 	bool unheard; /* nobody reads any more: output is thrown away */
 	char who[24]; /* for the timeline: "uid 1000" */
+	bool has_uid;  /* it came by the socket's file */
+	uid_t uid;
+	struct control_tap *tap; /* packets that it gets, or NULL */
 	struct strbuf in;
 	size_t in_scanned; /* no newline before this */
 	struct strbuf out;
@@ -102,6 +106,8 @@ struct control {
 	struct loop_timer *tick;
 	struct loop_timer *down; /* ops.down is called from here, after the reply went out */
 	bool down_drain;
+	int tap_fd; /* eventfd: there are packets for a client */
+	struct loop_fd *tap_watch;
 	int log_fd; /* eventfd: there are new log lines */
 	struct loop_fd *log_watch;
 	atomic_bool log_told;

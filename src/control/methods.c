@@ -10,6 +10,7 @@
 #include "control/internal.h"
 #include "control/methods.h"
 #include "control/snapshot_network.h"
+#include "control/tap.h"
 
 #define TIMELINE_REPLY_MAX 64
 #define FAILED_MAX	   256 /* failures named in a reply; the rest are counted only */
@@ -177,6 +178,7 @@ void control_device(struct control *c, struct writer *w, uint64_t dropped)
 	free(relays);
 	history_members(c->history, w);
 	stun_servers(c->engine, w);
+	control_tap_members(c, w);
 }
 
 void control_peer(struct control *c, struct writer *w, struct engine_peer *p, size_t max_allowed)
@@ -624,6 +626,11 @@ static const struct method {
 	{"trace", false, method_trace},
 	{"explain", false, method_explain},
 	{"history", false, method_history},
+	{"tap", true, method_tap},
+	{"untap", true, method_untap},
+	{"capture", true, method_capture},
+	{"keep", true, method_keep},
+	{"kept", true, method_kept},
 	{"drain", true, method_drain},
 	{"handshake", true, method_handshake},
 	{"reset", true, method_reset},

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/xalloc.h"
@@ -169,6 +171,8 @@ static void on_selected(void *arg, uint32_t generation, const struct ice_pair *p
 		return;
 	w->pair = *pair;
 	w->turn = pair->local_type == ICE_RELAYED || pair->remote_type == ICE_RELAYED;
+	if (w->callback)
+		atomic_store_explicit(&w->callback->turn, w->turn, memory_order_relaxed);
 	w->selected = true;
 	if (!same) {
 		if (!w->fast) {
@@ -367,19 +371,24 @@ static void fill_options(const struct paths *s, struct ice_options *o)
 	o->relay_only = n->turn_only;
 	o->no_fast = n->no_fast;
 	o->fwmark = s->engine->fwmark;
-	o->raw = s->engine->options.ice_raw;
+	o->raw = s->engine->options.raw;
 	memcpy(o->own_interface, s->engine->tun.name, sizeof(o->own_interface));
 	o->own_interface[sizeof(o->own_interface) - 1] = '\0';
 }
 
-void engine_raw_open(int raw[2])
+void engine_raw_open(int raw[ENGINE_RAW])
 {
 	ice_raw_open(raw);
+	/* Of no protocol: it hears nothing, and costs nothing, until it is bound. */
+	raw[2] = socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-void engine_raw_close(int raw[2])
+void engine_raw_close(int raw[ENGINE_RAW])
 {
 	ice_raw_close(raw);
+	if (raw[2] >= 0)
+		close(raw[2]);
+	raw[2] = -1;
 }
 
 void agents_open(struct paths *s)

@@ -17,7 +17,7 @@
 
 #include "base/epoch.h"
 #include "base/xalloc.h"
-#include "engine/internal.h"
+#include "engine/tap_hooks.h"
 #include "signal/signal.h"
 #include "wg/messages.h"
 
@@ -244,13 +244,16 @@ static struct box *box_of_frame(struct channel_table *t, const uint8_t *data, si
 											     : &t->unknown;
 }
 
-bool channel_take_other(struct engine *g, const struct endpoint *from, const uint8_t *data, size_t len)
+bool channel_take_other(struct worker *w, const struct endpoint *from, const uint8_t *data, size_t len)
 {
+	struct engine *g = w->engine;
 	struct channel_table *t = g->channels;
 
 	if (signal_is_frame(data, len)) {
-		if (len <= FRAME_BY_SOCKET)
-			put(g, box_of_frame(t, data, len), from, data, len);
+		if (len > FRAME_BY_SOCKET)
+			tap_refused(g, w->id, from, data, len, TAP_DROP_malformed);
+		else if (!put(g, box_of_frame(t, data, len), from, data, len))
+			tap_refused(g, w->id, from, data, len, TAP_DROP_queue_full);
 		return true;
 	}
 	if (!from->via)
@@ -274,14 +277,20 @@ void channel_deliver(struct engine *g, uint32_t id, const uint8_t *data, size_t 
 		struct worker *w = worker_of(g, id);
 		uint64_t one = 1;
 
-		if (box_put(&w->inbox, &from, data, len) != BOX_FIRST)
+		enum box_put r = box_put(&w->inbox, &from, data, len);
+
+		if (r == BOX_FULL)
+			tap_refused(g, tap_producer_here(g), &from, data, len, TAP_DROP_queue_full);
+		if (r != BOX_FIRST)
 			return;
 		while (write(w->inbox_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 			;
 	} else if (signal_is_frame(data, len)) {
-		put(g, &g->channels->delivered, &from, data, len);
+		if (!put(g, &g->channels->delivered, &from, data, len))
+			tap_refused(g, tap_producer_here(g), &from, data, len, TAP_DROP_queue_full);
 	} else {
 		counter_add(&g->channels->strangers, 1);
+		tap_refused(g, tap_producer_here(g), &from, data, len, TAP_DROP_malformed);
 	}
 }
 

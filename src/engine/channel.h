@@ -69,6 +69,7 @@ struct channel {
 	void (*closed)(void *arg);
 	void *arg;
 	struct list link;    /* SOCKET: the table's */
+	atomic_bool turn;    /* CALLBACK: what it sends goes by a TURN server */
 	atomic_bool arrived; /* [worker] tunnel packets come in here while the peer sends elsewhere; cleared by control */
 	struct path_counts counts;
 };
@@ -123,7 +124,7 @@ void channel_expect(struct engine *g, const uint8_t id[SIGNAL_PAIR_LEN]);
 void channel_expect_nobody(struct engine *g);
 
 /* [worker] A datagram that is not WireGuard: true when it was a frame, or belongs to a channel's owner. */
-bool channel_take_other(struct engine *g, const struct endpoint *from, const uint8_t *data, size_t len);
+bool channel_take_other(struct worker *w, const struct endpoint *from, const uint8_t *data, size_t len);
 
 /* [worker] A datagram for control to send by a CALLBACK channel; false: its box is full. */
 bool channel_put_out(struct channel *c, const void *data, size_t len);

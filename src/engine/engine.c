@@ -14,6 +14,7 @@
 #include "base/xalloc.h"
 #include "engine/diagnosis.h"
 #include "engine/network.h"
+#include "engine/tap_hooks.h"
 
 #define RECLAIM_INTERVAL (50 * NS_PER_MS)
 #define PERSIST_DELAY	 (1 * NS_PER_SEC)
@@ -30,6 +31,7 @@ static void send_datagram(void *ctx, struct wg_peer *wg, const struct endpoint *
 	if (!g->up)
 		return;
 	r = channel_send(g, to, ecn, data, len, &lost);
+	tap_sent(g, wg ? peer_of(wg) : NULL, to, data, len, r);
 	/* Not that of a cookie reply: it is for an address, not for a peer. */
 	if (!wg)
 		return;
@@ -104,6 +106,11 @@ static struct wg_peer *via_peer(void *ctx, uint32_t via)
 	return p ? p->wg : NULL;
 }
 
+static void ephemeral(void *ctx, struct wg_peer *wg, const struct key *private_key)
+{
+	tap_ephemeral(ctx, wg, private_key);
+}
+
 static const struct wg_ops wg_ops = {
 	.send = send_datagram,
 	.event = wg_happened,
@@ -111,6 +118,7 @@ static const struct wg_ops wg_ops = {
 	.wake = wake,
 	.via_peer = via_peer,
 	.persist_floor = floor_moved,
+	.ephemeral = ephemeral,
 };
 
 /* ---- turns ---- */
@@ -118,8 +126,11 @@ static const struct wg_ops wg_ops = {
 static void take_handshake(struct engine *g, const struct handshake_slot *s, unsigned waiting,
 			   struct instant now)
 {
-	struct wg_peer *wg = wg_receive_handshake(g->wg, s->data, s->len, &s->from, waiting, now);
+	struct wg_peer *wg;
 
+	tap_handshake_begins(g);
+	wg = wg_receive_handshake(g->wg, s->data, s->len, &s->from, waiting, now);
+	tap_handshake_ends(g, s, wg);
 	if (wg)
 		path_received(g, peer_of(wg), s->from.via, 1, s->len, now.boot);
 }
@@ -197,6 +208,7 @@ static void control_turn(struct engine *g)
 		device_gone(g, "the TUN device was deleted");
 		return;
 	}
+	taps_turn(g);
 	more = serve_handshakes(g, now);
 	forget_lost_sources(g);
 	channels_serve(g);
@@ -293,6 +305,7 @@ int engine_new(struct engine **out, struct loop *loop, const struct engine_optio
 	}
 	g->wg = wg_device_new(&wg_ops, g);
 	g->channels = channel_table_new();
+	taps_open(g);
 	if (o->time_divisor > 1)
 		wg_set_time_divisor(g->wg, o->time_divisor);
 	for (unsigned i = 0; i < g->worker_count; i++)
@@ -333,6 +346,7 @@ void engine_free(struct engine *g)
 	for (unsigned i = 0; i < g->worker_count; i++)
 		worker_free(g->workers[i]);
 	wg_device_free(g->wg);
+	taps_close(g);
 	tun_close(&g->tun);
 	if (g->wake_fd >= 0)
 		close(g->wake_fd);

@@ -31,13 +31,15 @@ struct engine_options {
 	unsigned workers;	/* 0: one per core, at most 8 */
 	bool plain_io;		/* no offloads at all: for tests and for kernels that lie */
 	const char *state_dir;	/* floor and endpoints persist here; NULL: nothing persists */
-	const int *ice_raw;	/* of engine_raw_open; must outlive the engine. Or NULL */
+	const int *raw;		/* of engine_raw_open; must outlive the engine. Or NULL */
 	unsigned time_divisor;	/* tests only: protocol times divided by this; 0 or 1: real */
 };
 
-/* Two sockets that ICE needs now and then (ice/ice.h); whoever gives up CAP_NET_RAW opens them before. */
-void engine_raw_open(int raw[2]);
-void engine_raw_close(int raw[2]);
+/* Two sockets that ICE needs now and then (ice/ice.h), and one by which the tap hears STUN; whoever gives up CAP_NET_RAW
+ * opens them before. */
+#define ENGINE_RAW 3
+void engine_raw_open(int raw[ENGINE_RAW]);
+void engine_raw_close(int raw[ENGINE_RAW]);
 
 /* Makes the TUN device and the device state. Nothing is bound or sent before engine_up. */
 int engine_new(struct engine **out, struct loop *loop, const struct engine_options *o, struct error *e);

@@ -13,6 +13,7 @@
 #include "base/xalloc.h"
 #include "crypto/primitives.h"
 #include "engine/paths.h"
+#include "engine/tap_hooks.h"
 
 #define NAMED_INTERVAL	  (600 * NS_PER_SEC) /* in which a peer may name so many relays that are new to us */
 #define NAMED_MOST	  4
@@ -150,6 +151,20 @@ static void count_unknown(struct paths *s, const struct endpoint *from, uint64_t
 			 address_format(text, &from->remote), (unsigned long long)s->frames_unknown);
 }
 
+static enum tap_drop drop_of(enum signal_verdict v)
+{
+	switch (v) {
+	case SIGNAL_FORGED:
+		return TAP_DROP_undecryptable;
+	case SIGNAL_REPLAYED:
+		return TAP_DROP_replayed;
+	case SIGNAL_OLD_BOOT:
+		return TAP_DROP_old_boot;
+	default:
+		return TAP_DROP_malformed;
+	}
+}
+
 void paths_take_frame(struct engine *g, const struct endpoint *from, uint8_t *frame, size_t len)
 {
 	struct paths *s = g->paths;
@@ -166,18 +181,23 @@ void paths_take_frame(struct engine *g, const struct endpoint *from, uint8_t *fr
 		return;
 	c = signal_frame_pair(frame, len, id) ? map_get(s->by_pair, id) : NULL;
 	if (!c || !c->machine) {
+		tap_frame_in(g, c ? c->peer : NULL, from, frame, len, NULL, TAP_DROP_unknown_peer);
 		count_unknown(s, from, now);
 		return;
 	}
 	/* An answer would go there, too. */
-	if (!from->via && !paths_direct_allowed(c))
+	if (!from->via && !paths_direct_allowed(c)) {
+		tap_frame_in(g, c->peer, from, frame, len, NULL, TAP_DROP_unexpected);
 		return;
+	}
 	heard_before = c->pair.remote_boot != 0;
 	verdict = signal_open(&c->pair, frame, len, m);
 	if (verdict != SIGNAL_OK && verdict != SIGNAL_NEW_BOOT) {
+		tap_frame_in(g, c->peer, from, frame, len, NULL, drop_of(verdict));
 		c->frames_rejected[verdict]++;
 		return;
 	}
+	tap_frame_in(g, c->peer, from, frame, len, m, TAP_DROP_none);
 	c->frames_received++;
 	ev.new_boot = verdict == SIGNAL_NEW_BOOT;
 	if (ev.new_boot && heard_before)
@@ -384,21 +404,26 @@ static void compose(struct peer_paths *c, const struct peer_action *a, struct si
 
 /* By ICE's own socket where the path is ICE's: the fast one is for WireGuard alone. */
 static void send_to(struct peer_paths *c, const struct peer_path_ref *ref, const struct endpoint *to,
-		    const uint8_t *frame, size_t len, bool probe)
+		    const uint8_t *frame, size_t len, bool probe, const struct signal_message *m)
 {
+	struct endpoint by = *to;
+	int r = 0;
 	struct agent_way *w = ref->kind == PATH_KIND_ICE || ref->kind == PATH_KIND_TURN
 				      ? agent_find(c, ref->generation)
 				      : NULL;
 
 	if (w && probe)
-		ice_agent_send_probe(w->agent, frame, len);
+		r = ice_agent_send_probe(w->agent, frame, len);
 	else if (w)
-		ice_agent_send(w->agent, frame, len);
+		r = ice_agent_send(w->agent, frame, len);
 	else if (endpoint_known(to) && (to->via || paths_direct_allowed(c)))
-		engine_send_datagram(c->paths->engine, to, frame, len, probe);
+		r = engine_send_datagram(c->paths->engine, to, frame, len, probe);
 	else
 		return;
 	c->frames_sent++;
+	if (w && w->callback)
+		by = channel_endpoint(w->callback);
+	tap_frame_out(c->paths->engine, c->peer, &by, frame, len, m, r < 0 ? r : 0);
 }
 
 static void seal_and_send(struct peer_paths *c, const struct peer_action *a, struct signal_message *m)
@@ -410,7 +435,7 @@ static void seal_and_send(struct peer_paths *c, const struct peer_action *a, str
 	int len = signal_seal(&c->pair, m, frame, sizeof(frame));
 
 	if (len > 0)
-		send_to(c, &ref, &to, frame, (size_t)len, a->frame == SIGNAL_PING && a->size);
+		send_to(c, &ref, &to, frame, (size_t)len, a->frame == SIGNAL_PING && a->size, m);
 }
 
 /* As many frames as the candidates need: an offer or answer takes the first of them with it. */

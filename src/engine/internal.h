@@ -128,6 +128,11 @@ struct engine {
 	struct persist *persist;
 	uint64_t persist_due;
 
+	struct tap *tap;
+	struct tap_switch *tapped; /* of the tap: what the hooks look at */
+	struct taps *taps;
+	pthread_t control_thread;
+
 	struct paths *paths;
 	struct diagnosis_desk *desk;
 	struct netlink *netlink;

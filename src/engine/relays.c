@@ -13,6 +13,7 @@
 #include "base/xalloc.h"
 #include "crypto/primitives.h"
 #include "engine/paths.h"
+#include "engine/tap_hooks.h"
 
 #define EARLY_AGE     (5 * NS_PER_SEC)
 #define CHECK_TIMEOUT (1 * NS_PER_SEC)
@@ -208,6 +209,13 @@ static void on_checked(void *arg, uint32_t server, uint32_t generation, bool ali
 	paths_run(s);
 }
 
+static void on_seen(void *arg, bool out, const union address *server, const uint8_t *message, size_t len)
+{
+	struct paths *s = arg;
+
+	tap_relay_message(s->engine, out, server, message, len);
+}
+
 /* ---- the pool ---- */
 
 static void fill_options(const struct paths *s, struct relay_pool_options *o)
@@ -235,6 +243,7 @@ void relays_open(struct paths *s)
 		.presence = on_presence,
 		.receive = on_receive,
 		.checked = on_checked,
+		.seen = on_seen,
 		.arg = s,
 	};
 	struct relay_pool_options o;

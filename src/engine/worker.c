@@ -81,6 +81,7 @@ void worker_free(struct worker *w)
 	box_clear(&w->inbox);
 	if (w->inbox_fd >= 0)
 		close(w->inbox_fd);
+	free(w->tap_bytes);
 	free(w->packet);
 	free(w->arena);
 	free(w);

@@ -22,6 +22,7 @@
 #define OUT_TRAINS	     64
 #define OUT_ARENA	     (256 * 1024)
 #define OUT_READS	     64 /* reads per turn */
+#define OPEN_MAX	     128 /* datagrams opened at once: what one GRO message can hold, and more */
 #define IN_BATCH	     8	 /* messages per recvmmsg, up to 64 KiB each */
 
 struct engine;
@@ -72,6 +73,11 @@ struct worker {
 	size_t arena_used;
 	struct out_train trains[OUT_TRAINS];
 	unsigned train_count;
+
+	/* the tap's, while somebody listens */
+	uint8_t *tap_bytes; /* what is put aside of datagrams before they are opened, or an inner packet that is cut */
+	size_t tap_room;
+	uint32_t tap_lens[OPEN_MAX];
 
 	struct handshake_ring ring;
 

@@ -6,10 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/internal.h"
+#include "engine/tap_hooks.h"
 #include "wg/messages.h"
-
-#define OPEN_MAX 128 /* what one GRO message can hold, and more */
 
 static uint32_t message_type(const uint8_t *data, size_t len)
 {
@@ -33,8 +31,10 @@ static void pass_handshake(struct worker *w, const uint8_t *data, size_t len, co
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
 	struct handshake_slot *slot = &r->slots[head % HANDSHAKE_RING];
 
-	if (head - atomic_load_explicit(&r->tail, memory_order_acquire) == HANDSHAKE_RING)
+	if (head - atomic_load_explicit(&r->tail, memory_order_acquire) == HANDSHAKE_RING) {
+		tap_refused(w->engine, w->id, from, data, len, TAP_DROP_queue_full);
 		return;
+	}
 	slot->from = *from;
 	slot->ecn = ecn;
 	slot->len = (uint8_t)len;
@@ -79,10 +79,15 @@ static void count_batch(struct worker *w, const struct batch *b, uint64_t now)
 static void open_batch(struct worker *w, struct batch *b, uint64_t now)
 {
 	uint64_t packets = 0;
+	bool tapped = tap_points(w->engine) & (TAP_OUTER | 1u << TAP_INNER);
 
 	if (!b->count)
 		return;
+	if (__builtin_expect(tapped, 0))
+		tap_before_open(w, b->in, b->count);
 	wg_open(w->engine->wg, w->aead, b->in, b->count, &b->from, now);
+	if (__builtin_expect(tapped, 0))
+		tap_opened(w, b->in, b->count, &b->from);
 	for (unsigned i = 0; i < b->count; i++) {
 		const struct wg_incoming *in = &b->in[i];
 
@@ -107,7 +112,7 @@ static void take_datagram(struct worker *w, struct batch *b, uint8_t *data, size
 			pass_handshake(w, data, len, &b->from, ecn);
 			return;
 		}
-		if (channel_take_other(w->engine, &b->from, data, len))
+		if (channel_take_other(w, &b->from, data, len))
 			return;
 	}
 	/* Everything else: wg_open counts what is not WireGuard. */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "engine/internal.h"
+#include "engine/tap_hooks.h"
 #include "net/segment.h"
 #include "net/too_big.h"
 #include "wg/messages.h"
@@ -38,6 +38,8 @@ static void send_trains(struct worker *w, uint64_t now)
 		channel_send_trains(w, out, w->train_count);
 	else
 		udp_send_trains(&g->udp, w->id, out, w->train_count);
+	if (__builtin_expect(tap_points(g) & TAP_OUTER, 0))
+		tap_trains(w, out);
 	for (unsigned i = 0; i < w->train_count; i++) {
 		struct out_train *t = &w->trains[i];
 		struct engine_peer *p = wg_peer_owner(t->peer); /* NULL: just removed */
@@ -181,19 +183,29 @@ static void take_packet(struct worker *w, const struct virtio_net_hdr *header, s
 	struct wg_peer *peer;
 	struct wg_keypair *k;
 	unsigned limit;
-	uint64_t counter;
+	uint64_t counter = 0;
+	bool tapped;
 
 	if (segmenter_init(&s, header, w->packet, len))
 		return;
 	counter_add(&w->engine->tun_rx_packets, s.count);
+	tapped = tap_wanted(w->engine->tapped, TAP_INNER);
 	peer = wg_route(d, w->packet, len);
-	if (!peer)
+	if (!peer) {
+		if (tapped)
+			tap_inner_out(w, &s, NULL, NULL, 0, TAP_DROP_no_route);
 		return;
+	}
 	p = wg_peer_owner(peer); /* NULL: just removed */
 	limit = p ? atomic_load_explicit(&p->inner_limit, memory_order_relaxed) : 0;
-	if (limit && s.full_len > limit && !fit(w, p, &s, len, limit, now))
+	if (limit && s.full_len > limit && !fit(w, p, &s, len, limit, now)) {
+		if (tapped)
+			tap_inner_out(w, &s, peer, NULL, 0, TAP_DROP_too_big);
 		return;
+	}
 	k = wg_sending_keypair(peer, s.count, now, &counter);
+	if (tapped)
+		tap_inner_out(w, &s, peer, k, k ? counter : 0, k ? TAP_DROP_none : TAP_DROP_no_key);
 	if (k)
 		seal_all(w, &s, peer, k, counter, inner_ecn(w->packet), now);
 	else

@@ -74,6 +74,14 @@ static void io_freed(struct relay_session *s)
 	free(s);
 }
 
+void inbox_seen(const struct relay_session *s, bool out, const uint8_t *message, size_t len)
+{
+	const struct relay_pool_ops *ops = &server_of(s)->pool->ops;
+
+	if (ops->seen)
+		ops->seen(ops->arg, out, &s->remote, message, len);
+}
+
 static void take_datagram(struct relay_session *s, const struct relay_message *m)
 {
 	struct server *server = server_of(s);
@@ -94,8 +102,11 @@ static void take(struct relay_session *s, const uint8_t *data, size_t len, const
 		take_datagram(s, m);
 		return;
 	}
-	if (m->type == RELAY_HEALTH_CHECK)
+	inbox_seen(s, false, data, len);
+	if (m->type == RELAY_HEALTH_CHECK) {
 		transport_say(s, alive, sizeof(alive));
+		inbox_seen(s, true, alive, sizeof(alive));
+	}
 	if (!post(s, EVENT_MESSAGE, 0, data, len))
 		transport_abort(s, "it sends more messages than can be handled");
 }

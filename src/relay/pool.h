@@ -87,6 +87,8 @@ struct relay_pool_ops {
 			size_t len);
 	/* The server answered a check after so many ns, or it did not: then it is being dialled again. */
 	void (*checked)(void *arg, uint32_t server, uint32_t generation, bool alive, uint64_t rtt);
+	/* [any thread] Each message but Transport, as it is on the wire: tokens too. May be NULL. */
+	void (*seen)(void *arg, bool out, const union address *server, const uint8_t *message, size_t len);
 	void *arg;
 };
 

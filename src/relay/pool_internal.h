@@ -99,6 +99,8 @@ struct relay_pool {
 int inbox_open(struct relay_pool *p);
 void inbox_close(struct relay_pool *p);
 extern const struct transport_ops inbox_transport_ops;
+/* [any thread] Tells the owner of a message that is no datagram. */
+void inbox_seen(const struct relay_session *s, bool out, const uint8_t *message, size_t len);
 
 /* pool_server.c */
 struct server *pool_server_new(struct relay_pool *p, uint32_t index);

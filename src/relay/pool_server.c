@@ -207,6 +207,7 @@ static void begin_session(struct server *s, const struct dial_result *r)
 	session->generation = s->logins + 1;
 	session->serial = ++s->pool->serial;
 	session->fd = r->fd;
+	session->remote = r->used;
 	session->url = s->url;
 	session->queue = &s->queue;
 	session->arg = s;
@@ -262,6 +263,12 @@ void pool_server_dial(struct server *s)
 
 /* ---- logging in ---- */
 
+static void say(struct server *s, const uint8_t *message, size_t len)
+{
+	inbox_seen(s->session, true, message, len);
+	transport_send(s->pool->transport, s->session, message, len);
+}
+
 static void log_in(struct server *s)
 {
 	uint8_t token[RELAY_TOKEN_MAX], message[RELAY_AUTH_MAX];
@@ -274,7 +281,7 @@ static void log_in(struct server *s)
 		return;
 	}
 	len = relay_put_auth(message, sizeof(message), &s->pool->own_id, token, (size_t)len);
-	transport_send(s->pool->transport, s->session, message, (size_t)len);
+	say(s, message, (size_t)len);
 	crypto_wipe(token, sizeof(token));
 	crypto_wipe(message, sizeof(message));
 	enter(s, RELAY_LOGGING_IN);
@@ -295,7 +302,7 @@ static void subscribe_all(struct server *s)
 		if (count < most && at->next != &s->subscription_list)
 			continue;
 		len = relay_put_list(message, sizeof(message), RELAY_SUBSCRIBE, ids, count);
-		transport_send(s->pool->transport, s->session, message, (size_t)len);
+		say(s, message, (size_t)len);
 		count = 0;
 	}
 }
@@ -525,7 +532,7 @@ void pool_server_subscribe(struct server *s, enum relay_type type, const struct 
 	int len = relay_put_list(message, sizeof(message), type, id, 1);
 
 	if (s->state == RELAY_UP)
-		transport_send(s->pool->transport, s->session, message, (size_t)len);
+		say(s, message, (size_t)len);
 }
 
 /* ---- */

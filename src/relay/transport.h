@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "relay/failure.h"
@@ -29,6 +30,7 @@ struct relay_session {
 	int fd; /* connected; the session's own */
 	struct relay_url url;
 	char pin[TLS_PIN_TEXT];
+	union address remote; /* where it is connected to: the server, or a proxy */
 	struct relay_queue *queue;
 	void *arg;
 

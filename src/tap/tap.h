@@ -27,6 +27,8 @@ struct tap_session;
 /* What producers look at first: which points somebody wants. */
 struct tap_switch {
 	_Atomic uint32_t points; /* bits of enum tap_point */
+	_Atomic uint32_t bytes;	 /* so many of a packet, at most */
+	atomic_bool keys;	 /* somebody wants key log lines */
 };
 
 struct tap *tap_new(unsigned producers);
@@ -42,19 +44,33 @@ static inline bool tap_wanted(const struct tap_switch *s, enum tap_point p)
 /* [the producer's thread] meta->number is filled by the tap; meta->at 0: now. */
 void tap_put(struct tap *t, unsigned producer, const struct tap_meta *m, const void *data, size_t len);
 
+/* [the producer's thread] Lines for a WireGuard key log, to the sessions that asked for keys; before the packets. */
+void tap_put_keys(struct tap *t, unsigned producer, const struct key *peer, const char *lines, size_t len);
+
+/* False: nothing that it matches can be of this peer; by its peer words alone. */
+bool tap_filter_may_mean(const struct tap_filter *f, const struct key *peer);
+
 struct tap_options {
-	struct tap_filter *filter; /* taken over; NULL: everything */
+	struct tap_filter *filter; /* taken over, also when opening fails; NULL: everything */
 	uint8_t points;		   /* bits; 0: all */
 	uint32_t snaplen;	   /* 0: whole packets */
+	uint32_t rate;		   /* packets a second, more are lost; 0: all */
 	bool keys;		   /* it gets key log lines as well */
+	const void *preface;	   /* of a stream: bytes that go before the records; copied */
+	size_t preface_len;
 };
 
-/* Control thread. NULL with words: too many sessions, no memory for a thread. */
+/* Control thread. NULL with words: too many sessions, no memory for a thread. A stream ends by itself when its reader goes;
+ * then on_end is called, and tap_reap frees it. */
 struct tap_session *tap_open_stream(struct tap *t, const struct tap_options *o, int fd, struct error *e); /* takes fd */
 struct tap_session *tap_open_queue(struct tap *t, const struct tap_options *o, size_t bytes,
 				   void (*ready)(void *arg), void *arg, /* [tap's thread] at most once per read */
 				   struct error *e);
 void tap_close(struct tap_session *s);
+void tap_on_end(struct tap *t, void (*fn)(void *arg), void *arg); /* [tap's thread] */
+void tap_reap(struct tap *t);
+unsigned tap_sessions(const struct tap *t); /* that are open, but for the ring of the past */
+uint64_t tap_lost(struct tap *t);	     /* to those that are open */
 
 /* Takes whole records (tap/stream.h) out of a queue; number of bytes. */
 size_t tap_read(struct tap_session *s, uint8_t *buf, size_t size);
@@ -72,5 +88,7 @@ void tap_look(const struct tap_session *s, struct tap_counts *out);
 int tap_keep(struct tap *t, const struct tap_options *o, uint64_t ns, size_t bytes, struct error *e);
 void tap_keep_off(struct tap *t);
 bool tap_keeps(const struct tap *t, uint64_t *ns, size_t *used, uint64_t *oldest_wall);
+/* Sends what it holds of the last ns (0: all), then closes fd, which it takes. -ENOENT: nothing is kept. */
+int tap_keep_send(struct tap *t, int fd, uint64_t ns, const void *preface, size_t preface_len, struct error *e);
 
 #endif

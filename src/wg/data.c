@@ -223,8 +223,15 @@ static bool trim(struct wg_incoming *in)
 	return true;
 }
 
-static void refuse_source(struct wg_peer *p, const uint8_t *inner, uint64_t now)
+static void drop(struct wg_incoming *in, struct wg_peer *p, enum wg_counter why, uint64_t now)
 {
+	in->why = why;
+	reject_counted(p, why, 1, now);
+}
+
+static void refuse_source(struct wg_incoming *in, struct wg_peer *p, uint64_t now)
+{
+	const uint8_t *inner = in->inner;
 	uint8_t source[16] = {[10] = 0xff, [11] = 0xff};
 	uint64_t halves[2];
 
@@ -235,7 +242,7 @@ static void refuse_source(struct wg_peer *p, const uint8_t *inner, uint64_t now)
 	memcpy(halves, source, sizeof(halves));
 	counter_set(&p->refused_source[0], halves[0]);
 	counter_set(&p->refused_source[1], halves[1]);
-	reject_counted(p, WG_COUNT_reject_inner_source, 1, now);
+	drop(in, p, WG_COUNT_reject_inner_source, now);
 }
 
 static void judge_inner(struct wg_device *d, struct wg_incoming *in, uint64_t now)
@@ -248,15 +255,15 @@ static void judge_inner(struct wg_device *d, struct wg_incoming *in, uint64_t no
 		return;
 	}
 	if (!trim(in)) {
-		reject_counted(p, WG_COUNT_reject_inner_malformed, 1, now);
+		drop(in, p, WG_COUNT_reject_inner_malformed, now);
 		return;
 	}
 	owner = in->inner[0] >> 4 == 4 ? allowedips_lookup(d->allowed, AF_INET, in->inner + 12)
 				       : allowedips_lookup(d->allowed, AF_INET6, in->inner + 8);
 	if (owner != p)
-		refuse_source(p, in->inner, now);
+		refuse_source(in, p, now);
 	else if (!apply_ecn(in->inner, in->ecn & 3))
-		reject_counted(p, WG_COUNT_reject_ecn, 1, now);
+		drop(in, p, WG_COUNT_reject_ecn, now);
 	else
 		in->verdict = WG_PACKET;
 }
@@ -313,6 +320,7 @@ static void finish_run(struct wg_device *d, struct wg_keypair *k, struct wg_inco
 			continue;
 		if (!replay_accept(&k->replay, get64le(in[i].datagram + 8))) {
 			in[i].peer = NULL;
+			in[i].why = WG_COUNT_reject_replayed_counter;
 			replayed++;
 			continue;
 		}
@@ -341,13 +349,13 @@ static void open_one(struct wg_keypair *k, struct aead *a, struct wg_incoming *i
 	uint64_t counter = get64le(in->datagram + 8);
 
 	if (expired(k, now) || counter >= REJECT_AFTER_MESSAGES) {
-		reject_counted(p, WG_COUNT_reject_expired, 1, now);
+		drop(in, p, WG_COUNT_reject_expired, now);
 		return;
 	}
 	in->inner = in->datagram + DATA_HEADER_LEN;
 	in->inner_len = in->len - DATA_OVERHEAD;
 	if (!aead_open(a, &k->receive, counter, in->inner, in->inner_len)) {
-		reject_counted(p, WG_COUNT_reject_undecryptable_data, 1, now);
+		drop(in, p, WG_COUNT_reject_undecryptable_data, now);
 		return;
 	}
 	in->peer = p;
@@ -365,7 +373,9 @@ void wg_open(struct wg_device *d, struct aead *a, struct wg_incoming *in, unsign
 
 		in[i].peer = NULL;
 		in[i].verdict = WG_DROP;
+		in[i].keypair = NULL;
 		if (in[i].len < DATA_OVERHEAD || get32le(in[i].datagram) != MESSAGE_DATA) {
+			in[i].why = WG_COUNT_reject_malformed;
 			reject_anonymous(d, WG_COUNT_reject_malformed, 1, now);
 			continue;
 		}
@@ -377,13 +387,25 @@ void wg_open(struct wg_device *d, struct aead *a, struct wg_incoming *in, unsign
 			k_index = index;
 			k = index_lookup(d->indices, index, INDEX_KEYPAIR);
 		}
+		in[i].keypair = k;
 		if (k) {
 			open_one(k, a, &in[i], now);
 			continue;
 		}
+		in[i].why = WG_COUNT_reject_unknown_index;
 		reject_anonymous(d, WG_COUNT_reject_unknown_index, 1, now);
 		unknown_index_report(d, index, from, now);
 	}
 	if (k)
 		finish_run(d, k, in + start, n - start, from, now);
+}
+
+uint32_t wg_keypair_index(const struct wg_keypair *k)
+{
+	return k->local_index;
+}
+
+struct wg_peer *wg_keypair_peer(const struct wg_keypair *k)
+{
+	return k->peer;
 }

@@ -235,3 +235,15 @@ size_t wg_peer_count(const struct wg_device *d)
 	return d->peer_count;
 }
 
+void wg_tell_ephemerals(struct wg_device *d, bool on)
+{
+	d->tells_ephemerals = on;
+}
+
+void peer_tell_ephemeral(struct wg_peer *p, const struct handshake *h)
+{
+	const struct wg_device *d = p->device;
+
+	if (d->tells_ephemerals && d->ops->ephemeral)
+		d->ops->ephemeral(d->ctx, p, &h->ephemeral_private);
+}

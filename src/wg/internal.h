@@ -54,7 +54,10 @@ struct wg_keypair {
 	struct replay replay;	  /* [locked] */
 };
 
-struct staged; /* session.c */
+struct staged; /* device.c: for a key log */
+void peer_tell_ephemeral(struct wg_peer *p, const struct handshake *h);
+
+/* session.c */
 
 struct stage {
 	struct spin lock;
@@ -174,6 +177,8 @@ struct wg_device {
 	struct reject_log rejects;
 	uint64_t reject_at;
 	struct wg_stranger strangers[WG_STRANGERS];
+	struct wg_refusal refusal; /* of the handshake message that came last */
+	bool tells_ephemerals;
 
 	/* [shared] */
 	atomic_uint mtu;

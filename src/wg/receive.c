@@ -111,6 +111,7 @@ static void answer(struct wg_peer *p, struct handshake *h, const struct endpoint
 		return;
 	}
 	cookie_add_macs(&p->cookie, &m, sizeof(m), now.boot);
+	peer_tell_ephemeral(p, h);
 	k = session_begin(p, h, now.boot);
 	session_install(p, k, now);
 	p->last_handshake_sent = now.boot;
@@ -221,8 +222,14 @@ static void take_cookie(struct wg_device *d, const uint8_t *datagram, const stru
 		device_reject(d, p, WG_COUNT_reject_cookie, from, no_details, now);
 		return;
 	}
+	d->refusal.peer = p;
 	count(p, WG_COUNT_cookie_received, 1);
 	device_emit(d, p, (struct wg_event){.type = WG_EVENT_COOKIE_RECEIVED, .from = from}, now);
+}
+
+struct wg_refusal wg_last_refusal(const struct wg_device *d)
+{
+	return d->refusal;
 }
 
 bool wg_under_load(const struct wg_device *d, uint64_t now)
@@ -239,6 +246,7 @@ struct wg_peer *wg_receive_handshake(struct wg_device *d, const uint8_t *datagra
 		memcpy(&type, datagram, sizeof(type));
 		type = le32toh(type);
 	}
+	d->refusal = (struct wg_refusal){0};
 	if (!d->up || !d->identity.present)
 		return NULL;
 	if (type == MESSAGE_INITIATION && len == sizeof(struct message_initiation))

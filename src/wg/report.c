@@ -103,6 +103,7 @@ void device_reject(struct wg_device *d, struct wg_peer *p, enum wg_counter why, 
 {
 	unsigned i = why - REJECT_FIRST;
 
+	d->refusal = (struct wg_refusal){.refused = true, .why = why, .peer = p};
 	details.from = from;
 	if (p) {
 		have_log(p);

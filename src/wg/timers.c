@@ -84,6 +84,7 @@ static bool send_initiation(struct wg_peer *p, const struct endpoint *to, struct
 	counter_set(&p->last_sent, now.boot);
 	counter_set(&p->unreplied_since, 0);
 	count(p, WG_COUNT_initiation_sent, 1);
+	peer_tell_ephemeral(p, &p->handshake);
 	d->ops->send(d->ctx, p, to, 0, &m, sizeof(m));
 	return true;
 }

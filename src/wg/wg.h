@@ -51,6 +51,9 @@ struct wg_ops {
 	/* Reserves TAI64N time: the floor below which no timestamp will be sent after a restart.
 	 * Called before an initiation goes out with a stamp above the last floor. May be NULL. */
 	void (*persist_floor)(void *ctx, uint64_t tai_floor_ns);
+
+	/* Only after wg_tell_ephemerals: our private key of the handshake message that is sent next. May be NULL. */
+	void (*ephemeral)(void *ctx, struct wg_peer *peer, const struct key *private_key);
 };
 
 /* ---- device ------------------------------------------------------------------------------------------------- */
@@ -88,6 +91,17 @@ void wg_announce(struct wg_device *d, struct instant now);
  * response was proven to be of, else NULL. */
 struct wg_peer *wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len, const struct endpoint *from,
 			  unsigned queued, struct instant now);
+
+/* Why the message that wg_receive_handshake was given last was refused. */
+struct wg_refusal {
+	bool refused;
+	enum wg_counter why;
+	struct wg_peer *peer; /* whom it is counted for; or who sent the cookie that was taken. NULL: nobody that is known */
+};
+struct wg_refusal wg_last_refusal(const struct wg_device *d);
+
+/* For a key log that somebody with the right to it asked for. */
+void wg_tell_ephemerals(struct wg_device *d, bool on);
 
 /* Decisions due: facts reported by workers, and timers. Call on wake and at wg_deadline.
  * At most `budget` initiations are created per call, so that many peers cannot delay one. What it replaced is freed by
@@ -244,7 +258,13 @@ struct wg_incoming {
 	uint8_t *inner;		    /* out */
 	size_t inner_len;
 	enum wg_verdict verdict;
+	enum wg_counter why;	    /* out, of WG_DROP: what it was counted as */
+	const struct wg_keypair *keypair; /* out: whose index it has, NULL: nobody's. Valid as long as the epoch */
 };
+
+/* [worker] */
+uint32_t wg_keypair_index(const struct wg_keypair *k); /* ours */
+struct wg_peer *wg_keypair_peer(const struct wg_keypair *k);
 
 /* Opens a batch that came from one address: look up, decrypt, replay window, facts, roaming (reported before the
  * source check), then the allowed-IP owner check. */

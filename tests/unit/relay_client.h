@@ -88,7 +88,7 @@ static void on_checked(void *arg, uint32_t server, uint32_t generation, bool ali
 static inline struct client *client_with(struct relay_pool_options *o, const char *name)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
-	const struct relay_pool_ops ops = {on_server, on_presence, on_receive, on_checked, c};
+	const struct relay_pool_ops ops = {on_server, on_presence, on_receive, on_checked, NULL, c};
 	struct error e;
 
 	blake2s_256(o->public_key.bytes, name, strlen(name), NULL, 0);

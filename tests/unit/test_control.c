@@ -172,6 +172,7 @@ static const struct field snapshot_fields[] = {
 	{"counters", JSON_OBJECT},
 	{"dropped", JSON_INTEGER},
 	{"history", JSON_OBJECT},
+	{"tap", JSON_OBJECT},
 	{"relays", JSON_ARRAY},
 	{"peers", JSON_ARRAY},
 	{NULL, 0},

@@ -184,7 +184,7 @@ static void new_trust_is_used_from_then_on(void **state)
 static void no_pool_without_its_ca_file(void **state)
 {
 	const struct relay_pool_options o = {.ca_file = "/nonexistent/ca.pem"};
-	const struct relay_pool_ops ops = {on_server, on_presence, on_receive, on_checked, NULL};
+	const struct relay_pool_ops ops = {on_server, on_presence, on_receive, on_checked, NULL, NULL};
 	struct loop *loop = loop_new();
 	struct error e;
 
