@@ -92,7 +92,9 @@ struct diagnosis_device { /* the same for all peers */
 	unsigned local_addresses;	/* that are worth a candidate */
 	enum diagnosis_nat nat;
 	char stun_server[ADDRESS_TEXT]; /* the first of those asked */
+	unsigned stun_servers; /* how many were asked */
 	uint64_t stun_asked_at, stun_answered_at;
+	uint64_t udp_heard_at; /* anything by UDP, not by a relay; known only while no STUN server answers */
 	char mapped_before[ADDRESS_TEXT]; /* where we were seen from until mapped_changed_at */
 	uint64_t mapped_changed_at;
 	unsigned turn_servers;

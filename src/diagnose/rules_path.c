@@ -37,14 +37,14 @@ static void show_udp(const struct diagnosis_facts *f, bool here, struct diagnosi
 static bool check_udp_blocked(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	const struct diagnosis_device *v = f->device;
-	bool here = v->nat == NAT_BLOCKED && !diagnosis_lately(v->udp_received_at, now, A_MINUTE);
+	bool here = v->nat == NAT_BLOCKED && !diagnosis_lately(v->udp_heard_at, now, A_MINUTE);
 	bool there = f->remote_nat == NAT_BLOCKED, relay = false;
 
 	if ((!here && !there) || net_direct(f) || (!net_relayed(f) && !net_in_trouble(f, now)))
 		return false;
 	for (unsigned i = 0; i < v->relay_count; i++)
 		relay |= v->relays[i].up;
-	diagnosis_holds(d, relay || there ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY,
+	diagnosis_holds(d, (relay && v->stun_servers > 1) || there ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY,
 			here ? SIDE_HERE : SIDE_THERE, here ? v->stun_asked_at : f->report_at);
 	net_severity(d, f, now);
 	if (here)

@@ -151,6 +151,7 @@ static void on_gathered(void *arg, uint32_t generation)
 	struct agent_way *w = arg;
 
 	(void)generation;
+	w->gathered = true;
 	if (w->paths)
 		post(w, PEER_EV_ICE_GATHERED, false, w->candidate_count);
 }
@@ -256,14 +257,32 @@ static void stop(struct agent_way *w)
 	free_when_unused(w);
 }
 
+/* What it leaves for those that ask why; and what our NAT is like will be asked, too. */
+static void keep_survey(struct agent_way *w)
+{
+	struct peer_paths *c = w->paths;
+	struct ice_agent_view v;
+
+	if (!w->agent)
+		return;
+	if (!c->failed)
+		c->failed = xmalloc(sizeof(*c->failed));
+	ice_agent_survey(w->agent, c->failed);
+	ice_agent_look(w->agent, &v);
+	c->failed_since = v.since;
+	nat_want(c->paths->nat);
+}
+
 void agents_stop(struct peer_paths *c, uint32_t generation)
 {
 	struct agent_way *w = agent_find(c, generation);
 
 	if (!w)
 		return;
-	if (!w->selected)
+	if (!w->selected) {
 		c->ice_failed_at = clock_boot_ns();
+		keep_survey(w);
+	}
 	stop(w);
 }
 

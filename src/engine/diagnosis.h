@@ -60,7 +60,7 @@ struct diagnosis_desk {
 	uint64_t received; /* datagrams that were counted so far, good or bad */
 	struct device_sample samples[DIAGNOSIS_SAMPLES];
 	unsigned sample_count, next_sample;
-	uint64_t peers_counted_at, link_looked_at;
+	uint64_t peers_counted_at, link_looked_at, host_looked_at;
 	struct diagnosis_device device;
 	uint64_t device_at;
 	struct diagnosis_facts facts; /* room for one peer's */
@@ -80,8 +80,11 @@ void diagnosis_sample(struct trouble *t, uint64_t now);
 void diagnosis_device(struct engine *g, uint64_t now);
 void diagnosis_gather(struct engine_peer *p, uint64_t now); /* into desk->facts; desk->device is new enough */
 
-/* diagnosis_paths.c: facts of paths, relays, ICE, NAT and routes */
+/* diagnosis_net.c: relays, NAT, name server and addresses of this host */
 void diagnosis_paths_device(struct engine *g, struct diagnosis_device *v, uint64_t now);
+enum diagnosis_nat diagnosis_remote_nat(uint8_t kind); /* enum signal_nat, as a peer tells it */
+
+/* diagnosis_paths.c: facts of one peer's paths, ICE and routes */
 void diagnosis_paths_facts(struct engine_peer *p, struct diagnosis_facts *f, uint64_t now);
 
 #endif

@@ -120,6 +120,22 @@ static void take_relay(struct peer_paths *c, const struct signal_message *m, uin
 						   .path = {.kind = PATH_KIND_RELAY, .id = server}});
 }
 
+static void take_observed(struct peer_paths *c, const struct signal_message *m, bool direct, uint64_t now)
+{
+	const union address *old = direct && !c->fresh ? &c->observed_direct : &c->observed;
+	bool known = old->sa.sa_family == m->observed.sa.sa_family;
+	bool other = direct && !c->fresh ? !address_equal(old, &m->observed)
+					 : !address_same_host(old, &m->observed);
+
+	if (known && other) {
+		c->observed_before = *old;
+		c->observed_changed_at = now;
+	}
+	c->observed = m->observed;
+	if (direct && !c->fresh)
+		c->observed_direct = m->observed;
+}
+
 static void take_fields(struct peer_paths *c, const struct signal_message *m, const struct endpoint *from,
 			uint64_t now)
 {
@@ -128,7 +144,9 @@ static void take_fields(struct peer_paths *c, const struct signal_message *m, co
 	if (m->has & SIGNAL_HAS_VERSION)
 		take_version(c, m->version);
 	if (m->has & SIGNAL_HAS_OBSERVED)
-		c->observed = m->observed;
+		take_observed(c, m, !from->via, now);
+	if (m->has & SIGNAL_HAS_NAT)
+		c->remote_nat = m->nat;
 	if (m->has & SIGNAL_HAS_REPORT) {
 		diagnosis_report_came(c->peer, c->report, c->report_at);
 		if (!c->report)
@@ -303,6 +321,14 @@ static void put_report(struct peer_paths *c, struct signal_message *m)
 	m->has |= SIGNAL_HAS_REPORT;
 }
 
+/* What is found out later is told with the next report. */
+static void put_nat(const struct peer_paths *c, struct signal_message *m)
+{
+	m->nat = (uint8_t)c->paths->nat->view.kind;
+	if (m->nat != SIGNAL_NAT_UNKNOWN)
+		m->has |= SIGNAL_HAS_NAT;
+}
+
 static void put_credentials(struct peer_paths *c, const struct peer_action *a, struct signal_message *m)
 {
 	const struct agent_way *w = agent_find(c, a->agent);
@@ -322,6 +348,7 @@ static void put_hello(struct peer_paths *c, const struct peer_action *a, struct 
 	snprintf(m->version, sizeof(m->version), "weir %s", PACKAGE_VERSION);
 	m->path = (uint8_t)paths_shown(c);
 	m->has |= SIGNAL_HAS_VERSION | SIGNAL_HAS_PATH;
+	put_nat(c, m);
 }
 
 static void put_ping(struct peer_paths *c, const struct peer_action *a, struct signal_message *m)
@@ -374,6 +401,7 @@ static void compose(struct peer_paths *c, const struct peer_action *a, struct si
 		put_reason(a, m);
 		put_credentials(c, a, m);
 		put_home(c->paths, m);
+		put_nat(c, m);
 		break;
 	case SIGNAL_RELAY_OPEN:
 	case SIGNAL_RELAY_OPENED:
@@ -390,6 +418,7 @@ static void compose(struct peer_paths *c, const struct peer_action *a, struct si
 		break;
 	case SIGNAL_REPORT:
 		put_report(c, m);
+		put_nat(c, m);
 		break;
 	case SIGNAL_BYE:
 		put_reason(a, m);

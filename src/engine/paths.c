@@ -389,6 +389,7 @@ void paths_remove(struct engine_peer *p)
 	list_remove(&c->link);
 	free(c->kept);
 	free(c->report);
+	free(c->failed);
 	free(c->words);
 	p->paths = NULL;
 	free(c);
@@ -440,6 +441,7 @@ void paths_open(struct engine *g)
 	list_init(&s->relays.heard);
 	pthread_mutex_init(&s->relays.lock, NULL);
 	s->timer = loop_timer_new(g->loop, on_timer, s);
+	s->nat = nat_new(s);
 	g->paths = s;
 	g->on_frame = paths_take_frame;
 	g->on_path_news = paths_news;
@@ -452,6 +454,7 @@ void paths_close(struct engine *g)
 
 	if (!s)
 		return;
+	nat_free(s->nat);
 	engine_network_clear(&s->network);
 	heap_clear(&s->due);
 	loop_timer_free(s->timer);
@@ -548,6 +551,7 @@ void paths_down(struct engine *g)
 		;
 	s->up = s->said_bye = false;
 	s->first = s->count = 0;
+	nat_network_changed(s->nat);
 	network_names_stop(s);
 	agents_close(s);
 	relays_close(s);

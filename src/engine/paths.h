@@ -14,7 +14,9 @@
 
 #include "engine/channel.h"
 #include "engine/internal.h"
+#include "engine/nat.h"
 #include "engine/network.h"
+#include "engine/ways.h"
 
 #define AGENT_CANDIDATES_MAX 32
 #define KEPT_CANDIDATES_MAX  SIGNAL_CANDIDATES
@@ -55,7 +57,7 @@ struct agent_way {
 	uint8_t session[SIGNAL_SESSION_LEN];
 	struct channel *callback, *fast;
 	unsigned channels; /* that still call us when they are closed */
-	bool selected, turn, fast_closing, rebuilt;
+	bool selected, turn, fast_closing, rebuilt, gathered;
 	struct ice_pair pair;
 	char candidates[AGENT_CANDIDATES_MAX][ICE_CANDIDATE_MAX];
 	unsigned candidate_count;
@@ -105,6 +107,12 @@ struct peer_paths {
 	uint64_t ice_failed_at;
 	uint64_t initiation_at;	      /* the last that was sent */
 	union address observed, seen; /* where the remote sees us; where we saw its last datagram come from */
+	/* A NAT that gave us another address: seen at the direct path, port and all; elsewhere the address alone. */
+	union address observed_before, observed_direct;
+	uint64_t observed_changed_at;
+	uint8_t remote_nat;	   /* enum signal_nat, as it says */
+	struct ice_survey *failed; /* of the last agent that found no pair, NULL: none yet */
+	uint64_t failed_since;	   /* when it began */
 	struct signal_report *report;
 	uint64_t report_at;
 	uint64_t frames_sent, frames_received, frames_rejected[SIGNAL_VERDICTS];
@@ -180,6 +188,8 @@ struct paths {
 	struct relay_told told[RELAY_SERVERS_MAX];
 
 	struct ice *ice;
+	struct nat *nat;
+	struct ways ways;
 	struct network_name names[NETWORK_NAMES_MAX]; /* [Ice] Stun (or the home relay), then Turn */
 	unsigned stun_names, name_count;
 	uint64_t names_patience; /* ICE waits for its names until then */

@@ -172,6 +172,8 @@ void paths_network_changed(struct engine *g)
 		return;
 	if (s->pool)
 		relay_pool_network_changed(s->pool);
+	nat_network_changed(s->nat);
+	ways_forget(&s->ways);
 	network_names_again(s);
 	paths_post_all(s, &(struct peer_event){.type = PEER_EV_NETWORK});
 	engine_kick(g);

@@ -199,3 +199,20 @@ bool ice_may_send_to(const struct ice *i, const union address *to)
 	freeifaddrs(all);
 	return may;
 }
+
+bool ice_interface_is_tunnel(const char *name)
+{
+	struct ifreq type = {0}, flags = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is;
+
+	if (fd < 0)
+		return false;
+	strncpy(type.ifr_name, name, IFNAMSIZ - 1);
+	strncpy(flags.ifr_name, name, IFNAMSIZ - 1);
+	is = !ioctl(fd, SIOCGIFHWADDR, &type) && !ioctl(fd, SIOCGIFFLAGS, &flags) &&
+	     (type_is_tunnel(type.ifr_hwaddr.sa_family, (unsigned short)flags.ifr_flags) ||
+	      driver_is_tunnel(fd, name));
+	close(fd);
+	return is;
+}

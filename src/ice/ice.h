@@ -66,6 +66,9 @@ size_t ice_local_addresses(const struct ice *i, union address *out, size_t max);
  * on a link. */
 bool ice_may_send_to(const struct ice *i, const union address *to);
 
+/* Is it a tunnel (TUN/TAP, WireGuard, GRE...)? By name; false also when there is none of that name. */
+bool ice_interface_is_tunnel(const char *name);
+
 enum ice_state { ICE_GATHERING, ICE_CONNECTING, ICE_CONNECTED, ICE_READY, ICE_FAILED };
 const char *ice_state_name(enum ice_state s);
 
@@ -140,6 +143,20 @@ struct ice_pair_view {
 	bool nominated, selected;
 };
 size_t ice_agent_pairs(const struct ice_agent *a, struct ice_pair_view *out, size_t max); /* best first */
+
+/* What became of an agent's negotiation, for those that ask why no pair was found. */
+#define ICE_SURVEY_REMOTES 8
+struct ice_survey {
+	unsigned local, remote; /* candidates */
+	unsigned pairs, failed, succeeded;
+	bool turn;		  /* one of ours is of a TURN server */
+	bool same_public_address; /* both ends are seen at the same address of a NAT */
+	bool host_pair, host_pair_failed; /* of local addresses of one family; all that there are failed */
+	union address host_local, host_remote;
+	union address remotes[ICE_SURVEY_REMOTES]; /* the remote's candidates, the first of them */
+	unsigned remote_count;
+};
+void ice_agent_survey(const struct ice_agent *a, struct ice_survey *out);
 
 struct ice_agent_view {
 	enum ice_state state;

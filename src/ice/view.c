@@ -157,3 +157,43 @@ void ice_agent_look(const struct ice_agent *a, struct ice_agent_view *out)
 	out->keepalives_unanswered = keepalives.unanswered;
 	memcpy(out->fast_error, a->fast_error, sizeof(out->fast_error));
 }
+
+static void survey_pairs(const struct ice_agent *a, struct ice_survey *out)
+{
+	struct ice_pair_view *pairs = xcalloc(ICE_PAIRS_MAX, sizeof(*pairs));
+
+	out->pairs = (unsigned)ice_agent_pairs(a, pairs, ICE_PAIRS_MAX);
+	for (unsigned n = 0; n < out->pairs; n++) {
+		const struct ice_pair_view *v = &pairs[n];
+
+		out->failed += v->state == ICE_PAIR_FAILED;
+		out->succeeded += v->state == ICE_PAIR_SUCCEEDED;
+		if (v->pair.local_type != ICE_HOST || v->pair.remote_type != ICE_HOST)
+			continue;
+		if (!out->host_pair) {
+			out->host_local = v->pair.local;
+			out->host_remote = v->pair.remote;
+		}
+		out->host_pair_failed = v->state == ICE_PAIR_FAILED && (!out->host_pair || out->host_pair_failed);
+		out->host_pair = true;
+	}
+	free(pairs);
+}
+
+void ice_agent_survey(const struct ice_agent *a, struct ice_survey *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->local = a->local_count;
+	out->remote = a->remote_count;
+	for (unsigned l = 0; l < a->local_count; l++) {
+		const struct candidate *local = &a->local[l];
+
+		out->turn |= local->type == ICE_RELAYED;
+		for (unsigned r = 0; r < a->remote_count && local->type == ICE_SERVER_REFLEXIVE; r++)
+			out->same_public_address |= a->remote[r].type == ICE_SERVER_REFLEXIVE &&
+						    address_same_host(&local->address, &a->remote[r].address);
+	}
+	for (unsigned r = 0; r < a->remote_count && r < ICE_SURVEY_REMOTES; r++)
+		out->remotes[out->remote_count++] = a->remote[r].address;
+	survey_pairs(a, out);
+}

@@ -66,6 +66,11 @@ static uint8_t known_path(uint64_t kind)
 	return kind < PATH_KINDS ? (uint8_t)kind : PATH_KIND_NONE;
 }
 
+static uint8_t known_nat(uint64_t nat)
+{
+	return nat < SIGNAL_NATS ? (uint8_t)nat : SIGNAL_NAT_UNKNOWN;
+}
+
 static enum signal_reason known_reason(uint64_t number)
 {
 	switch (number) {
@@ -196,6 +201,10 @@ static bool get_field(struct signal_message *m, unsigned tag, struct reader r)
 	case TAG_VERSION:
 		get_text(&r, r.left, m->version, sizeof(m->version), true);
 		m->has |= SIGNAL_HAS_VERSION;
+		break;
+	case TAG_NAT:
+		m->nat = known_nat(get_number(&r, 1));
+		m->has |= SIGNAL_HAS_NAT;
 		break;
 	case TAG_CANDIDATES:
 		get_candidates(&r, m);

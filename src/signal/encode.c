@@ -192,6 +192,8 @@ static void put_fields(struct writer *w, const struct signal_message *m)
 		put_number_field(w, TAG_PATH, m->path, 1);
 	if ((m->has & SIGNAL_HAS_VERSION) && m->version[0])
 		put_field(w, TAG_VERSION, m->version, strlen(m->version));
+	if (m->has & SIGNAL_HAS_NAT)
+		put_number_field(w, TAG_NAT, m->nat, 1);
 	if (m->candidate_count)
 		put_candidates(w, m);
 }

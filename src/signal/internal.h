@@ -28,6 +28,7 @@ enum tag {
 	TAG_PATH = 11,
 	TAG_VERSION = 12,
 	TAG_CANDIDATES = 13,
+	TAG_NAT = 14,
 	TAG_PADDING = 255,
 };
 

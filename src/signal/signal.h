@@ -100,6 +100,10 @@ struct signal_report {
 	uint64_t packets_lost;
 };
 
+/* How a host reaches the Internet by UDP, by what STUN servers say: no answer at all; its own address; one port of a NAT for
+ * all destinations, or one for each (RFC 4787: endpoint-independent mapping or not). */
+enum signal_nat { SIGNAL_NAT_UNKNOWN, SIGNAL_NAT_BLOCKED, SIGNAL_NAT_OPEN, SIGNAL_NAT_SAME, SIGNAL_NAT_VARIES, SIGNAL_NATS };
+
 /* Everything that a message can carry; `has` tells which optional fields are set. An empty relay or version and an
  * address of no family are left out by the sender. */
 enum signal_field {
@@ -115,6 +119,7 @@ enum signal_field {
 	SIGNAL_HAS_BACK_IN = 1 << 9,	 /* BYE: ms until the sender expects to be back */
 	SIGNAL_HAS_PATH = 1 << 10,	 /* the path that is meant or in use (enum path_kind) */
 	SIGNAL_HAS_VERSION = 1 << 11,	 /* the sender's version as text */
+	SIGNAL_HAS_NAT = 1 << 12,	 /* what the sender found out about its NAT */
 };
 
 struct signal_message {
@@ -138,6 +143,7 @@ struct signal_message {
 	uint64_t data_sent, data_received;
 	uint32_t back_in_ms;
 	uint8_t path;
+	uint8_t nat; /* enum signal_nat */
 	char version[32];
 	struct signal_report report;
 	unsigned candidate_count;

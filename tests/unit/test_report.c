@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "relay/stun.h"
-#include "report/ask.h"
+#include "net/stun.h"
 #include "report/judge.h"
 #include "report/report.h"
 

@@ -184,12 +184,12 @@ static void udp_fits(void)
 	ice_failed();
 	w.device.nat = NAT_BLOCKED;
 	w.device.stun_answers = false;
-	w.device.stun_answered_at = w.device.udp_received_at = 0;
+	w.device.stun_answered_at = 0;
 }
 static void udp_near(void)
 {
 	udp_fits();
-	w.device.udp_received_at = AGO(3); /* STUN is silent, but UDP comes in */
+	w.device.udp_heard_at = AGO(3); /* STUN is silent, but UDP comes in */
 }
 static void udp_there_fits(void)
 {

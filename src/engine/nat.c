@@ -1,0 +1,251 @@
+#include "engine/nat.h"
+
+#include <ifaddrs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/xalloc.h"
+#include "crypto/primitives.h"
+#include "engine/paths.h"
+
+#define TRY_EVERY   (400 * NS_PER_MS)
+#define TRIES	    5 /* two seconds: loss and slow lines do not look like a firewall */
+#define AGAIN	    (60 * NS_PER_SEC)
+#define BLOCKED_FOR (15 * NS_PER_SEC)
+
+static bool is_ours(const union address *a)
+{
+	struct ifaddrs *all;
+	bool found = false;
+
+	if (getifaddrs(&all))
+		return false;
+	for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next)
+		found = i->ifa_addr && address_same_host((const union address *)i->ifa_addr, a);
+	freeifaddrs(all);
+	return found;
+}
+
+/* ---- the end of a round ---- */
+
+static enum signal_nat judge(const struct nat *n)
+{
+	const union address *first = NULL;
+	unsigned answers = 0;
+	bool varies = false;
+
+	for (unsigned i = 0; i < n->count; i++) {
+		const struct nat_question *q = &n->asked[i];
+
+		if (q->mapped.sa.sa_family == AF_UNSPEC)
+			continue;
+		answers++;
+		varies |= first && !address_equal(first, &q->mapped);
+		if (!first)
+			first = &q->mapped;
+	}
+	if (!answers) /* an ICMP message that came back went through as UDP does: nobody listens there, that
+			 is all */
+		return n->sent && !n->refused ? SIGNAL_NAT_BLOCKED : SIGNAL_NAT_UNKNOWN;
+	if (varies)
+		return SIGNAL_NAT_VARIES;
+	if (is_ours(first))
+		return SIGNAL_NAT_OPEN;
+	return answers > 1 ? SIGNAL_NAT_SAME : SIGNAL_NAT_UNKNOWN;
+}
+
+static void keep_mapped(struct nat *n, uint64_t now)
+{
+	struct nat_view *v = &n->view;
+
+	v->turn_answers = false;
+	for (unsigned i = n->count; i-- > 0;) {
+		const struct nat_question *q = &n->asked[i];
+
+		if (q->mapped.sa.sa_family == AF_UNSPEC)
+			continue;
+		v->turn_answers |= q->turn;
+		v->answered_at = now;
+		if (i)
+			continue;
+		/* the socket is another each time, and its port with it */
+		if (v->mapped.sa.sa_family != AF_UNSPEC && !address_same_host(&v->mapped, &q->mapped)) {
+			v->mapped_before = v->mapped;
+			v->mapped_changed_at = now;
+		}
+		v->mapped = q->mapped;
+	}
+}
+
+static void stop(struct nat *n)
+{
+	loop_fd_remove(n->watch);
+	n->watch = NULL;
+	if (n->fd >= 0)
+		close(n->fd);
+	n->fd = -1;
+	loop_timer_set(n->timer, 0);
+}
+
+static void finish(struct nat *n)
+{
+	uint64_t now = clock_boot_ns();
+
+	n->view.kind = judge(n);
+	n->view.servers = n->count;
+	keep_mapped(n, now);
+	n->ask_at = now + (n->view.kind == SIGNAL_NAT_BLOCKED ? BLOCKED_FOR : AGAIN);
+	stop(n);
+}
+
+static bool all_answered(const struct nat *n)
+{
+	for (unsigned i = 0; i < n->count; i++)
+		if (n->asked[i].mapped.sa.sa_family == AF_UNSPEC)
+			return false;
+	return true;
+}
+
+/* ---- asking ---- */
+
+static void ask(struct nat *n)
+{
+	uint8_t request[ASK_MIN];
+
+	n->tries++;
+	for (unsigned i = 0; i < n->count; i++) {
+		const struct nat_question *q = &n->asked[i];
+
+		if (q->mapped.sa.sa_family != AF_UNSPEC)
+			continue;
+		stun_ask(request, sizeof(request), q->transaction, ASK_CHANGE_NONE);
+		n->sent |= sendto(n->fd, request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT, &q->to.sa,
+				  address_len(&q->to)) > 0;
+	}
+	loop_timer_set(n->timer, clock_boot_ns() + TRY_EVERY);
+}
+
+static void on_timer(void *arg)
+{
+	struct nat *n = arg;
+
+	if (n->fd < 0)
+		return;
+	if (n->tries >= TRIES)
+		finish(n);
+	else
+		ask(n);
+}
+
+static void add(struct nat *n, const union address *to, bool turn)
+{
+	struct nat_question *q = &n->asked[n->count];
+
+	if (n->count == NAT_ASKED_MAX || (n->count && to->sa.sa_family != n->asked[0].to.sa.sa_family) ||
+	    to->sa.sa_family == AF_UNSPEC)
+		return;
+	for (unsigned i = 0; i < n->count; i++)
+		if (address_equal(&n->asked[i].to, to))
+			return;
+	memset(q, 0, sizeof(*q));
+	q->to = *to;
+	q->turn = turn;
+	crypto_random(q->transaction, sizeof(q->transaction));
+	n->count++;
+}
+
+static void on_answer(void *arg, int fd, unsigned events)
+{
+	struct nat *n = arg;
+	struct stun_reply reply;
+	uint8_t data[1500];
+	ssize_t len;
+
+	(void)events;
+	while (recv(fd, data, sizeof(data), MSG_ERRQUEUE | MSG_DONTWAIT) >= 0)
+		n->refused = true;
+	while ((len = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0) {
+		if (!stun_read(data, (size_t)len, &reply) || reply.mapped.sa.sa_family == AF_UNSPEC)
+			continue;
+		for (unsigned i = 0; i < n->count; i++)
+			if (!memcmp(n->asked[i].transaction, reply.transaction, ASK_TRANSACTION))
+				n->asked[i].mapped = reply.mapped;
+		/* One server alone: its other address is the second opinion, if it has one. */
+		if (n->count == 1 && !n->other && reply.other.sa.sa_family == n->asked[0].to.sa.sa_family) {
+			n->other = true;
+			n->tries = 0;
+			add(n, &reply.other, n->asked[0].turn);
+			ask(n);
+		}
+	}
+	if (all_answered(n))
+		finish(n);
+}
+
+static void begin(struct nat *n)
+{
+	struct paths *s = n->paths;
+	unsigned turn = 0;
+	int family;
+
+	n->count = n->tries = 0;
+	n->sent = n->refused = n->other = false;
+	for (unsigned i = 0; i < s->name_count; i++)
+		add(n, &s->names[i].address, i >= s->stun_names);
+	while (turn < n->count && !n->asked[turn].turn)
+		turn++;
+	if (!n->count)
+		return;
+	n->view.server = n->asked[0].to;
+	n->view.turn = turn < n->count ? n->asked[turn].to : (union address){0};
+	family = n->asked[0].to.sa.sa_family;
+	n->fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (n->fd < 0)
+		return;
+	if (s->engine->fwmark)
+		setsockopt(n->fd, SOL_SOCKET, SO_MARK, &s->engine->fwmark, sizeof(s->engine->fwmark));
+	if (family == AF_INET)
+		setsockopt(n->fd, IPPROTO_IP, IP_RECVERR, &(int){1}, sizeof(int));
+	else
+		setsockopt(n->fd, IPPROTO_IPV6, IPV6_RECVERR, &(int){1}, sizeof(int));
+	n->watch = loop_fd_add(s->engine->loop, n->fd, LOOP_READ, on_answer, n);
+	n->view.asked_at = clock_boot_ns();
+	ask(n);
+}
+
+void nat_want(struct nat *n)
+{
+	if (n->fd >= 0 || n->paths->network.ice_off || clock_boot_ns() < n->ask_at)
+		return;
+	n->ask_at = clock_boot_ns() + NS_PER_SEC; /* without a server: names may be looked up still */
+	begin(n);
+}
+
+void nat_network_changed(struct nat *n)
+{
+	stop(n);
+	n->view.kind = SIGNAL_NAT_UNKNOWN;
+	n->ask_at = 0;
+}
+
+struct nat *nat_new(struct paths *s)
+{
+	struct nat *n = xcalloc(1, sizeof(*n));
+
+	n->paths = s;
+	n->fd = -1;
+	n->timer = loop_timer_new(s->engine->loop, on_timer, n);
+	return n;
+}
+
+void nat_free(struct nat *n)
+{
+	if (!n)
+		return;
+	stop(n);
+	loop_timer_free(n->timer);
+	free(n);
+}
