@@ -1,6 +1,6 @@
 /*
- * Capture files: pcapng (one interface for each point, directions, comments, lost packets, key log), and plain pcap. The
- * writer makes bytes; where they go is the caller's business.
+ * Capture files: pcapng (one interface for each point, directions, comments, lost packets, key log), and
+ * plain pcap. The writer makes bytes; where they go is the caller's business.
  */
 #ifndef WEIR_TAP_PCAPNG_H
 #define WEIR_TAP_PCAPNG_H
@@ -25,14 +25,15 @@ struct capture_head {
 void capture_begin(struct strbuf *out, const struct capture_head *h);
 
 /* One packet; comment NULL or "": none. label: the peer's name. False: this format cannot hold it. */
-bool capture_packet(struct strbuf *out, const struct capture_head *h, const struct tap_meta *m, const void *data,
-		    size_t captured, const char *label, uint64_t lost_before);
+bool capture_packet(struct strbuf *out, const struct capture_head *h, const struct tap_meta *m,
+		    const void *data, size_t captured, const char *label, uint64_t lost_before);
 
-/* A Decryption Secrets Block with lines of a WireGuard key log; must come before the packets that it opens. */
+/* A Decryption Secrets Block with lines of a WireGuard key log; must come before the packets that it opens.
+ */
 void capture_keys(struct strbuf *out, const char *lines, size_t len);
 
 /* Counts at the end of a file. */
-void capture_end(struct strbuf *out, const struct capture_head *h, const uint64_t packets[TAP_POINTS], uint64_t lost,
-		 uint64_t at);
+void capture_end(struct strbuf *out, const struct capture_head *h, const uint64_t packets[TAP_POINTS],
+		 uint64_t lost, uint64_t at);
 
 #endif
