@@ -29,6 +29,11 @@ const char *action_method(enum command c)
 	case COMMAND_LADDER_SKIP:
 	case COMMAND_LADDER_HOLD:
 		return "ladder";
+	case COMMAND_REBIND:
+	case COMMAND_REOPEN:
+		return "ladder";
+	case COMMAND_RESOLVE:
+		return "resolve";
 	case COMMAND_RELOAD:
 		return "reload";
 	default:
@@ -36,12 +41,16 @@ const char *action_method(enum command c)
 	}
 }
 
-const char *action_argument(enum command c, const struct peer *p, const char **name)
+const char *action_argument(const struct prompt *q, const struct peer *p, const char **name)
 {
 	const char *now = p && p->network ? p->network->preference : "auto";
 
 	*name = "step";
-	switch (c) {
+	switch (q->command) {
+	case COMMAND_REBIND:
+		return "port";
+	case COMMAND_REOPEN:
+		return "reopen";
 	case COMMAND_LADDER_NOW:
 		return "now";
 	case COMMAND_LADDER_SKIP:
@@ -50,10 +59,10 @@ const char *action_argument(enum command c, const struct peer *p, const char **n
 		return "hold";
 	case COMMAND_PREFER:
 		*name = "prefer";
-		return strcmp(now, "auto") == 0 ? "relay" : "auto";
+		return q->argument ? q->argument : strcmp(now, "auto") == 0 ? "relay" : "auto";
 	case COMMAND_FORCE:
 		*name = "prefer";
-		return strcmp(now, "relay-only") == 0 ? "auto" : "relay-only";
+		return q->argument ? q->argument : strcmp(now, "relay-only") == 0 ? "auto" : "relay-only";
 	default:
 		*name = NULL;
 		return NULL;
@@ -123,14 +132,14 @@ static void find_route(struct model *m, const struct data *d)
 		snprintf(p->expected, sizeof(p->expected), "%.8s", owner->key);
 }
 
-static void send_one(struct model *m, enum command c, const struct peer *p, const char *label,
-		     struct effects *fx)
+static void send_one(struct model *m, const struct peer *p, const char *label, struct effects *fx)
 {
+	enum command c = m->prompt.command;
 	struct effect *e = effect_add(fx, EFFECT_REQUEST);
 
 	e->method = action_method(c);
 	text_copy(e->key, sizeof(e->key), p ? p->key : "");
-	e->value = action_argument(c, p, &e->name);
+	e->value = action_argument(&m->prompt, p, &e->name);
 	e->id = model_expect(m, c, label);
 }
 
@@ -140,12 +149,12 @@ static void perform(struct model *m, const struct data *d, double now, struct ef
 	char label[LABEL_ROOM];
 
 	if (p->command == COMMAND_RELOAD)
-		send_one(m, p->command, NULL, "", fx);
+		send_one(m, NULL, "", fx);
 	for (size_t i = 0; i < p->count; i++) {
 		const struct peer *peer = data_peer(d, p->targets[i]);
 
 		if (peer)
-			send_one(m, p->command, peer, peer_label(label, peer, m->private), fx);
+			send_one(m, peer, peer_label(label, peer, m->private), fx);
 	}
 	if (p->count > 1)
 		model_say(m, now, false, "%s: asked for %zu peers", action_method(p->command), p->count);
@@ -153,20 +162,81 @@ static void perform(struct model *m, const struct data *d, double now, struct ef
 	prompt_clear(p);
 }
 
-void action_ask(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
+static bool find_peer(struct model *m, const struct data *d, const char *who, double now)
+{
+	struct prompt *p = &m->prompt;
+	const struct peer *found = NULL;
+	size_t exact = 0, close = 0, len = strlen(who);
+	char label[LABEL_ROOM];
+
+	for (size_t i = 0; i < d->peers_count; i++) {
+		const struct peer *peer = d->peers[i];
+
+		peer_label(label, peer, m->private);
+		if (strcmp(label, who) == 0 || strcmp(peer->key, who) == 0) {
+			found = exact++ ? found : peer;
+		} else if (!exact && (strncmp(label, who, len) == 0 ||
+				      (!m->private && len >= 4 && strncmp(peer->key, who, len) == 0))) {
+			found = peer;
+			close++;
+		}
+	}
+	if (exact > 1 || (!exact && close > 1)) {
+		model_say(m, now, true, "%s: more than one peer is called so", who);
+		return false;
+	}
+	if (!found) {
+		model_say(m, now, true, "%s: no such peer", who);
+		return false;
+	}
+	add_target(p, found);
+	return true;
+}
+
+void action_select(struct model *m, const struct data *d, const char *who, double now)
+{
+	prompt_clear(&m->prompt);
+	m->prompt.targets = xcalloc(1, sizeof(m->prompt.targets[0]));
+	if (who && find_peer(m, d, who, now)) {
+		text_copy(m->selected, sizeof(m->selected), m->prompt.targets[0]);
+		follow_selected(m, d);
+	}
+	prompt_clear(&m->prompt);
+}
+
+/* Fills the targets; says why there are none. */
+static bool choose_targets(struct model *m, const struct data *d, const char *who, double now)
+{
+	struct prompt *p = &m->prompt;
+
+	if (!who) {
+		take_targets(m, d);
+		if (!p->count)
+			model_say(m, now, false, "there is no peer to act on");
+		return p->count > 0;
+	}
+	p->targets = xcalloc(d->peers_count + 1, sizeof(p->targets[0]));
+	if (strcmp(who, "all") != 0)
+		return find_peer(m, d, who, now);
+	for (size_t i = 0; i < d->peers_count; i++)
+		add_target(p, d->peers[i]);
+	if (!p->count)
+		model_say(m, now, false, "there is no peer to act on");
+	return p->count > 0;
+}
+
+void action_ask_for(struct model *m, const struct data *d, enum command c, const char *argument,
+		    const char *who, double now, struct effects *fx)
 {
 	const struct key_entry *e = key_of(c);
 
 	prompt_clear(&m->prompt);
 	m->prompt.command = c;
+	m->prompt.argument = argument;
 	m->mode = MODE_NORMAL;
-	if (c != COMMAND_RELOAD) {
-		take_targets(m, d);
-		if (!m->prompt.count) {
-			model_say(m, now, false, "there is no peer to act on");
-			prompt_clear(&m->prompt);
-			return;
-		}
+	if (c != COMMAND_RELOAD && !choose_targets(m, d, who, now)) {
+		prompt_clear(&m->prompt);
+		return;
 	}
 	if (e->flags & KEY_ASKS) {
 		find_route(m, d);
@@ -174,6 +244,11 @@ void action_ask(struct model *m, const struct data *d, enum command c, double no
 	} else {
 		perform(m, d, now, fx);
 	}
+}
+
+void action_ask(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
+{
+	action_ask_for(m, d, c, NULL, NULL, now, fx);
 }
 
 static void cancel(struct model *m, double now)
@@ -212,7 +287,7 @@ void action_menu_key(struct model *m, const struct data *d, uint32_t code, doubl
 
 	m->mode = MODE_NORMAL;
 	if (e)
-		action_ask(m, d, e->command, now, fx);
+		do_command(m, d, e->command, now, fx);
 }
 
 void model_reply(struct model *m, const struct reply *r, double now)
@@ -248,6 +323,12 @@ void model_reply(struct model *m, const struct reply *r, double now)
 		model_say(m, now, false, "%s: every path is being asked", p->label);
 	else if (p->command == COMMAND_PREFER || p->command == COMMAND_FORCE)
 		model_say(m, now, false, "%s: path preference changed", p->label);
+	else if (p->command == COMMAND_REBIND)
+		model_say(m, now, false, "%s: a fresh source port was asked for", p->label);
+	else if (p->command == COMMAND_REOPEN)
+		model_say(m, now, false, "%s: its relay is dialled anew", p->label);
+	else if (p->command == COMMAND_RESOLVE)
+		model_say(m, now, false, "%s: its name is looked up again", p->label);
 	else if (verb && strcmp(verb, "ladder") == 0)
 		model_say(m, now, false, "%s: recovery told so", p->label);
 }

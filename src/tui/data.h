@@ -107,6 +107,7 @@ struct data {
 	char gone_reason[160];
 
 	char interface[20], hostname[72], version[24], aead[32];
+	char public_key[KEY_BASE64_LEN + 1]; /* ours, "" if there is none */
 	long pid;
 	unsigned listen_port, mtu, workers;
 	bool readonly, up, under_load;

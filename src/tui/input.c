@@ -1,5 +1,6 @@
 #include "tui/input.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tui/keys.h"
@@ -69,6 +70,23 @@ static size_t unknown_length(const struct input *in)
 	return 0;
 }
 
+/* ESC [ < what ; column ; row, then M for down and m for up (xterm's SGR coding). K_NONE: not worth a key. */
+static uint32_t mouse_code(const struct input *in, size_t len)
+{
+	unsigned button, col, row;
+	char end;
+
+	if (in->bytes[2] != '<' || len >= 32 ||
+	    sscanf((const char *)in->bytes + 3, "%4u;%4u;%4u%c", &button, &col, &row, &end) != 4 ||
+	    end != 'M' || !col || !row || col > 0xfff || row > 0xfff)
+		return K_NONE;
+	if (button == 0)
+		return MOUSE_CODE(MOUSE_CLICK, row - 1, col - 1);
+	if (button == 64 || button == 65)
+		return MOUSE_CODE(button == 64 ? MOUSE_WHEEL_UP : MOUSE_WHEEL_DOWN, row - 1, col - 1);
+	return K_NONE;
+}
+
 /* What starts with ESC. 0 with *wait: more may come; 0 without: a sequence was swallowed. */
 static uint32_t next_escape(struct input *in, bool late, bool *wait)
 {
@@ -89,8 +107,10 @@ static uint32_t next_escape(struct input *in, bool late, bool *wait)
 		size_t len = unknown_length(in);
 
 		if (len) {
+			uint32_t code = mouse_code(in, len);
+
 			drop(in, len);
-			return 0;
+			return code;
 		}
 		partial = true;
 	}

@@ -85,35 +85,56 @@ const char *key_group_title(enum key_group group)
 
 #define GAP 2
 
-void key_hints(char *out, size_t size, enum where where, bool readonly, int width)
+static bool hinted(const struct key_entry *e, enum where where, bool readonly, unsigned limit)
+{
+	return *e->hint && e->rank <= limit && (e->where & where) && !(readonly && (e->flags & KEY_CHANGES));
+}
+
+/* The highest rank at which everything up to it fits. */
+static unsigned hint_limit(enum where where, bool readonly, int width)
 {
 	unsigned limit = 0;
-	size_t at = 0;
 
-	/* The highest rank at which everything up to it fits. */
 	for (unsigned rank = 1; rank < 32; rank++) {
 		int cells = 0;
 
-		for (size_t i = 0; i < key_table_size; i++) {
-			const struct key_entry *e = &key_table[i];
-
-			if (*e->hint && e->rank <= rank && (e->where & where) &&
-			    !(readonly && (e->flags & KEY_CHANGES)))
-				cells += (int)text_cells(e->hint) + GAP;
-		}
+		for (size_t i = 0; i < key_table_size; i++)
+			if (hinted(&key_table[i], where, readonly, rank))
+				cells += (int)text_cells(key_table[i].hint) + GAP;
 		if (cells - GAP > width)
 			break;
 		limit = rank;
 	}
-	*out = '\0';
-	for (size_t i = 0; i < key_table_size; i++) {
-		const struct key_entry *e = &key_table[i];
+	return limit;
+}
 
-		if (!*e->hint || e->rank > limit || !(e->where & where) ||
-		    (readonly && (e->flags & KEY_CHANGES)))
+void key_hints(char *out, size_t size, enum where where, bool readonly, int width)
+{
+	unsigned limit = hint_limit(where, readonly, width);
+	size_t at = 0;
+
+	*out = '\0';
+	for (size_t i = 0; i < key_table_size; i++)
+		if (hinted(&key_table[i], where, readonly, limit))
+			at += (size_t)snprintf(out + at, at < size ? size - at : 0, "%s%s", at ? "  " : "",
+					       key_table[i].hint);
+}
+
+enum command key_hint_at(enum where where, bool readonly, int width, int cell)
+{
+	unsigned limit = hint_limit(where, readonly, width);
+	int at = 0;
+
+	for (size_t i = 0; i < key_table_size; i++) {
+		int cells = (int)text_cells(key_table[i].hint);
+
+		if (!hinted(&key_table[i], where, readonly, limit))
 			continue;
-		at += (size_t)snprintf(out + at, at < size ? size - at : 0, "%s%s", at ? "  " : "", e->hint);
+		if (cell >= at && cell < at + cells)
+			return key_table[i].command;
+		at += cells + GAP;
 	}
+	return COMMAND_NONE;
 }
 
 /* mdoc wants some characters spelled. */

@@ -24,6 +24,15 @@ enum key_code {
 	K_F0, /* K_F(1) is K_F0 + 1 */
 	K_LAST = K_F0 + 12,
 };
+/* A mouse event: what happened (enum mouse), row and column. */
+#define K_MOUSE 0x40000000u
+#define MOUSE_CODE(what, row, col)                                                                           \
+	(K_MOUSE | (uint32_t)(what) << 24 | (uint32_t)(row) << 12 | (uint32_t)(col))
+#define MOUSE_WHAT(code) ((code) >> 24 & 3)
+#define MOUSE_ROW(code)	 ((int)((code) >> 12 & 0xfff))
+#define MOUSE_COL(code)	 ((int)((code)&0xfff))
+enum mouse { MOUSE_CLICK, MOUSE_WHEEL_UP, MOUSE_WHEEL_DOWN };
+
 #define K_F(n)	 (K_F0 + (n))
 #define CTRL_(c) ((c)&0x1f)
 
@@ -81,6 +90,8 @@ const char *key_name(char out[16], uint32_t code);
 const char *key_group_title(enum key_group group);
 
 /* The bottom line for a screen: as many hints as fit into `width` cells, the least important left out. */
+/* The command of the hint that covers `cell` of that line, NONE if none does. */
+enum command key_hint_at(enum where where, bool readonly, int width, int cell);
 void key_hints(char *out, size_t size, enum where where, bool readonly, int width);
 
 #endif

@@ -47,7 +47,17 @@ static int widen(struct layout *l, enum column c, int left, int to)
 	return left - more;
 }
 
-static void fit_columns(struct layout *l, bool sessions)
+/* A column that was chosen comes with the first; one that was not is never there. */
+static int rank_of(enum column c, bool sessions, struct column_choice choice)
+{
+	if (c > COLUMN_STATE && (choice.off >> c & 1))
+		return -1;
+	if (choice.on >> c & 1)
+		return 1;
+	return c == COLUMN_SESSION && !sessions ? -1 : columns[c].rank;
+}
+
+static void fit_columns(struct layout *l, bool sessions, struct column_choice choice)
 {
 	static const struct {
 		enum column column;
@@ -59,12 +69,13 @@ static void fit_columns(struct layout *l, bool sessions)
 	};
 	int left = l->width - MARKS, at = MARKS;
 
-	for (int rank = 0; rank <= (sessions ? 5 : 4); rank++)
+	for (int rank = 0; rank <= 5; rank++)
 		for (int c = 0; c < COLUMNS; c++) {
 			/* The path needs room for an address before the columns of detail come. */
 			int reserve = rank >= 5 ? 17 : rank >= 2 ? 12 : 0;
 
-			if (columns[c].rank != rank || left < columns[c].min + 1 + reserve)
+			if (rank_of((enum column)c, sessions, choice) != rank ||
+			    left < columns[c].min + 1 + reserve)
 				continue;
 			l->column_width[c] = columns[c].min;
 			left -= columns[c].min + 1;
@@ -105,14 +116,15 @@ static void fit_peers(struct layout *l, int alerts)
 		l->table_rows = 1;
 }
 
-struct layout layout_make(int width, int height, int overlay, int alerts, bool sessions)
+struct layout layout_make(int width, int height, int overlay, int alerts, bool sessions,
+			  struct column_choice choice)
 {
 	struct layout l = {.width = width, .height = height, .overlay = overlay};
 
 	l.tiny = width < MIN_WIDTH || height < MIN_HEIGHT;
 	if (l.tiny)
 		return l;
-	fit_columns(&l, sessions);
+	fit_columns(&l, sessions, choice);
 	fit_peers(&l, alerts);
 	l.log_detail_row = height >= 20 ? height - 1 - (height >= 30 ? 4 : 3) : -1;
 	l.log_rows = (l.log_detail_row > 0 ? l.log_detail_row : height - 1) - 2;

@@ -7,6 +7,8 @@
 #define MIN_WIDTH  60
 #define MIN_HEIGHT 16
 
+#define LOG_FIRST_ROW 2
+
 enum column {
 	COLUMN_PEER,
 	COLUMN_STATE,
@@ -40,7 +42,13 @@ struct layout {
 };
 
 /* overlay: rows that a prompt takes, 0 for none. alerts: how many there are to tell. */
-struct layout layout_make(int width, int height, int overlay, int alerts, bool sessions);
+/* What was chosen with `c`: bits by column; the rest comes as the width allows. */
+struct column_choice {
+	unsigned on, off;
+};
+
+struct layout layout_make(int width, int height, int overlay, int alerts, bool sessions,
+			  struct column_choice choice);
 
 const char *column_title(enum column c, int width);
 bool column_is_number(enum column c);

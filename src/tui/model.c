@@ -101,6 +101,8 @@ int model_overlay_rows(const struct model *m)
 
 	if (m->mode == MODE_CONFIRM)
 		return 5;
+	if (m->mode == MODE_COLUMNS)
+		return (COLUMNS + 1) / 2 + 2;
 	if (m->mode != MODE_MENU)
 		return 0;
 	for (size_t i = 0; i < key_table_size; i++)
@@ -117,7 +119,7 @@ struct layout model_layout(const struct model *m, const struct data *d)
 		alerts += d->peers[i]->word != WORD_STUCK && peer_is_problem(d->peers[i]);
 	for (size_t i = 0; i < d->peers_count && !sessions; i++)
 		sessions = d->peers[i]->network && *d->peers[i]->network->local_session;
-	return layout_make(m->width, m->height, model_overlay_rows(m), alerts, sessions);
+	return layout_make(m->width, m->height, model_overlay_rows(m), alerts, sessions, m->columns);
 }
 
 size_t scrolled(size_t top, size_t row, size_t count, size_t visible)
@@ -295,11 +297,11 @@ static bool screen_command(struct model *m, const struct data *d, enum command c
 	return false;
 }
 
-static void run(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
+void do_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)
 {
 	if (packets_tap_command(m, d, c, now, fx) || screen_command(m, d, c, now, fx) ||
-	    navigate(m, d, c, now, fx) || filter_command(m, d, c, now, fx) || view_command(m, d, c, now, fx) ||
-	    past_command(m, c, now, fx))
+	    navigate(m, d, c, now, fx) || filter_command(m, d, c, now, fx) ||
+	    view_command(m, d, c, now, fx) || past_command(m, c, now, fx))
 		return;
 	switch (c) {
 	case COMMAND_HELP:
@@ -308,6 +310,14 @@ static void run(struct model *m, const struct data *d, enum command c, double no
 		break;
 	case COMMAND_MENU:
 		m->mode = MODE_MENU;
+		break;
+	case COMMAND_COLUMNS:
+		m->mode = MODE_COLUMNS;
+		break;
+	case COMMAND_TYPE:
+	case COMMAND_GOTO:
+		m->mode = c == COMMAND_TYPE ? MODE_TYPE : MODE_GOTO;
+		*m->typed = '\0';
 		break;
 	case COMMAND_REDRAW:
 		effect_add(fx, EFFECT_REDRAW);
@@ -362,7 +372,7 @@ void model_key(struct model *m, const struct data *d, uint32_t code, double now,
 		return;
 	*m->message = '\0';
 	if (always)
-		run(m, d, e->command, now, fx);
+		do_command(m, d, e->command, now, fx);
 	else if (m->mode == MODE_FILTER)
 		filter_key(m, d, code, fx);
 	else if (m->mode == MODE_JUMP)
@@ -373,10 +383,18 @@ void model_key(struct model *m, const struct data *d, uint32_t code, double now,
 		action_key(m, d, code, now, fx);
 	else if (m->mode == MODE_MENU)
 		action_menu_key(m, d, code, now, fx);
+	else if (m->mode == MODE_COLUMNS)
+		columns_key(m, d, code, fx);
+	else if (m->mode == MODE_TYPE)
+		typed_key(m, d, code, now, fx);
+	else if (m->mode == MODE_GOTO)
+		goto_key(m, d, code, now, fx);
 	else if (m->past.on && past_key(m, code, now, fx))
 		;
+	else if (code & K_MOUSE)
+		mouse_key(m, d, code, now, fx);
 	else if (e)
-		run(m, d, e->command, now, fx);
+		do_command(m, d, e->command, now, fx);
 	fit(m, d);
 	fetch_events(m, d, fx);
 }

@@ -16,12 +16,22 @@
 #include "tui/packets.h"
 
 enum screen { SCREEN_PEERS, SCREEN_PEER, SCREEN_PACKETS, SCREEN_LOG };
-enum mode { MODE_NORMAL, MODE_FILTER, MODE_MENU, MODE_CONFIRM, MODE_HELP, MODE_JUMP };
+enum mode {
+	MODE_NORMAL,
+	MODE_FILTER,
+	MODE_MENU,
+	MODE_CONFIRM,
+	MODE_HELP,
+	MODE_COLUMNS, /* the menu of columns */
+	MODE_TYPE,    /* a command after ':' */
+	MODE_GOTO,    /* a time after '#' */
+	MODE_JUMP,    /* a packet's number or time after '#' */
+};
 enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_NETWORK, PANE_DIAGNOSIS, PANE_TIMELINE, PANES };
 
-#define SORT_WORST	   COLUMNS /* the default */
-#define FILTER_ROOM	   64
-#define INTERVALS	   5
+#define SORT_WORST  COLUMNS /* the default */
+#define FILTER_ROOM 64
+#define INTERVALS   5
 
 struct rows {
 	uint32_t *index;
@@ -33,6 +43,7 @@ enum ssh_route { SSH_NONE, SSH_ELSEWHERE, SSH_THROUGH, SSH_UNCERTAIN };
 
 struct prompt {
 	enum command command;
+	const char *argument;		     /* NULL: what action_argument says */
 	char (*targets)[KEY_BASE64_LEN + 1]; /* fixed when the question came up, whatever moves since */
 	size_t count;
 	enum ssh_route route;
@@ -67,10 +78,13 @@ struct model {
 	char filter[FILTER_ROOM], log_filter[FILTER_ROOM], pattern[FILTER_ROOM];
 	char packet_filter[PACKET_FILTER_ROOM], filter_before[PACKET_FILTER_ROOM];
 	char selected_before[KEY_BASE64_LEN + 1]; /* when the filter was begun */
-	struct map *tags;			  /* keys of tagged peers */
+	struct column_choice columns;
+	int column_row;	  /* in the menu of columns */
+	struct map *tags; /* keys of tagged peers */
 
-	bool clock_times, bits, private;
-	unsigned interval, interval_default; /* index of model_intervals */
+	bool clock_times, bits, private, mouse;
+	bool slow; /* chosen because the terminal cannot keep up: plain, and every 5 s */
+	unsigned interval, interval_default, interval_before; /* index of model_intervals; before: slow */
 	bool frozen;
 	double frozen_at;
 	struct model_past past;
@@ -88,6 +102,7 @@ struct model {
 
 	struct packet_model packets;
 
+	char typed[200], typed_before[200]; /* after ':' or '#', and the command before */
 	int help_top;
 	struct prompt prompt;
 	char message[400];
@@ -112,6 +127,9 @@ enum effect_kind {
 	EFFECT_REDRAW,
 	EFFECT_SUSPEND,
 	EFFECT_SETTINGS, /* a setting changed: to be saved */
+	EFFECT_MOUSE,	 /* on or off, as the model has it */
+	EFFECT_SLOW,	 /* plain or not, as the model has it */
+	EFFECT_REPORT,	 /* of a peer (key), or without a key the log, to a file */
 	EFFECT_QUIT,
 	EFFECT_QUIT_KEEP,
 	EFFECT_PAST, /* move */
@@ -174,6 +192,12 @@ int model_overlay_rows(const struct model *m);
 enum where model_where(const struct model *m);
 const char *model_filter(const struct model *m); /* of the screen that is up */
 
+/* The terminal does not keep up: plain and every 5 s from now on. + and - end it. */
+void model_slow(struct model *m, double now, struct effects *fx);
+
+/* What Tab would put next, for the line being typed; "" if nothing. */
+void model_candidates(const struct model *m, const struct data *d, char *out, size_t size);
+
 /* rows.c */
 void rows_peers(struct model *m, const struct data *d);
 void rows_log(struct model *m, const struct data *d);
@@ -188,8 +212,11 @@ void action_key(struct model *m, const struct data *d, uint32_t code, double now
 void action_menu_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
 const char *action_method(enum command c);
 /* The parameter that goes with it, and its name; NULL: none. */
-const char *action_argument(enum command c, const struct peer *p, const char **name);
+const char *action_argument(const struct prompt *q, const struct peer *p, const char **name);
 void prompt_clear(struct prompt *p);
+/* The same for a word that was typed: a name, "all" (NULL targets the tagged or the selected peer). */
+void action_ask_for(struct model *m, const struct data *d, enum command c, const char *argument,
+		    const char *who, double now, struct effects *fx);
 struct effect *effect_add(struct effects *fx, enum effect_kind kind);
 long model_expect(struct model *m, enum command c, const char *label);
 

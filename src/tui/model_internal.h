@@ -9,6 +9,7 @@ size_t moved(size_t at, long by, size_t count); /* the row that `by` rows furthe
 void show_screen(struct model *m, const struct data *d, enum screen screen, struct effects *fx);
 /* Moves the window of `visible` rows no more than it takes to show `row`. */
 size_t scrolled(size_t top, size_t row, size_t count, size_t visible);
+void do_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
 void move(struct model *m, const struct data *d, long by, struct effects *fx); /* on any screen, in rows */
 
 /* model_peers.c */
@@ -30,7 +31,8 @@ void packets_sync(struct model *m, const struct data *d, struct effects *fx);
 void packets_move(struct model *m, const struct data *d, long by, struct effects *fx);
 bool packets_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
 void packets_filtered(struct model *m, const struct data *d, struct effects *fx); /* packet_filter changed */
-bool packets_tap_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+bool packets_tap_command(struct model *m, const struct data *d, enum command c, double now,
+			 struct effects *fx);
 void packets_fit(struct model *m);
 void packets_reply(struct model *m, const struct reply *r, double now);
 
@@ -45,6 +47,7 @@ bool past_key(struct model *m, uint32_t code, double now, struct effects *fx);
 /* model_log.c */
 void follow_line(struct model *m, const struct data *d);
 void line_move(struct model *m, const struct data *d, long by);
+void goto_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
 bool log_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
 
 /* model_filter.c */
@@ -56,5 +59,17 @@ void filter_key(struct model *m, const struct data *d, uint32_t code, struct eff
 
 /* model_view.c */
 bool view_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);
+
+/* model_columns.c */
+void columns_key(struct model *m, const struct data *d, uint32_t code, struct effects *fx);
+
+/* actions.c: selects the peer of that name */
+void action_select(struct model *m, const struct data *d, const char *who, double now);
+
+/* model_type.c */
+void typed_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
+
+/* model_mouse.c */
+void mouse_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx);
 
 #endif

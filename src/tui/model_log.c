@@ -1,6 +1,7 @@
 /* The Log screen: the line that is selected, and what is shown. */
 #include "tui/model_internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,6 +77,61 @@ void line_move(struct model *m, const struct data *d, long by)
 	m->follow = m->line == 0 && by < 0;
 	if (m->lines.count)
 		m->line_selected = d->log[m->lines.index[m->line]].seq;
+}
+
+/* "03:12", "03:12:41": the last time that it was so late; "5m", "90", "2h": so long before now. 0: neither.
+ */
+static double wanted_time(const char *text, double now)
+{
+	unsigned h, m, s = 0;
+	double at, n;
+	char unit = 's', rest;
+
+	if (strchr(text, ':')) {
+		int fields = sscanf(text, "%2u:%2u:%2u%c", &h, &m, &s, &rest);
+
+		if (fields < 2 || fields > 3 || h > 23 || m > 59 || s > 59)
+			return 0;
+		at = floor(now / 86400) * 86400 + h * 3600 + m * 60 + s;
+		return at > now ? at - 86400 : at;
+	}
+	text += *text == '-';
+	if (sscanf(text, "%6lf%c%c", &n, &unit, &rest) > 2 || sscanf(text, "%6lf", &n) != 1 || !(n >= 0))
+		return 0;
+	return unit == 's' ? now - n : unit == 'm' ? now - 60 * n : unit == 'h' ? now - 3600 * n : 0;
+}
+
+/* To the newest line that is no newer than that. */
+static void go_to(struct model *m, const struct data *d, double now)
+{
+	double at = wanted_time(m->typed, now);
+	size_t i = 0;
+
+	if (!(at > 0)) {
+		model_say(m, now, true, "%s is no time: 03:12, 03:12:41, 90s, 5m, 2h", m->typed);
+		return;
+	}
+	/* A minute without seconds is all of it. */
+	if (strchr(m->typed, ':') && strchr(m->typed, ':') == strrchr(m->typed, ':'))
+		at += 59;
+	while (i + 1 < m->lines.count && d->log[m->lines.index[i]].at >= at + 1)
+		i++;
+	m->follow = false;
+	line_move(m, d, (long)i - (long)m->line);
+	m->follow = false;
+}
+
+void goto_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx)
+{
+	if (code == '\r' || code == '\n') {
+		m->mode = MODE_NORMAL;
+		go_to(m, d, now);
+		model_sync(m, d, fx);
+	} else if (code == K_ESCAPE || code == CTRL_('C')) {
+		m->mode = MODE_NORMAL;
+	} else {
+		line_edit(m->typed, sizeof(m->typed), code);
+	}
 }
 
 bool log_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)

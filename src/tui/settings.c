@@ -29,6 +29,12 @@ static void apply(struct model *m, const char *word, const char *value)
 		m->clock_times = yes;
 	} else if (strcmp(word, "bits") == 0) {
 		m->bits = yes;
+	} else if (strcmp(word, "mouse") == 0) {
+		m->mouse = yes;
+	} else if (strcmp(word, "column") == 0 || strcmp(word, "no-column") == 0) {
+		for (unsigned i = COLUMN_STATE + 1; i < COLUMNS; i++)
+			if (strcmp(value, sort_names[i]) == 0)
+				*(*word == 'c' ? &m->columns.on : &m->columns.off) |= 1u << i;
 	} else if (strcmp(word, "hide-keys") == 0) {
 		m->private = yes;
 	}
@@ -70,13 +76,15 @@ static void make_folders(const char *path)
 
 int settings_save(const struct model *m, const char *path, struct error *e)
 {
+	/* What a slow terminal made necessary is no setting. */
+	unsigned interval = m->slow ? m->interval_before : m->interval;
 	struct strbuf text = {0};
 	int r;
 
 	strbuf_add(&text,
 		   "# What was changed in the dashboard of weir(8); it is written again at each change.\n");
-	if (m->interval != m->interval_default)
-		strbuf_add(&text, "interval %g\n", model_intervals[m->interval]);
+	if (interval != m->interval_default)
+		strbuf_add(&text, "interval %g\n", model_intervals[interval]);
 	if (m->sort != SORT_WORST)
 		strbuf_add(&text, "sort %s\n", sort_names[m->sort]);
 	if (m->inverted)
@@ -87,6 +95,12 @@ int settings_save(const struct model *m, const char *path, struct error *e)
 		strbuf_add(&text, "bits yes\n");
 	if (m->private)
 		strbuf_add(&text, "hide-keys yes\n");
+	if (m->mouse)
+		strbuf_add(&text, "mouse yes\n");
+	for (unsigned i = 0; i < COLUMNS; i++)
+		if ((m->columns.on | m->columns.off) >> i & 1)
+			strbuf_add(&text, "%scolumn %s\n", m->columns.on >> i & 1 ? "" : "no-",
+				   sort_names[i]);
 	make_folders(path);
 	r = file_replace(path, text.text, text.len, 0600, e);
 	strbuf_clear(&text);

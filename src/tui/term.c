@@ -29,7 +29,8 @@
 struct term {
 	int fd;
 	bool shared_fd; /* fd is a dup: O_NONBLOCK is visible to others and is taken back */
-	bool ascii, started, gone;
+	struct term_options options;
+	bool ascii, started, gone, mouse;
 	struct termios saved;
 	struct frame_caps caps;
 	char styles[32][48], moved[32], clear[32], clear_eol[32];
@@ -204,6 +205,7 @@ struct term *term_open(const struct term_options *o, struct error *e)
 		free(t);
 		return NULL;
 	}
+	t->options = *o;
 	t->ascii = o->ascii || !utf8_works();
 	make_caps(t, o);
 	make_keys(t);
@@ -234,6 +236,12 @@ static void put_capability(struct term *t, const char *name)
 	strbuf_append(&t->out, plain, strlen(plain));
 }
 
+/* Buttons and wheel (1000) in decimal numbers (1006): what every emulator of the last decade knows. */
+static void put_mouse(struct term *t, bool on)
+{
+	strbuf_add(&t->out, "\033[?1000%c\033[?1006%c", on ? 'h' : 'l', on ? 'h' : 'l');
+}
+
 void term_start(struct term *t)
 {
 	struct termios raw;
@@ -252,6 +260,8 @@ void term_start(struct term *t)
 	put_capability(t, "smcup");
 	put_capability(t, "smkx");
 	put_capability(t, "rmam");
+	if (t->mouse)
+		put_mouse(t, true);
 	t->known = false;
 	t->started = true;
 }
@@ -290,6 +300,8 @@ static bool drain(struct term *t, uint64_t deadline)
 static void restore_strings(struct term *t)
 {
 	strbuf_append(&t->out, t->styles[STYLE_PLAIN], strlen(t->styles[STYLE_PLAIN]));
+	if (t->mouse)
+		put_mouse(t, false);
 	put_capability(t, "smam");
 	put_capability(t, "rmkx");
 	if (t->shown.height) {
@@ -358,6 +370,23 @@ void term_draw(struct term *t, const struct grid *g)
 
 void term_forget(struct term *t)
 {
+	t->known = false;
+}
+
+void term_mouse(struct term *t, bool on)
+{
+	if (t->mouse != on && t->started)
+		put_mouse(t, on);
+	t->mouse = on;
+}
+
+void term_plain(struct term *t, bool on)
+{
+	struct term_options o = t->options;
+
+	o.mono |= on;
+	t->ascii = on || o.ascii || !utf8_works();
+	make_caps(t, &o);
 	t->known = false;
 }
 

@@ -37,6 +37,8 @@ void term_size(const struct term *t, int *width, int *height);
 /* Turns what the terminal shows into `g`; the first frame after term_start or term_forget clears the screen.
  */
 void term_draw(struct term *t, const struct grid *g);
+void term_mouse(struct term *t, bool on); /* reports clicks and the wheel as keys (keys.h) */
+void term_plain(struct term *t, bool on); /* mono and ASCII, or as it was opened; the next frame is whole */
 void term_forget(struct term *t);
 void term_copy(struct term *t, const char *text); /* to the clipboard, OSC 52 */
 

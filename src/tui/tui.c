@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "tui/report.h"
 #include "tui/settings.h"
 #include "tui/term.h"
 #include "tui/text.h"
@@ -32,6 +33,7 @@
 #define FRAME_NS	(100 * NS_PER_MS) /* at most ten frames a second, but at once after a key */
 #define ESCAPE_NS	(25 * NS_PER_MS)
 #define FIRST_TIMELINES 16
+#define MISSED_MOST	2 /* refreshes */
 
 struct tui {
 	const struct tui_options *options;
@@ -44,8 +46,9 @@ struct tui {
 	struct strbuf in, out;
 	size_t scanned; /* bytes of `in` without a newline */
 	int signals;
-	uint64_t heard_ns; /* boot time of the last snapshot */
-	uint64_t drawn_ns, escape_ns;
+	uint64_t heard_ns;			 /* boot time of the last snapshot */
+	uint64_t drawn_ns, escape_ns, missed_ns; /* missed: the last refresh that a busy terminal cost */
+	unsigned missed;			 /* in a row */
 	bool dirty, urgent, changed, greeted_peers;
 	bool quit, keep;
 	enum tui_end end;
@@ -151,23 +154,15 @@ static void begin_anew(struct tui *t)
 	subscribe(t);
 }
 
-/* Where the user is, if files can be made there (the view may have no rights of its own), else for temporary files. */
-static void write_file(struct tui *t, const struct effect *fx)
+static void write_file(struct tui *t, const char *name, const struct strbuf *bytes, const char *label)
 {
-	const char *temporary = getenv("TMPDIR"), *folders[] = {".", temporary ? temporary : "/tmp"};
-	char here[PATH_MAX], path[PATH_MAX + 512];
 	struct error e = {0};
+	char path[PATH_MAX];
 
-	for (size_t i = 0; i < 2; i++) {
-		const char *folder = i || !getcwd(here, sizeof(here)) ? folders[i] : here;
-
-		snprintf(path, sizeof(path), "%s/%s", folder, fx->text);
-		if (file_replace(path, fx->bytes.text, fx->bytes.len, 0600, &e) == 0) {
-			model_say(&t->model, engine_now(t), false, "%s saved: %s", fx->label, path);
-			return;
-		}
-	}
-	model_say(&t->model, engine_now(t), true, "%s", e.text);
+	if (report_write(name, bytes, path, sizeof(path), &e) < 0)
+		model_say(&t->model, engine_now(t), true, "%s", e.text);
+	else
+		model_say(&t->model, engine_now(t), false, "%s saved: %s", label, path);
 }
 
 static void freeze(struct tui *t)
@@ -175,6 +170,32 @@ static void freeze(struct tui *t)
 	t->frozen = data_clone(t->live);
 	if (t->live->packets)
 		t->frozen->packets = packets_clone(t->live->packets);
+}
+
+static void write_report(struct tui *t, const char *key)
+{
+	struct scene scene = {.d = shown(t), .m = &t->model, .now = engine_now(t)};
+	const struct peer *p = *key ? data_peer(scene.d, key) : NULL;
+	struct strbuf text = {0};
+	char name[160];
+
+	report_name(name, sizeof(name), &scene, p);
+	if (p)
+		report_peer(&text, &scene, p);
+	else
+		report_log(&text, &scene);
+	write_file(t, name, &text, p ? "report" : "log");
+	strbuf_clear(&text);
+}
+
+/* Of the size that the old one had, with the letters that the terminal has now. */
+static void new_grid(struct tui *t)
+{
+	int width = t->grid.width, height = t->grid.height;
+
+	grid_clear(&t->grid);
+	grid_init(&t->grid, width, height, term_ascii(t->term));
+	t->dirty = t->urgent = true;
 }
 
 static void perform(struct tui *t, struct effects *fx)
@@ -193,7 +214,7 @@ static void perform(struct tui *t, struct effects *fx)
 			term_copy(t->term, e->bytes.text ? e->bytes.text : e->text);
 			break;
 		case EFFECT_WRITE:
-			write_file(t, e);
+			write_file(t, e->text, &e->bytes, e->label);
 			break;
 		case EFFECT_FREEZE:
 			freeze(t);
@@ -214,6 +235,16 @@ static void perform(struct tui *t, struct effects *fx)
 			break;
 		case EFFECT_PAST:
 			move_past(t, e->move);
+			break;
+		case EFFECT_MOUSE:
+			term_mouse(t->term, t->model.mouse);
+			break;
+		case EFFECT_SLOW:
+			term_plain(t->term, t->model.slow);
+			new_grid(t);
+			break;
+		case EFFECT_REPORT:
+			write_report(t, e->key);
 			break;
 		case EFFECT_QUIT:
 		case EFFECT_QUIT_KEEP:
@@ -414,10 +445,26 @@ static void compose(struct tui *t)
 	view_draw(&t->grid, &scene);
 }
 
+/* Two refreshes in a row that found the terminal still busy with the last one: it gets less to write. */
+static void count_missed(struct tui *t, uint64_t now)
+{
+	uint64_t interval = (uint64_t)(model_intervals[t->model.interval] * 1e9);
+	struct effects fx = {0};
+
+	if (!term_busy(t->term) || now < t->drawn_ns + interval || now < t->missed_ns + interval)
+		return;
+	t->missed_ns = now;
+	if (++t->missed < MISSED_MOST || t->options->slow)
+		return;
+	model_slow(&t->model, engine_now(t), &fx);
+	perform(t, &fx);
+}
+
 static void draw(struct tui *t)
 {
 	compose(t);
 	term_draw(t->term, &t->grid);
+	t->missed = 0;
 	t->drawn_ns = clock_boot_ns();
 	t->dirty = t->urgent = false;
 }
@@ -465,6 +512,7 @@ static void loop(struct tui *t)
 		if (!t->quit && t->dirty && !term_busy(t->term) &&
 		    (t->urgent || now >= t->drawn_ns + FRAME_NS))
 			draw(t);
+		count_missed(t, now);
 		if (term_busy(t->term) && !term_flush(t->term))
 			finish(t, TUI_TERMINAL_GONE);
 	}
@@ -515,6 +563,7 @@ static void set_up(struct tui *t)
 	t->live = data_new();
 	fd_set_nonblocking(o->fd);
 	subscribe(t);
+	term_mouse(t->term, t->model.mouse);
 	term_start(t->term);
 	resize(t);
 }

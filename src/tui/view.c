@@ -24,6 +24,8 @@ static void draw_tiny(struct grid *g, const struct scene *s)
 			pen_print(&p, STYLE_WARN, "%s %zu peers? y n", action_method(q->command), q->count);
 		else
 			pen_print(&p, STYLE_WARN, "%s %s? y n", action_method(q->command), label);
+	} else if (s->m->mode == MODE_TYPE || s->m->mode == MODE_GOTO) {
+		pen_print(&p, STYLE_ACCENT, "%c %s", s->m->mode == MODE_TYPE ? ':' : '#', s->m->typed);
 	} else if (s->m->mode == MODE_FILTER) {
 		pen_print(&p, STYLE_ACCENT, "/ %s", model_filter(s->m));
 	} else if (*s->m->message && s->now < s->m->message_until) {
@@ -83,6 +85,6 @@ void view_draw(struct grid *g, struct scene *s)
 	part_bottom(g, s);
 	if (s->past)
 		view_past(g, s);
-	if (s->m->mode == MODE_CONFIRM || s->m->mode == MODE_MENU)
+	if (s->m->mode == MODE_CONFIRM || s->m->mode == MODE_MENU || s->m->mode == MODE_COLUMNS)
 		view_prompt(g, s);
 }

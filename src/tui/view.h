@@ -34,7 +34,8 @@ int view_diagnosis_rows(const struct scene *s, const struct peer *p, int limit);
 int view_diagnosis_brief(struct grid *g, const struct scene *s, const struct peer *p, int row, int rows,
 			 int limit);
 void view_packets(struct grid *g, const struct scene *s);
-void packets_prompt(struct grid *g, const struct scene *s); /* the bottom line while something is typed there */
+void packets_prompt(struct grid *g,
+		    const struct scene *s); /* the bottom line while something is typed there */
 void view_log(struct grid *g, const struct scene *s);
 void view_past(struct grid *g, const struct scene *s); /* over the first line and the last */
 void view_help(struct grid *g, const struct scene *s);

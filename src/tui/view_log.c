@@ -129,7 +129,7 @@ void view_log(struct grid *g, const struct scene *s)
 		return;
 	}
 	for (int i = 0; i < s->l.log_rows && m->line_top + (size_t)i < m->lines.count; i++)
-		draw_line(g, s, at, m->line_top + (size_t)i, 2 + i);
+		draw_line(g, s, at, m->line_top + (size_t)i, LOG_FIRST_ROW + i);
 	if (s->l.log_detail_row > 0)
 		draw_detail(g, s);
 }

@@ -199,6 +199,8 @@ void part_spark(struct pen *p, const struct scene *s, const float *a, const floa
 	float peak = 1000; /* keepalives alone stay low */
 	bool flat = true;
 
+	if (s->m->slow)
+		return; /* what moves all the time is the first to go */
 	if (cells > HISTORY - 1)
 		cells = HISTORY - 1;
 	for (int i = 0; i < HISTORY; i++) {
@@ -247,24 +249,45 @@ void part_time(struct pen *p, const struct scene *s)
 	p->limit--;
 }
 
+/* A line that is being typed, with the cursor behind it. */
+static void draw_typing(struct grid *g, struct pen *p, char sign, const char *text, const char *note)
+{
+	/* Its end is what matters when it is longer than the screen. */
+	while ((int)text_cells(text) > p->limit - p->col - 3) {
+		uint32_t ch;
+
+		text += text_decode(text, &ch);
+	}
+	pen_print(p, STYLE_ACCENT, "%c %s", sign, text);
+	g->cursor_row = p->row;
+	g->cursor_col = p->col < g->width ? p->col : g->width - 1;
+	if (*note && p->limit - p->col > 8) {
+		pen_skip(p, 3);
+		pen_text(p, STYLE_DIM, note);
+	}
+}
+
 void part_bottom(struct grid *g, const struct scene *s)
 {
 	const struct model *m = s->m;
-	const char *filter = model_filter(m);
 	struct pen p = pen_at(g, g->height - 1, 1, g->width - 1);
 	char hints[400], text[TEXT_ROOM];
 
 	if (m->mode == MODE_JUMP || (m->mode == MODE_FILTER && m->screen == SCREEN_PACKETS)) {
 		packets_prompt(g, s);
 	} else if (m->mode == MODE_FILTER) {
-		pen_print(&p, STYLE_ACCENT, "/ %s", filter);
-		g->cursor_row = p.row;
-		g->cursor_col = p.col < g->width ? p.col : g->width - 1;
 		if (m->screen == SCREEN_LOG)
 			snprintf(text, sizeof(text), "%zu of %zu lines", m->lines.count, s->d->log_count);
-		else
+		else if (m->screen == SCREEN_PEERS)
 			snprintf(text, sizeof(text), "%zu of %zu peers", m->rows.count, s->d->peers_count);
-		pen_right(&p, STYLE_DIM, text);
+		else
+			*text = '\0';
+		draw_typing(g, &p, '/', model_filter(m), text);
+	} else if (m->mode == MODE_TYPE) {
+		model_candidates(m, s->d, text, sizeof(text));
+		draw_typing(g, &p, ':', m->typed, text);
+	} else if (m->mode == MODE_GOTO) {
+		draw_typing(g, &p, '#', m->typed, "a time: 03:12, 03:12:41, 90s, 5m, 2h ago");
 	} else if (*m->message && s->now < m->message_until) {
 		pen_text(&p, m->message_bad ? STYLE_BAD : STYLE_ACCENT, part_text(text, s, m->message));
 	} else {

@@ -18,6 +18,7 @@ static const char *question(enum command c)
 	return c == COMMAND_DRAIN    ? "Drain"
 	       : c == COMMAND_RESET  ? "Reset the endpoint of"
 	       : c == COMMAND_ROTATE ? "Begin a new session with"
+	       : c == COMMAND_REOPEN ? "Dial the relay anew of"
 	       : c == COMMAND_FORCE  ? "Only the relay, on or off, for"
 				     : "Reload the configuration";
 }
@@ -31,6 +32,8 @@ static const char *consequence(enum command c)
 		return "Back to the configured endpoint, new handshake.";
 	case COMMAND_ROTATE:
 		return "ICE starts over at both ends; the path in use stays.";
+	case COMMAND_REOPEN:
+		return "Who is reached by it is cut off for a moment.";
 	case COMMAND_FORCE:
 		return "Direct paths are left; the tunnel goes by the relay.";
 	default:
@@ -106,7 +109,7 @@ static void draw_command(struct pen *p, const struct scene *s, const struct prom
 {
 	char label[LABEL_ROOM], text[200];
 	const struct peer *peer = q->count ? data_peer(s->d, q->targets[0]) : NULL;
-	const char *name, *argument = action_argument(q->command, peer, &name);
+	const char *name, *argument = action_argument(q, peer, &name);
 
 	if (!q->count)
 		snprintf(text, sizeof(text), "weir %s %s", action_method(q->command), s->d->interface);
@@ -186,10 +189,46 @@ static void draw_menu(struct grid *g, const struct scene *s)
 	g->cursor_col = 1;
 }
 
+static void draw_columns(struct grid *g, const struct scene *s)
+{
+	const struct column_choice *choice = &s->m->columns;
+	int row = g->height - s->l.overlay, rows = s->l.overlay - 2;
+	struct pen p = pen_at(g, row, 0, g->width);
+
+	clear_rows(g, row);
+	draw_rule(&p, "columns", "");
+	g->cursor_row = row;
+	for (int c = 0; c < COLUMNS; c++) {
+		bool on = choice->on >> c & 1, off = choice->off >> c & 1, here = c == s->m->column_row;
+
+		p = pen_at(g, row + 1 + c % rows, c < rows ? 1 : g->width / 2,
+			   c < rows ? g->width / 2 - 1 : g->width - 1);
+		if (here) {
+			g->cursor_row = p.row;
+			g->cursor_col = p.col;
+		}
+		pen_field(&p, STYLE_ACCENT, 2, here ? "\u203a" : "");
+		pen_field(&p, here ? STYLE_ACCENT : STYLE_PLAIN, 13, column_title((enum column)c, 80));
+		pen_text(&p,
+			 off  ? STYLE_DIM
+			 : on ? STYLE_OK
+			      : STYLE_PLAIN,
+			 c <= COLUMN_STATE	? "always"
+			 : off			? "never"
+			 : on			? "before others"
+			 : s->l.column_width[c] ? "shown: it fits"
+						: "where it fits");
+	}
+	p = pen_at(g, g->height - 1, 1, g->width - 1);
+	pen_text(&p, STYLE_DIM, "j k column   Space change   = as they come   any other key: done");
+}
+
 void view_prompt(struct grid *g, const struct scene *s)
 {
 	if (s->m->mode == MODE_CONFIRM)
 		draw_question(g, s);
+	else if (s->m->mode == MODE_COLUMNS)
+		draw_columns(g, s);
 	else
 		draw_menu(g, s);
 }

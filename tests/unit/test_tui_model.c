@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/map.h"
@@ -74,8 +75,9 @@ static const char *selected_name(const struct stage *t)
 /* "drain edge-fra; subscribe; quit": what would be done. */
 static const char *effects_text(const struct stage *t)
 {
-	static const char *const names[] = {"request", "subscribe", "copy",	"write", "freeze",   "thaw",
-					    "redraw",  "suspend",   "settings", "quit",	 "quit-keep"};
+	static const char *const names[] = {"request", "subscribe", "copy",    "write",	   "freeze",
+					    "thaw",    "redraw",    "suspend", "settings", "mouse",
+					    "slow",    "report",    "quit",    "quit-keep"};
 	static char out[1024];
 
 	*out = '\0';
@@ -117,7 +119,38 @@ static void keys_do_what_the_table_says(void **state)
 		{"3", "tap", "edge-sfo", SCREEN_PACKETS, MODE_NORMAL},
 		{"3^", "tap; untap", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"jT", "tap", "lab-hel", SCREEN_PACKETS, MODE_NORMAL},
-		{"obw:", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"w", "report edge-sfo", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"4w", "report", "edge-sfo", SCREEN_LOG, MODE_NORMAL},
+		{"M", "mouse; settings", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"c", "", "edge-sfo", SCREEN_PEERS, MODE_COLUMNS},
+		{"cjjj k", "settings", "edge-sfo", SCREEN_PEERS, MODE_COLUMNS},
+		{"cq", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"2\\^", "peer edge-sfo", "edge-sfo", SCREEN_PEER, MODE_NORMAL},
+		{"xb", "ladder edge-sfo step=port", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"xo", "", "edge-sfo", SCREEN_PEERS, MODE_CONFIRM},
+		{"xoy", "ladder edge-sfo step=reopen", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"xr", "resolve edge-sfo", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{"xy", "copy", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":", "", "edge-sfo", SCREEN_PEERS, MODE_TYPE},
+		{":q", "", "edge-sfo", SCREEN_PEERS, MODE_TYPE},
+		{":q^", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":~", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":probe~", "probe edge-sfo", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":probe edge-lon~", "probe edge-lon", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":drain edge-lon~", "", "edge-sfo", SCREEN_PEERS, MODE_CONFIRM},
+		{":drain edge-lon~y", "drain edge-lon", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":drain edge~", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL}, /* which? */
+		{":drain nobody~", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":drain edge-lon now~", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":pa\tedge-l\trel\t~", "path edge-lon prefer=relay", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":path auto~", "path edge-sfo prefer=auto", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":path~", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":ladder port~", "ladder edge-sfo step=port", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":ladder db-ams hold~", "ladder db-ams step=hold", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":explain lab-hel~", "peer lab-hel", "lab-hel", SCREEN_PEER, MODE_NORMAL},
+		{":log~", "", "edge-sfo", SCREEN_LOG, MODE_NORMAL},
+		{":reload~y", "reload", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":shutdown~", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"p", "probe edge-sfo", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"f", "path edge-sfo prefer=relay", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"S", "", "edge-sfo", SCREEN_PEERS, MODE_CONFIRM},
@@ -194,6 +227,169 @@ static void readonly_has_no_key_that_changes(void **state)
 	assert_null(strstr(hints, "actions"));
 	key_hints(hints, sizeof(hints), WHERE_PEERS, false, 300);
 	assert_non_null(strstr(hints, "drain"));
+	close_stage(&t);
+}
+
+static void readonly_types_no_command_that_changes(void **state)
+{
+	char candidates[200];
+	struct stage t;
+
+	(void)state;
+	open_stage(&t, "twelve", 0);
+	t.m.readonly = true;
+	type(&t, ":drain edge-lon~:probe~");
+	assert_int_equal(t.fx.count, 0);
+	type(&t, ":");
+	model_candidates(&t.m, t.d, candidates, sizeof(candidates));
+	assert_string_equal(candidates, "explain log status");
+	close_stage(&t);
+}
+
+static void a_typed_command_is_for_all_or_for_one(void **state)
+{
+	struct stage t;
+
+	(void)state;
+	open_stage(&t, "twelve", 0);
+	type(&t, ":reset all~");
+	assert_int_equal(t.m.mode, MODE_CONFIRM);
+	assert_int_equal(t.m.prompt.count, 12);
+	type(&t, "y");
+	assert_int_equal(t.fx.count, 12);
+	press(&t, ':');
+	press(&t, K_UP);
+	assert_string_equal(t.m.typed, "reset all");
+	/* Hidden keys are not found either. */
+	type(&t, "^P:probe ");
+	for (int i = 0; i < 8; i++)
+		press(&t, (uint32_t)model_selected(&t.m, t.d)->key[i]);
+	effects_clear(&t.fx);
+	press(&t, '\r');
+	assert_int_equal(t.fx.count, 0);
+	close_stage(&t);
+}
+
+static void click(struct stage *t, int row, int col)
+{
+	press(t, MOUSE_CODE(MOUSE_CLICK, row, col));
+}
+
+static void the_mouse_chooses_what_is_under_it(void **state)
+{
+	struct layout l;
+	struct stage t;
+
+	(void)state;
+	open_stage(&t, "twelve", 0);
+	model_resize(&t.m, t.d, 120, 40);
+	l = model_layout(&t.m, t.d);
+	click(&t, l.table_row + 2, 10);
+	assert_string_equal(selected_name(&t), "edge-sfo"); /* it is off */
+	type(&t, "M");
+	click(&t, l.table_row + 2, 10);
+	assert_string_equal(selected_name(&t), "vpn-tyo");
+	assert_int_equal(t.m.screen, SCREEN_PEERS);
+	click(&t, l.table_row + 2, 10);
+	assert_int_equal(t.m.screen, SCREEN_PEER); /* the selected one again: opened */
+	type(&t, "^");
+	click(&t, l.table_row - 1, l.column_at[COLUMN_TX]);
+	assert_int_equal(t.m.sort, COLUMN_TX);
+	click(&t, l.table_row - 1, l.column_at[COLUMN_TX]);
+	assert_true(t.m.inverted);
+	press(&t, MOUSE_CODE(MOUSE_WHEEL_UP, 20, 20));
+	press(&t, MOUSE_CODE(MOUSE_WHEEL_UP, 20, 20));
+	press(&t, MOUSE_CODE(MOUSE_WHEEL_UP, 20, 20));
+	press(&t, MOUSE_CODE(MOUSE_WHEEL_UP, 20, 20));
+	assert_int_equal(t.m.row, 0);
+	press(&t, MOUSE_CODE(MOUSE_WHEEL_DOWN, 20, 20));
+	assert_int_equal(t.m.row, 3);
+	click(&t, 39, 2); /* "1Peers  2Peer  3Packets  4Log" */
+	assert_int_equal(t.m.screen, SCREEN_PEERS);
+	click(&t, 39, 26);
+	assert_int_equal(t.m.screen, SCREEN_LOG);
+	click(&t, LOG_FIRST_ROW + 3, 30);
+	assert_int_equal(t.m.line, 3);
+	click(&t, 4000, 4000);
+	type(&t, "D");
+	click(&t, 39, 2); /* a question is not answered by a slip of the hand */
+	close_stage(&t);
+}
+
+static void a_slow_terminal_is_spared(void **state)
+{
+	struct stage t;
+
+	(void)state;
+	open_stage(&t, "twelve", 0);
+	model_slow(&t.m, NOW, &t.fx);
+	assert_string_equal(effects_text(&t), "slow; subscribe");
+	assert_true(t.m.slow && model_intervals[t.m.interval] == 5);
+	assert_non_null(strstr(t.m.message, "slow"));
+	effects_clear(&t.fx);
+	model_slow(&t.m, NOW, &t.fx); /* once is enough */
+	assert_int_equal(t.fx.count, 0);
+	type(&t, "+");
+	assert_string_equal(effects_text(&t), "slow; subscribe");
+	assert_true(!t.m.slow && t.m.interval == t.m.interval_default);
+	close_stage(&t);
+}
+
+static void a_time_of_the_log_is_found(void **state)
+{
+	struct stage t;
+	double at;
+
+	(void)state;
+	open_stage(&t, "twelve", 0);
+	assert_true(t.m.lines.count > 3);
+	at = t.d->log[t.m.lines.index[2]].at;
+	{
+		char text[40];
+		time_t seconds = (time_t)at;
+		struct tm tm;
+
+		gmtime_r(&seconds, &tm);
+		snprintf(text, sizeof(text), "4#%02d:%02d:%02d~", tm.tm_hour, tm.tm_min, tm.tm_sec);
+		type(&t, text);
+	}
+	assert_int_equal(t.m.mode, MODE_NORMAL);
+	assert_int_equal((long)t.d->log[t.m.lines.index[t.m.line]].at, (long)at);
+	assert_false(t.m.follow);
+	type(&t, "#nonsense~");
+	assert_true(t.m.message_bad);
+	type(&t, "#0~");
+	assert_int_equal(t.m.line, 0);
+	type(&t, "#99h~");
+	assert_int_equal(t.m.line, t.m.lines.count - 1);
+	close_stage(&t);
+}
+
+static void columns_come_and_go(void **state)
+{
+	struct layout l;
+	struct stage t;
+
+	(void)state;
+	open_stage(&t, "twelve", 0);
+	l = model_layout(&t.m, t.d);
+	assert_true(l.column_width[COLUMN_RTT] > 0 && l.column_width[COLUMN_LOSS] == 0);
+	type(&t, "c");
+	while (t.m.column_row != COLUMN_LOSS)
+		type(&t, "j");
+	type(&t, " ");
+	while (t.m.column_row != COLUMN_RTT)
+		type(&t, "k");
+	type(&t, "  ");
+	l = model_layout(&t.m, t.d);
+	assert_true(l.column_width[COLUMN_RTT] == 0 && l.column_width[COLUMN_LOSS] > 0);
+	type(&t, "g ");
+	t.m.column_row = COLUMN_PEER;
+	type(&t, "q");
+	l = model_layout(&t.m, t.d);
+	assert_true(l.column_width[COLUMN_PEER] > 0);
+	type(&t, "c=");
+	assert_int_equal(t.m.columns.on | t.m.columns.off, 0);
 	close_stage(&t);
 }
 
@@ -502,7 +698,7 @@ static void settings_hold_only_what_changed(void **state)
 	assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
 	fclose(f);
 	assert_null(strchr(strchr(text, '\n') + 1, '\n')); /* the comment alone */
-	type(&t, "+aP");
+	type(&t, "+aPMcjjj  q");			   /* without the column of sessions */
 	while (t.m.sort != COLUMN_TX)
 		type(&t, ">");
 	assert_int_equal(settings_save(&t.m, path, &e), 0);
@@ -511,6 +707,9 @@ static void settings_hold_only_what_changed(void **state)
 	assert_int_equal(back.m.interval, t.m.interval);
 	assert_true(back.m.clock_times && back.m.private && !back.m.bits);
 	assert_int_equal(back.m.sort, COLUMN_TX);
+	assert_true(back.m.mouse);
+	assert_int_equal(back.m.columns.off, 1u << COLUMN_SESSION);
+	assert_int_equal(back.m.columns.on, 0);
 	close_stage(&t);
 	close_stage(&back);
 	f = fopen(path, "w");
@@ -534,6 +733,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_do_what_the_table_says),
 		cmocka_unit_test(readonly_has_no_key_that_changes),
+		cmocka_unit_test(readonly_types_no_command_that_changes),
+		cmocka_unit_test(a_typed_command_is_for_all_or_for_one),
+		cmocka_unit_test(the_mouse_chooses_what_is_under_it),
+		cmocka_unit_test(a_slow_terminal_is_spared),
+		cmocka_unit_test(a_time_of_the_log_is_found),
+		cmocka_unit_test(columns_come_and_go),
 		cmocka_unit_test(the_ssh_session_asks_for_a_name),
 		cmocka_unit_test(a_cut_list_of_allowed_ips_is_not_trusted),
 		cmocka_unit_test(the_selected_peer_is_held_while_rows_move),

@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tui/frame.h"
+#include "tui/report.h"
 #include "tui/text.h"
 #include "tui/view.h"
 #include "tui_scenario.h"
@@ -31,7 +34,7 @@ static void close_stage(struct stage *t)
 	data_free(t->d);
 }
 
-static void sync(struct stage *t)
+static void settle(struct stage *t)
 {
 	struct effects fx = {0};
 
@@ -113,6 +116,9 @@ static const struct {
 	{"help-packets", "twelve", "3?", "", "80x24 120x40"},
 	{"help", "twelve", "?", "", "80x24 80x24a 120x40 60x16"},
 	{"help-log", "twelve", "4?", "", "80x24"},
+	{"columns", "twelve", "cjjj ", "", "80x24 60x16"},
+	{"type", "twelve", ":path edge-", "", "80x24 60x16 40x10"},
+	{"goto", "twelve", "4#03:1", "", "80x24"},
 	{"menu", "twelve", "x", "", "80x24 60x16"},
 	{"prompt-drain", "twelve", "D", "10.9.0.61", "80x24 60x16 40x10"},
 	{"prompt-ssh", "twelve", "/edge-lon~Dedge-", "10.9.0.61", "80x24 60x16 40x10"},
@@ -133,7 +139,7 @@ static char *golden_text(const char *scene, const char *keys, const char *ssh, i
 	scenario_play(&s, t.d);
 	scenario_clear(&s);
 	text_copy(t.m.ssh_client, sizeof(t.m.ssh_client), ssh);
-	sync(&t);
+	settle(&t);
 	for (; *keys; keys++)
 		press(&t, *keys == '^' ? K_ESCAPE : *keys == '~' ? '\r' : (uint32_t)*keys);
 	draw(&t, &g, ascii);
@@ -264,11 +270,12 @@ static void check_screen(struct stage *t)
 	if (t->m.screen == SCREEN_PEERS && t->m.mode != MODE_HELP && t->d->words[WORD_STUCK] &&
 	    t->m.width >= 40 && !*t->m.message && (t->m.mode == MODE_NORMAL || !l.tiny))
 		assert_non_null(strstr(text.text, "STUCK"));
-	if (t->m.screen == SCREEN_PACKETS && t->d->full && !l.tiny && t->m.mode != MODE_HELP && t->m.packets.count &&
-	    !t->m.packets.whole)
+	if (t->m.screen == SCREEN_PACKETS && t->d->full && !l.tiny && t->m.mode != MODE_HELP &&
+	    t->m.packets.count && !t->m.packets.whole)
 		assert_true(selection_shows(&u));
 	/* What the user types into the filter is the user's. */
-	if (t->m.private && !*t->m.filter && !*t->m.log_filter && !*t->m.packet_filter && t->m.mode != MODE_FILTER)
+	if (t->m.private && !*t->m.filter && !*t->m.log_filter && !*t->m.packet_filter &&
+	    t->m.mode != MODE_FILTER)
 		check_privacy(t, text.text);
 	strbuf_clear(&text);
 	grid_clear(&u);
@@ -300,8 +307,10 @@ static void add_lines(struct stage *t)
 
 static void every_size_keeps_the_invariants(void **state)
 {
-	static const char *const keys[] = {"",	"2", "4",   "?",     "D",     "x",	"2?",	 "4/x",
-					   "E", "2\t", "3", "3kk", "3gjj\t", "3G\t\tj", "3kP\rj\r", "3d"};
+	static const char *const keys[] = {
+		"",	   "2",		"4",   "?",	 "D",	    "x",	"2?",  "4/x", "E",
+		"2\t",	   "2\t\t\t\t", "2\\", "c",	 ":dr",	    "3",	"4#1", "xo",  "c   ",
+		"2\t\t\\", ":path ",	"3kk", "3gjj\t", "3G\t\tj", "3kP\rj\r", "3d"};
 	unsigned seed = 42;
 
 	(void)state;
@@ -310,11 +319,11 @@ static void every_size_keeps_the_invariants(void **state)
 
 		open_stage(&t, width, 24);
 		take(&t, random_snapshot(random_below(&seed, 60), 1000, &seed));
-		add_lines(&t);
 		take(&t, random_packets(random_below(&seed, 80), 1000, &seed));
-		sync(&t);
+		add_lines(&t);
+		settle(&t);
 		for (int height = 1; height <= 60; height += width % 3 ? 5 : 1) {
-			const char *k = keys[random_below(&seed, 16)];
+			const char *k = keys[random_below(&seed, sizeof(keys) / sizeof(keys[0]))];
 
 			model_resize(&t.m, t.d, width, height);
 			for (unsigned i = random_below(&seed, 60); i; i--)
@@ -338,6 +347,8 @@ static uint32_t random_key_code(unsigned *seed)
 
 	if (!random_below(seed, 8))
 		return random_below(seed, 0x3000);
+	if (!random_below(seed, 8))
+		return MOUSE_CODE(random_below(seed, 4), random_below(seed, 70), random_below(seed, 220));
 	return e->codes[random_below(seed, 2)];
 }
 
@@ -364,11 +375,70 @@ static void any_keys_any_sizes_any_snapshots(void **state)
 				take(&t, random_packets(random_below(&seed, 60), at, &seed));
 			else
 				press(&t, random_key_code(&seed));
-			sync(&t);
+			settle(&t);
 			check_screen(&t);
 		}
 		close_stage(&t);
 	}
+}
+
+/* ---- files ---- */
+
+static void a_report_tells_all_but_who_and_where(void **state)
+{
+	static const char *const scenes[] = {"twelve", "paths", "stuck"};
+	char folder[] = "/tmp/weir-test-report-XXXXXX", before[512], path[700], name[160];
+
+	(void)state;
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(chdir(folder), 0);
+	for (size_t i = 0; i < 3; i++) {
+		struct scenario s;
+		struct stage t;
+		struct strbuf text = {0};
+		struct error e = {0};
+		struct stat st;
+
+		open_stage(&t, 80, 24);
+		assert_int_equal(chdir(before), 0); /* scenes are found from there */
+		scenario_load(&s, scenes[i]);
+		scenario_play(&s, t.d);
+		scenario_clear(&s);
+		settle(&t);
+		assert_int_equal(chdir(folder), 0);
+		{
+			struct scene scene = {.d = t.d, .m = &t.m, .now = t.d->at};
+			const struct peer *p = model_selected(&t.m, t.d);
+
+			report_peer(&text, &scene, p);
+			report_name(name, sizeof(name), &scene, p);
+		}
+		check_privacy(&t, text.text);
+		assert_non_null(strstr(text.text, "edge-sfo"));
+		assert_non_null(strstr(text.text, "wireguard sessions"));
+		assert_non_null(strstr(text.text, "counters"));
+		assert_non_null(strstr(text.text, "initiation 27 sent"));
+		if (i)
+			assert_non_null(strstr(text.text, "diagnosis"));
+		assert_string_equal(name, "weir-wg0-edge-sfo-20260115T031241Z.txt");
+		assert_int_equal(report_write(name, &text, path, sizeof(path), &e), 0);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0600);
+		assert_int_equal(st.st_size, text.len);
+		strbuf_clear(&text);
+		close_stage(&t);
+	}
+	/* Three of the same second: none was written over. */
+	for (int i = 1; i <= 3; i++) {
+		if (i > 1)
+			snprintf(path, sizeof(path), "%.*s-%d.txt", (int)strlen(name) - 4, name, i);
+		else
+			snprintf(path, sizeof(path), "%s", name);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(chdir(before), 0);
+	assert_int_equal(rmdir(folder), 0);
 }
 
 /* ---- bytes ---- */
@@ -405,14 +475,14 @@ static unsigned bytes_per_second(const char *scene, const char *keys, int width,
 	if (!traffic)
 		json_object_clear(json_object_get(s.root, "rates"));
 	scenario_play(&s, t.d);
-	sync(&t);
+	settle(&t);
 	for (; *keys; keys++)
 		press(&t, (uint32_t)*keys);
 	for (int second = 0; second <= 60; second++) {
 		take(&t, scenario_snapshot(&s, s.seconds + second, 0));
 		if (packets)
 			take(&t, random_packets(packets, t.d->at, &seed));
-		sync(&t);
+		settle(&t);
 		draw(&t, &after, false);
 		frame_diff(&out, second ? &before : NULL, &after, &caps);
 		sum += second ? out.len : 0;
@@ -439,8 +509,8 @@ static void a_quiet_screen_is_cheap(void **state)
 		for (int k = 0; k < 4; k++) {
 			unsigned quiet = bytes_per_second("twelve", screens[k], sizes[z].width,
 							  sizes[z].height, false, 0);
-			unsigned busy =
-				bytes_per_second("twelve", screens[k], sizes[z].width, sizes[z].height, true, 0);
+			unsigned busy = bytes_per_second("twelve", screens[k], sizes[z].width,
+							 sizes[z].height, true, 0);
 
 			print_message("%dx%d screen \"%s\": %u B/s, with traffic %u B/s\n", sizes[z].width,
 				      sizes[z].height, screens[k], quiet, busy);
@@ -466,6 +536,7 @@ int main(void)
 		cmocka_unit_test(golden_screens),
 		cmocka_unit_test(every_size_keeps_the_invariants),
 		cmocka_unit_test(any_keys_any_sizes_any_snapshots),
+		cmocka_unit_test(a_report_tells_all_but_who_and_where),
 		cmocka_unit_test(a_quiet_screen_is_cheap),
 		cmocka_unit_test(a_stream_of_packets_has_its_price),
 	};

@@ -179,8 +179,11 @@ static void terminals_keys_are_understood(void **state)
 		{"\033", {K_ESCAPE}},
 		{"\033q", {K_ESCAPE, 'q'}},
 		{"\033[5~\033[Z", {K_PAGE_UP, K_BACK_TAB}},
-		{"\033[1;5Cq", {'q'}},	    /* unknown: swallowed whole */
-		{"\033[<0;10;12Mq", {'q'}}, /* a mouse that we did not ask for */
+		{"\033[1;5Cq", {'q'}}, /* unknown: swallowed whole */
+		{"\033[<0;10;12M\033[<0;10;12mq", {MOUSE_CODE(MOUSE_CLICK, 11, 9), 'q'}}, /* down, up */
+		{"\033[<64;1;1M\033[<65;200;60M",
+		 {MOUSE_CODE(MOUSE_WHEEL_UP, 0, 0), MOUSE_CODE(MOUSE_WHEEL_DOWN, 59, 199)}},
+		{"\033[<2;3;4M\033[<0;0;4M\033[<0;99999;4M\033[<0;4M\033[<;;Mq", {'q'}},
 		{"\177\033OP", {K_BACKSPACE, K_F(1)}},
 		{"\xc3\xb6", {0xf6}},
 		{"\xff"
