@@ -75,9 +75,9 @@ static const char *selected_name(const struct stage *t)
 /* "drain edge-fra; subscribe; quit": what would be done. */
 static const char *effects_text(const struct stage *t)
 {
-	static const char *const names[] = {"request", "subscribe", "copy",    "write",	   "freeze",
-					    "thaw",    "redraw",    "suspend", "settings", "mouse",
-					    "slow",    "report",    "quit",    "quit-keep"};
+	static const char *const names[] = {"request", "subscribe", "copy",    "write",	    "freeze",
+					    "thaw",    "redraw",    "suspend", "settings",  "mouse",
+					    "slow",    "report",    "quit",    "quit-keep", "past"};
 	static char out[1024];
 
 	*out = '\0';
