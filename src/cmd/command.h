@@ -42,6 +42,7 @@ int resolve_main(const struct options *o, int count, char **words, struct error 
 int ladder_main(const struct options *o, int count, char **words, struct error *e);
 int debug_main(const struct options *o, int count, char **words, struct error *e);
 int reload_main(const struct options *o, int count, char **words, struct error *e);
+int capture_main(const struct options *o, int count, char **words, struct error *e);
 int log_main(const struct options *o, int count, char **words, struct error *e);
 int metrics_main(const struct options *o, int count, char **words, struct error *e);
 int netreport_main(const struct options *o, int count, char **words, struct error *e);

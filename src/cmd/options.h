@@ -37,6 +37,12 @@ struct options {
 	/* weir trace */
 	unsigned size; /* 0: a small packet */
 
+	/* weir capture */
+	struct option_list points;
+	const char *write, *format, *keep;
+	unsigned packets, duration, snaplen, rotate_size, rotate_time, files, last; /* 0: no limit */
+	bool with_keys;
+
 	/* weir netreport; stun also weir relay, where the last one counts */
 	struct option_list stun, relays;
 	const char *portal_url;

@@ -10,7 +10,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/strbuf.h"
 #include "base/xalloc.h"
 
 #define FOLDER	    "/run/weir"
@@ -93,6 +92,16 @@ void client_close(struct client *c)
 int client_fd(const struct client *c)
 {
 	return c->fd;
+}
+
+int client_release(struct client *c, struct strbuf *rest)
+{
+	int fd = c->fd;
+
+	strbuf_consume(&c->in, c->used);
+	*rest = c->in;
+	free(c);
+	return fd;
 }
 
 /* ---- lines ---- */

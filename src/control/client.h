@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "base/strbuf.h"
 
 struct client;
 
@@ -13,6 +14,10 @@ struct client *client_connect(const char *folder, const char *ifname, struct err
 struct client *client_adopt(int fd);
 void client_close(struct client *c);
 int client_fd(const struct client *c);
+
+/* Ends the client, but not its connection: behind the answer of `capture` and `kept` come records, not lines. The descriptor,
+ * and what of the records was read already (both the caller's). */
+int client_release(struct client *c, struct strbuf *rest);
 
 /* Sends a request and waits for its result (new reference); notifications that come first are dropped. */
 json_t *client_call(struct client *c, const char *method, json_t *params /* stolen, may be NULL */,
