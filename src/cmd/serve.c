@@ -237,7 +237,6 @@ int serve(const struct serve_options *o, struct error *e)
 	s->o = o;
 	s->conf = o->conf;
 	s->lock_fd = s->metrics_fd = -1;
-	s->lock_fd = -1;
 	s->raw[0] = s->raw[1] = s->raw[2] = -1;
 	s->run_dir = o->run_dir ? o->run_dir : PATH_RUN;
 	s->uapi_dir = o->run_dir ? xasprintf("%s/wireguard", o->run_dir) : xstrdup(PATH_UAPI);

@@ -109,10 +109,26 @@ static bool ends(const struct tap_instruction *code, unsigned count)
 	return true;
 }
 
+/* What libpcap's interpreter knows: it aborts the process on any other, and bpf_validate lets some of them
+ * pass. */
+static bool all_known(const struct tap_instruction *code, unsigned count)
+{
+	static const uint8_t known[] = {0x06, 0x16, 0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0x60, 0x61,
+					0x80, 0x81, 0xb1, 0x00, 0x01, 0x02, 0x03, 0x05, 0x15, 0x1d,
+					0x25, 0x2d, 0x35, 0x3d, 0x45, 0x4d, 0x04, 0x0c, 0x14, 0x1c,
+					0x24, 0x2c, 0x34, 0x3c, 0x44, 0x4c, 0x54, 0x5c, 0x64, 0x6c,
+					0x74, 0x7c, 0x84, 0x94, 0x9c, 0xa4, 0xac, 0x07, 0x87};
+
+	for (unsigned i = 0; i < count; i++)
+		if (code[i].code > 0xff || !memchr(known, code[i].code, sizeof(known)))
+			return false;
+	return true;
+}
+
 static bool program_valid(const struct tap_instruction *code, unsigned count)
 {
-	return code && count && count <= TAP_INSTRUCTIONS_MAX && ends(code, count) &&
-	       bpf_validate((const struct bpf_insn *)code, (int)count);
+	return code && count && count <= TAP_INSTRUCTIONS_MAX && all_known(code, count) &&
+	       ends(code, count) && bpf_validate((const struct bpf_insn *)code, (int)count);
 }
 
 /* libpcap takes a dead handle for a live one of Linux, and then asks the kernel's side of a packet

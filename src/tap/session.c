@@ -130,6 +130,8 @@ void tap_session_end(struct tap_session *s)
 		return;
 	s->ended = true;
 	tap_buffer_clear(&s->buffer);
+	close(s->fd);
+	s->fd = -1;
 	if (s->slot != TAP_SLOTS)
 		atomic_fetch_and(&s->tap->active, ~(1u << s->slot));
 	if (s->tap->on_end)
