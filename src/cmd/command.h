@@ -44,6 +44,9 @@ int debug_main(const struct options *o, int count, char **words, struct error *e
 int reload_main(const struct options *o, int count, char **words, struct error *e);
 int capture_main(const struct options *o, int count, char **words, struct error *e);
 int log_main(const struct options *o, int count, char **words, struct error *e);
+int events_main(const struct options *o, int count, char **words, struct error *e);
+int top_main(const struct options *o, int count, char **words, struct error *e);
+int completion_main(const struct options *o, int count, char **words, struct error *e);
 int metrics_main(const struct options *o, int count, char **words, struct error *e);
 int netreport_main(const struct options *o, int count, char **words, struct error *e);
 int explain_main(const struct options *o, int count, char **words, struct error *e);

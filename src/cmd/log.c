@@ -1,67 +1,37 @@
 /* weir log: the ring of the engine's last lines; with --follow also those to come. */
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/xalloc.h"
 #include "cmd/command.h"
-#include "cmd/text.h"
+#include "cmd/lines.h"
 
-static const char *member(const json_t *object, const char *name)
+static int print_past(struct client *c, const struct lines *l, struct error *e)
 {
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text ? text : "";
-}
-
-static void print_entry(const json_t *entry, bool as_json)
-{
-	double at = json_number_value(json_object_get(entry, "at"));
-	time_t seconds = (time_t)at;
-	char day[32], *line;
-	struct tm tm;
-
-	if (as_json) {
-		json_dumpf(entry, stdout, JSON_COMPACT);
-		putchar('\n');
-		return;
-	}
-	strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S", localtime_r(&seconds, &tm));
-	line = xasprintf("%s.%03u %-6s %s: %s%s%s", day, (unsigned)((at - (double)seconds) * 1000),
-			 member(entry, "level"), member(entry, "room"), member(entry, "peer"),
-			 *member(entry, "peer") ? ": " : "", member(entry, "text"));
-	puts(text_tame(line));
-	free(line);
-}
-
-static int print_past(struct client *c, const struct options *o, struct error *e)
-{
-	json_t *result = client_call(c, "log", json_pack("{s:s}", "level", log_level_name(o->log_level)), e);
+	json_t *result = client_call(c, "log", json_pack("{s:s}", "level", log_level_name(l->level)), e);
 	const json_t *entry;
 	size_t i;
 
 	if (!result)
 		return command_failed(e);
-	json_array_foreach(json_object_get(result, "entries"), i, entry) print_entry(entry, o->json);
+	json_array_foreach(json_object_get(result, "entries"), i, entry) lines_print(l, entry);
 	json_decref(result);
 	return EXIT_OK;
 }
 
 /* The subscription begins with the ring, so nothing falls between past and future. */
-static int follow(struct client *c, const struct options *o, struct error *e)
+static int follow(struct client *c, const struct lines *l, struct error *e)
 {
 	json_t *message = client_call(c, "subscribe",
 				      json_pack("{s:f, s:b, s:s}", "interval", 3600.0, "log", 1, "logLevel",
-						log_level_name(o->log_level)),
+						log_level_name(l->level)),
 				      e);
 	int code = EXIT_FAIL;
 
 	while (message) {
-		const char *event = member(message, "event");
+		const char *event = json_string_value(json_object_get(message, "event"));
 
-		if (!strcmp(event, "log"))
-			print_entry(json_object_get(message, "entry"), o->json);
-		if (!strcmp(event, "bye"))
+		if (event && !strcmp(event, "log"))
+			lines_print(l, json_object_get(message, "entry"));
+		if (event && !strcmp(event, "bye"))
 			code = EXIT_OK;
 		fflush(stdout);
 		json_decref(message);
@@ -73,11 +43,16 @@ static int follow(struct client *c, const struct options *o, struct error *e)
 int log_main(const struct options *o, int count, char **words, struct error *e)
 {
 	struct client *c = command_connect(o, count ? words[0] : NULL, NULL, e);
+	struct lines l;
 	int code;
 
 	if (!c)
 		return command_failed(e);
-	code = o->follow ? follow(c, o, e) : print_past(c, o, e);
+	if (lines_begin(&l, o, c, e))
+		code = command_failed(e);
+	else
+		code = o->follow ? follow(c, &l, e) : print_past(c, &l, e);
+	lines_end(&l);
 	client_close(c);
 	return code;
 }

@@ -23,7 +23,10 @@ const struct command commands[] = {
 	{"path", path_main, "PEER|all [auto|relay|relay-only]", 1, 2, TALK, "which paths may be used"},
 	{"ladder", ladder_main, "PEER|all now|skip|hold|port|reopen", 2, 2, TALK, "the next step of recovery: take it, leave it out, wait"},
 	{"reload", reload_main, "[IFACE]", 0, 1, TALK, "read the file again and apply the difference"},
-	{"log", log_main, "[IFACE]", 0, 1, "follow json log-level " TALK, "the engine's last log lines"},
+	{"top", top_main, "[IFACE]", 0, 1, VIEW "batch tables interval " TALK, "the list of peers, again and again, as text"},
+	{"log", log_main, "[IFACE]", 0, 1, "follow json color level log-level peer room since " TALK, "the engine's last log lines"},
+	{"events", events_main, "[IFACE]", 0, 1, "follow json color level peer room since " TALK,
+	 "what happened to the interface and its peers"},
 	{"explain", explain_main, "PEER|all", 1, 1, "json color " TALK,
 	 "why a peer is in trouble: the verdict, its evidence, and what helps"},
 	{"capture", capture_main, "[FILTER...]", 0, 1000,
@@ -41,6 +44,7 @@ const struct command commands[] = {
 	 "listen secret-file url cert key allow stun status user max-clients max-per-address rate queue login-time "
 	 "trust-proxy log-level no-sandbox time-divisor",
 	 "run a relay server, with STUN, for peers that cannot reach each other"},
+	{"completion", completion_main, "bash|zsh", 1, 2, TALK, "print what makes the shell complete weir's words"},
 	{"debug", debug_main, "fsm", 1, 1, "", "print the table of the peer controller"},
 	{0},
 };

@@ -32,6 +32,12 @@ struct options {
 	enum log_level log_level;
 	bool log_level_given;
 
+	/* weir log, events, top */
+	struct option_list rooms;
+	const char *peer, *since;
+	bool batch;
+	unsigned tables, interval; /* 0: for ever; every second */
+
 	const char *metrics; /* where an exporter listens, NULL: nowhere */
 
 	/* weir trace */

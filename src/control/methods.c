@@ -622,6 +622,7 @@ static const struct method {
 	{"subscribe", false, method_subscribe},
 	{"unsubscribe", false, method_unsubscribe},
 	{"log", false, method_log},
+	{"events", false, method_events},
 	{"metrics", false, method_metrics},
 	{"trace", false, method_trace},
 	{"explain", false, method_explain},

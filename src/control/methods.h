@@ -31,6 +31,7 @@ bool param_peer(struct request *r, bool or_all, struct engine_peer **p);
 
 /* ---- handlers of other files ---- */
 
+void method_events(struct request *r);
 void method_metrics(struct request *r);
 void method_trace(struct request *r);
 void method_explain(struct request *r);

@@ -28,6 +28,7 @@ static void path_members(struct writer *w, const struct engine_peer_view *v,
 		    : chosen		       ? path_kind_name(chosen->path.ref.kind)
 					       : "direct");
 	member_text(w, "state", path_state_name(v->state.path));
+	member_text(w, "remote", chosen ? chosen->remote : "");
 	if (chosen) {
 		member_duration(w, "rtt", chosen->path.rtt);
 		writer_name(w, "loss");

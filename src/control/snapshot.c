@@ -415,6 +415,7 @@ void snapshot_metrics(struct writer *w, const struct engine_peer_view *v, const 
 	member_text(w, "name", v->name ? v->name : "");
 	allowed_ips(w, allowed, PEER_ALLOWED);
 	member_text(w, "word", peer_word_name(v->state.word));
+	member_text(w, "reason", v->state.reason);
 	writer_name(w, "tunnel");
 	writer_open(w, '{');
 	member_text(w, "state", tunnel_state_name(v->state.tunnel));

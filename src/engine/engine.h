@@ -168,6 +168,7 @@ struct timeline_event {
 
 /* Newest first. Number written. The engine keeps about the last 60 events of a peer. */
 size_t engine_timeline(struct engine_peer *p, struct timeline_event *out, size_t max);
+size_t engine_own_timeline(struct engine *g, struct timeline_event *out, size_t max); /* of the interface */
 
 /* Observers see each event as it happens. peer NULL: device-wide. */
 struct engine_observer {

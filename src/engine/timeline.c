@@ -82,9 +82,8 @@ void engine_note(struct engine *g, struct engine_peer *p, enum log_level level, 
 	add(g, p, now.boot, now.wall, level, kind, text);
 }
 
-size_t engine_timeline(struct engine_peer *p, struct timeline_event *out, size_t max)
+static size_t copy(const struct timeline *t, struct timeline_event *out, size_t max)
 {
-	const struct timeline *t = &p->timeline;
 	size_t n = t->count < max ? t->count : max;
 
 	for (size_t i = 0; i < n; i++) {
@@ -99,6 +98,16 @@ size_t engine_timeline(struct engine_peer *p, struct timeline_event *out, size_t
 		snprintf(out[i].text, sizeof(out[i].text), "%s", r->text);
 	}
 	return n;
+}
+
+size_t engine_timeline(struct engine_peer *p, struct timeline_event *out, size_t max)
+{
+	return copy(&p->timeline, out, max);
+}
+
+size_t engine_own_timeline(struct engine *g, struct timeline_event *out, size_t max)
+{
+	return copy(&g->timeline, out, max);
 }
 
 void engine_observe(struct engine *g, struct engine_observer *o)
