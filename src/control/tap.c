@@ -65,6 +65,7 @@ static bool param_filter(struct request *r, struct tap_filter **out)
 {
 	const json_t *nodes = json_object_get(r->params, "filter");
 	struct error e = {0};
+	int n;
 
 	*out = NULL;
 	if (!nodes)
@@ -73,11 +74,12 @@ static bool param_filter(struct request *r, struct tap_filter **out)
 		reply_bad(r, e.text);
 		return false;
 	}
-	if (!engine_tap_resolve(r->client->control->engine, *out, &e))
+	n = engine_tap_resolve(r->client->control->engine, *out, &e);
+	if (!n)
 		return true;
 	tap_filter_free(*out);
 	*out = NULL;
-	reply_error(r, "no-such-peer", e.text, false);
+	reply_error(r, n == -ENOTUNIQ ? "ambiguous" : "not-found", e.text, false);
 	return false;
 }
 

@@ -173,6 +173,7 @@ static const struct field snapshot_fields[] = {
 	{"dropped", JSON_INTEGER},
 	{"history", JSON_OBJECT},
 	{"tap", JSON_OBJECT},
+	{"stunServers", JSON_ARRAY},
 	{"relays", JSON_ARRAY},
 	{"peers", JSON_ARRAY},
 	{NULL, 0},
