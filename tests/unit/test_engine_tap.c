@@ -1,0 +1,310 @@
+/* What the engine tells the tap: a handshake and packets through a tunnel, and why what is thrown away is
+ * (engine_rig.h). */
+#include "tests/unit/engine_rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+#include "crypto/primitives.h"
+#include "engine/tap.h"
+#include "tap/stream.h"
+
+#define SEEN_MAX 4096
+
+struct seen {
+	struct tap_meta meta;
+	enum tap_record_kind kind;
+	size_t captured;
+	uint8_t data[256];
+};
+
+static struct seen *seen;
+static unsigned seen_count;
+static struct tap_session *session;
+
+static void ready(void *arg)
+{
+	(void)arg;
+}
+
+static void listen_to(struct engine *g, struct tap_options o)
+{
+	struct error e;
+
+	seen = xcalloc(SEEN_MAX, sizeof(*seen));
+	seen_count = 0;
+	session = engine_tap_queue(g, &o, 4 << 20, ready, NULL, &e);
+	assert_non_null(session);
+}
+
+static void collect(void)
+{
+	static uint8_t bytes[1 << 20];
+	size_t len = tap_read(session, bytes, sizeof(bytes));
+	const uint8_t *at = bytes, *data;
+	struct seen *s;
+	long n;
+
+	for (; len && seen_count < SEEN_MAX; at += n, len -= (size_t)n) {
+		s = &seen[seen_count++];
+		n = tap_record_decode(at, len, &s->kind, &s->meta, &data, &s->captured);
+		assert_true(n > 0);
+		memcpy(s->data, data, s->captured < sizeof(s->data) ? s->captured : sizeof(s->data));
+	}
+}
+
+static void stop_listening(struct engine *g)
+{
+	engine_tap_close(g, session);
+	free(seen);
+}
+
+static struct {
+	enum tap_point point;
+	enum tap_type type;
+	bool out;
+	enum tap_drop drop;
+} wanted;
+
+static struct seen *found;
+
+static bool is_there(struct pair *t)
+{
+	(void)t;
+	collect();
+	for (unsigned i = 0; i < seen_count; i++) {
+		const struct tap_meta *m = &seen[i].meta;
+
+		if (seen[i].kind != TAP_RECORD_PACKET || m->point != wanted.point || m->type != wanted.type ||
+		    m->out != wanted.out || m->drop != wanted.drop)
+			continue;
+		found = &seen[i];
+		return true;
+	}
+	return false;
+}
+
+/* The first of its kind; waits for it. */
+static struct seen *expect(struct pair *t, enum tap_point point, enum tap_type type, bool out,
+			   enum tap_drop drop)
+{
+	wanted.point = point;
+	wanted.type = type;
+	wanted.out = out;
+	wanted.drop = drop;
+	if (!run_until(t, is_there))
+		fail_msg("no %s %s %s %s", tap_point_name(point), tap_type_name(type), out ? "out" : "in",
+			 tap_drop_name(drop));
+	return found;
+}
+
+static void send_to(struct engine *g, const uint8_t *data, size_t len)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(engine_listen_port(g))};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(sendto(fd, data, len, 0, (struct sockaddr *)&to, sizeof(to)), len);
+	close(fd);
+}
+
+/* The initiator's view: try, answer, keypair; and the same counter on a packet and on the datagram that it is
+ * in. */
+static void handshake_and_packets(void **state)
+{
+	struct pair *t = *state;
+	const struct seen *init, *resp, *inner, *wire;
+	struct key peer;
+	uint64_t counter;
+	uint32_t keypair;
+
+	assert_true(run_until(t, both_up));
+	listen_to(t->a, (struct tap_options){0});
+	point(t->a_to_b, engine_listen_port(t->b));
+	assert_true(run_until(t, tunnel_up));
+	run_ping(t, "ping -q -n -c 3 -i 0.01 -W 5 10.9.0.2 >/dev/null");
+
+	init = expect(t, TAP_WIRE, TAP_INITIATION, true, TAP_DROP_none);
+	wg_peer_public_key(engine_peer_wg(t->a_to_b), &peer);
+	assert_true(init->meta.has_peer);
+	assert_memory_equal(&init->meta.peer, &peer, sizeof(peer));
+	assert_int_equal(init->meta.attempt, 1);
+	assert_int_equal(init->meta.attempts, 18);
+	assert_int_equal(init->meta.length, 148);
+	assert_int_equal(init->meta.path, PATH_KIND_DIRECT);
+	assert_int_equal(ntohs(init->meta.remote.in.sin_port), engine_listen_port(t->b));
+	assert_int_equal(ntohs(init->meta.local.in.sin_port), engine_listen_port(t->a));
+	assert_int_equal(init->meta.local.in.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	assert_int_equal(init->data[0], 1);
+	resp = expect(t, TAP_WIRE, TAP_RESPONSE, false, TAP_DROP_none);
+	assert_int_equal(resp->meta.index, init->meta.index);
+	assert_true(resp->meta.number > init->meta.number);
+	assert_true(resp->meta.has_peer);
+
+	inner = expect(t, TAP_INNER, TAP_IP, true, TAP_DROP_none);
+	assert_int_equal(inner->meta.length, 84);
+	assert_int_equal(inner->data[0], 0x45);
+	counter = inner->meta.counter;
+	keypair = inner->meta.keypair;
+	assert_int_equal(keypair, resp->meta.keypair);
+	wire = expect(t, TAP_WIRE, TAP_DATA, true, TAP_DROP_none);
+	assert_int_equal(wire->meta.counter, counter);
+	assert_int_equal(wire->meta.keypair, keypair);
+	assert_int_equal(wire->meta.length, 96 + 32);
+
+	inner = expect(t, TAP_INNER, TAP_IP, false, TAP_DROP_none);
+	counter = inner->meta.counter;
+	wire = expect(t, TAP_WIRE, TAP_DATA, false, TAP_DROP_none);
+	assert_int_equal(wire->meta.counter, counter);
+	assert_int_equal(wire->data[0], 4);
+	assert_true(wire->data[16] != 0x45); /* as it was on the wire, not as it was opened */
+	stop_listening(t->a);
+	assert_false(tap_wanted(t->a->tapped, TAP_WIRE));
+}
+
+/* Each of these comes to A and goes no further. */
+static void drops(void **state)
+{
+	struct pair *t = *state;
+	uint8_t noise[148] = {1}, data[256], init[148];
+	struct seen *s;
+	size_t len;
+	char command[200];
+
+	connect_pair(t);
+	listen_to(t->a, (struct tap_options){0});
+	send_to(t->a, noise, sizeof(noise));
+	s = expect(t, TAP_WIRE, TAP_INITIATION, false, TAP_DROP_mac1);
+	assert_false(s->meta.has_peer);
+	noise[0] = 77;
+	send_to(t->a, noise, 60);
+	expect(t, TAP_WIRE, TAP_OTHER, false, TAP_DROP_malformed);
+	noise[0] = 4;
+	memset(noise + 4, 0xee, 4);
+	send_to(t->a, noise, 64);
+	s = expect(t, TAP_WIRE, TAP_DATA, false, TAP_DROP_unknown_index);
+	assert_int_equal(s->meta.index, 0xeeeeeeee);
+
+	/* What was good once is not the second time. */
+	run_ping(t, "ping -q -n -c 1 -W 5 10.9.0.2 >/dev/null");
+	s = expect(t, TAP_WIRE, TAP_DATA, false, TAP_DROP_none);
+	len = s->captured;
+	assert_true(len <= sizeof(data));
+	memcpy(data, s->data, len);
+	send_to(t->a, data, len);
+	s = expect(t, TAP_WIRE, TAP_DATA, false, TAP_DROP_replayed);
+	assert_true(s->meta.has_peer);
+	assert_true(s->meta.keypair != 0);
+	data[len - 1] ^= 1;
+	send_to(t->a, data, len);
+	expect(t, TAP_WIRE, TAP_DATA, false, TAP_DROP_undecryptable);
+
+	point(t->b_to_a, engine_listen_port(t->a));
+	assert_int_equal(wg_peer_handshake(engine_peer_wg(t->b_to_a), clock_now(), WG_REASON_user, true), 0);
+	engine_kick(t->b);
+	s = expect(t, TAP_WIRE, TAP_INITIATION, false, TAP_DROP_none);
+	memcpy(init, s->data, sizeof(init));
+	s = expect(t, TAP_WIRE, TAP_RESPONSE, true, TAP_DROP_none);
+	assert_true(s->meta.keypair != 0);
+	send_to(t->a, init, sizeof(init));
+	s = expect(t, TAP_WIRE, TAP_INITIATION, false, TAP_DROP_old_timestamp);
+	assert_true(s->meta.has_peer);
+
+	/* Inner packets: of a source that is not B's, and to nobody. */
+	snprintf(command, sizeof(command),
+		 "nsenter -t %d -n sh -c 'ip addr add 10.9.0.77/24 dev weirb; "
+		 "ping -q -n -c 1 -W 1 -I 10.9.0.77 10.9.0.1 >/dev/null; true'",
+		 (int)t->holder);
+	run_ping(t, command);
+	s = expect(t, TAP_INNER, TAP_IP, false, TAP_DROP_inner_source);
+	assert_int_equal(s->data[15], 77);
+	expect(t, TAP_WIRE, TAP_DATA, false, TAP_DROP_inner_source);
+	run_ping(t, "ping -q -n -c 1 -W 1 10.9.0.99 >/dev/null; true");
+	s = expect(t, TAP_INNER, TAP_IP, true, TAP_DROP_no_route);
+	assert_int_equal(s->data[19], 99);
+	assert_false(s->meta.has_peer);
+	stop_listening(t->a);
+}
+
+/* Super-packets are seen as what they are cut into: none is longer than the MTU. */
+static void super_packets(void **state)
+{
+	struct pair *t = *state;
+	uint64_t wire = 0, inner = 0;
+
+	connect_pair(t);
+	listen_to(t->a, (struct tap_options){.points = 1 << TAP_WIRE | 1 << TAP_INNER, .snaplen = 40});
+	run_ping(t, "ping -q -n -c 5 -i 0.01 -W 5 -s 20000 10.9.0.2 >/dev/null");
+	expect(t, TAP_INNER, TAP_IP, true, TAP_DROP_none);
+	for (unsigned k = 0; k < 20; k++) {
+		usleep(2000);
+		collect();
+	}
+	for (unsigned i = 0; i < seen_count; i++) {
+		const struct tap_meta *m = &seen[i].meta;
+
+		assert_true(seen[i].captured <= 40);
+		assert_true(m->length <= 1420 + 60);
+		if (m->out && m->point == TAP_INNER)
+			inner++;
+		if (m->out && m->point == TAP_WIRE && m->type == TAP_DATA)
+			wire++;
+	}
+	assert_true(inner >= 5 * 15);
+	assert_int_equal(inner, wire);
+	stop_listening(t->a);
+}
+
+/* With keys: our ephemeral comes before the message that it belongs to, as initiator and as responder. */
+static void keys(void **state)
+{
+	static const char name[] = "LOCAL_EPHEMERAL_PRIVATE_KEY = ";
+	struct pair *t = *state;
+	struct tap_options o = {.keys = true, .points = 1 << TAP_WIRE};
+	unsigned texts = 0, last = 0;
+
+	connect_pair(t);
+	listen_to(t->a, o);
+	assert_int_equal(wg_peer_handshake(engine_peer_wg(t->a_to_b), clock_now(), WG_REASON_user, true), 0);
+	engine_kick(t->a);
+	expect(t, TAP_WIRE, TAP_INITIATION, true, TAP_DROP_none);
+	point(t->b_to_a, engine_listen_port(t->a));
+	assert_int_equal(wg_peer_handshake(engine_peer_wg(t->b_to_a), clock_now(), WG_REASON_user, true), 0);
+	engine_kick(t->b);
+	expect(t, TAP_WIRE, TAP_RESPONSE, true, TAP_DROP_none);
+	for (unsigned i = 0; i < seen_count; i++) {
+		const struct tap_meta *m = &seen[i].meta;
+
+		if (seen[i].kind == TAP_RECORD_KEYS) {
+			assert_non_null(memmem(seen[i].data, sizeof(seen[i].data), name, strlen(name)));
+			texts++;
+			last = i;
+		} else if (m->out && (m->type == TAP_INITIATION || m->type == TAP_RESPONSE)) {
+			assert_true(texts > 0 && last < i);
+		}
+	}
+	assert_true(texts >= 2);
+	stop_listening(t->a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(handshake_and_packets, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(drops, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(super_packets, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(keys, set_up, tear_down),
+	};
+
+	if (!isolate()) {
+		puts("skipped: TUN devices or namespaces are not available");
+		return 77;
+	}
+	crypto_init();
+	log_set_level(LOG_WARN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
