@@ -10,6 +10,8 @@
 #include "base/xalloc.h"
 #include "cmd/text.h"
 
+#define LINES_SCHEMA 1 /* of the objects of weir-control(7), Event and Log line */
+
 static const char *member(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
@@ -163,8 +165,12 @@ void lines_print(const struct lines *l, const json_t *entry)
 	if (at < l->since || level > l->level || !is_of_peer(l, peer) || !is_of_room(l, room))
 		return;
 	if (l->json) {
-		json_dumpf(entry, stdout, JSON_COMPACT);
+		json_t *copy = json_pack("{s:i}", "schema", LINES_SCHEMA);
+
+		json_object_update(copy, (json_t *)entry);
+		json_dumpf(copy, stdout, JSON_COMPACT);
 		putchar('\n');
+		json_decref(copy);
 		return;
 	}
 	strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S", localtime_r(&seconds, &tm));

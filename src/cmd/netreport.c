@@ -123,6 +123,15 @@ static int add_of_file(struct report_options *r, const char *word, char **ca_fil
 		add_relay(r, c->network.urls[i]);
 	for (unsigned i = 0; c && i < c->network.stun_count; i++)
 		add_stun(r, c->network.stun[i]);
+	add_stun_of_relays(r);
+	for (unsigned i = 0; c && i < c->network.turn_count; i++) {
+		const struct engine_turn *t = &c->network.turn[i];
+		char *text = t->tcp ? NULL : xasprintf("[%s]:%s", t->host, t->port);
+
+		if (text)
+			add_stun(r, text);
+		free(text);
+	}
 	if (c) {
 		r->fwmark = c->has_fwmark ? c->fwmark : 0;
 		*ca_file = c->network.ca_file ? xstrdup(c->network.ca_file) : NULL;

@@ -77,6 +77,13 @@ static void print_prefixes(const json_t *t)
 		step(i ? "" : "near", xasprintf("%s of %s", text_of(item, "allowedIp"), name));
 		free(name);
 	}
+	json_array_foreach(json_object_get(t, "lost"), i, item)
+	{
+		name = peer_text(item);
+		step(i ? "" : "lost", xasprintf("%s was taken from %s, which was given it first",
+						text_of(item, "allowedIp"), name));
+		free(name);
+	}
 }
 
 static void print_key(const json_t *t)

@@ -150,8 +150,8 @@ bool param_peer(struct request *r, bool or_all, struct engine_peer **p)
 
 static void stun_servers(struct engine *g, struct writer *w)
 {
-	char servers[ENGINE_STUN_MAX][ENGINE_STUN_TEXT];
-	size_t count = engine_look_stun(g, servers, ENGINE_STUN_MAX);
+	char servers[ENGINE_STUN_MAX + ICE_TURN_MAX][ENGINE_STUN_TEXT];
+	size_t count = engine_look_stun(g, servers, ENGINE_STUN_MAX + ICE_TURN_MAX);
 
 	writer_name(w, "stunServers");
 	writer_open(w, '[');

@@ -119,6 +119,7 @@ static void trace(struct writer *w, const struct engine_trace *t, struct control
 	route(w, "route", &t->route);
 	prefixes(w, "covering", t->family, t->covers, t->covers_count);
 	prefixes(w, "near", t->family, t->near, t->near_count);
+	prefixes(w, "lost", t->family, t->lost, t->lost_count);
 	member_count(w, "mtu", t->mtu > 0 ? (uint64_t)t->mtu : 0);
 	member_count(w, "innerMtu", t->inner_mtu);
 	if (t->peer)

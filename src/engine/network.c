@@ -225,9 +225,11 @@ size_t engine_look_stun(struct engine *g, char out[][ENGINE_STUN_TEXT], size_t m
 	const struct paths *s = g->paths;
 	size_t count = 0;
 
-	for (unsigned i = 0; i < s->stun_names && count < max; i++) {
+	for (unsigned i = 0; i < s->name_count && count < max; i++) {
 		const struct network_name *n = &s->names[i];
 
+		if (i >= s->stun_names && s->network.turn[i - s->stun_names].tcp)
+			continue;
 		snprintf(out[count++], ENGINE_STUN_TEXT, strchr(n->host, ':') ? "[%.255s]:%.10s" : "%.255s:%.10s",
 			 n->host, n->port);
 	}

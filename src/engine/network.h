@@ -99,7 +99,8 @@ void engine_look_network(struct engine_peer *p, struct engine_network_view *out)
 /* ICE pairs of the agent in use and of the one being built, best first. Number written. */
 size_t engine_look_pairs(struct engine_peer *p, struct ice_pair_view *out, size_t max);
 
-/* The STUN servers that ICE asks, HOST:PORT; where none are configured, that of the relay. Number written. */
+/* Who answers STUN, HOST:PORT: the servers that ICE asks (where none are configured, that of the relay), then the TURN
+ * servers that take UDP. Number written. */
 #define ENGINE_STUN_TEXT 280
 size_t engine_look_stun(struct engine *g, char out[][ENGINE_STUN_TEXT], size_t max);
 

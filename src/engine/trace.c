@@ -73,6 +73,33 @@ static void take_prefix(void *arg, struct wg_peer *wg, const uint8_t *addr, unsi
 	t->peer = found.peer;
 }
 
+static bool has_address(const struct wg_stolen *s, const uint8_t *addr)
+{
+	unsigned bytes = s->prefix / 8, rest = s->prefix % 8;
+
+	if (memcmp(s->addr, addr, bytes) != 0)
+		return false;
+	return !rest || (s->addr[bytes] ^ addr[bytes]) >> (8 - rest) == 0;
+}
+
+/* Two peers with the same prefix in a configuration: the later one has it, and the other one's packets go
+ * astray. */
+static void find_losers(struct engine *g, struct engine_trace *t)
+{
+	for (struct engine_peer *p = engine_first_peer(g); p && t->lost_count < TRACE_NEAR;
+	     p = engine_next_peer(p)) {
+		struct trace_prefix *out = &t->lost[t->lost_count];
+		struct wg_stolen s;
+
+		if (p == t->peer || !wg_peer_stolen(p->wg, &s) || s.family != t->family ||
+		    !has_address(&s, t->addr))
+			continue;
+		*out = (struct trace_prefix){.peer = p, .len = (uint8_t)s.prefix};
+		memcpy(out->addr, s.addr, s.family == AF_INET ? 4 : 16);
+		t->lost_count++;
+	}
+}
+
 static bool usable(const struct engine *g, const struct wg_keypair_view *k, uint64_t now)
 {
 	unsigned divisor = g->options.time_divisor ? g->options.time_divisor : 1;
@@ -217,6 +244,7 @@ void engine_trace(struct engine *g, int family, const void *addr, unsigned size,
 	if (!t->elsewhere)
 		ask_route(g, family, addr, 0, &t->route);
 	wg_prefixes_around(g->wg, family, addr, TRACE_NEAR, take_prefix, t);
+	find_losers(g, t);
 	if (t->peer) {
 		engine_look_peer(t->peer, &t->view);
 		t->has_key = usable(g, &t->view.wg.keypairs[WG_CURRENT], now);

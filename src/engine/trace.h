@@ -48,6 +48,8 @@ struct engine_trace {
 	unsigned covers_count, near_count;
 	struct trace_prefix covers[TRACE_COVERS]; /* shortest first; the last one decides */
 	struct trace_prefix near[TRACE_NEAR];
+	unsigned lost_count;
+	struct trace_prefix lost[TRACE_NEAR]; /* had it until another peer was given the same prefix */
 	struct engine_peer *peer; /* whom it is for, NULL: nobody */
 
 	struct engine_peer_view view; /* of the peer */

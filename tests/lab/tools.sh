@@ -44,7 +44,7 @@ silent=$(cut -c 1-8 $lab/silent/pub)
 
 # 1. the log
 weir_on left log --level debug --json >$lab/log.json || fail "log"
-jq -e -s 'length > 5 and (map(.room) | unique | length > 1)' $lab/log.json >/dev/null || fail "log: $(cat $lab/log.json)"
+jq -e -s 'length > 5 and all(.schema == 1) and (map(.room) | unique | length > 1)' $lab/log.json >/dev/null || fail "log: $(cat $lab/log.json)"
 weir_on left log --level debug --json --peer right >$lab/log.json
 jq -e -s 'length > 0 and all(.peer == "right")' $lab/log.json >/dev/null || fail "log --peer: $(cat $lab/log.json)"
 weir_on left log --level debug --json --peer "$silent" >$lab/log.json

@@ -92,6 +92,13 @@ on left ping -q -n -c 1 -W 1 10.9.0.3 >/dev/null 2>&1 || true
 trace waits '.peer.handshake.attempt > 0 and (.why | test("try [0-9]+ of 18"))' 10.9.0.3
 say "no peer, no endpoint, no way to it, a loop, not routed, waiting: each is told apart"
 
+ln -s $lab/left/wireguard/wg0.sock /run/wireguard/wg0.sock
+on left wg set wg0 peer "$(cat $lab/nearby/pub)" allowed-ips 10.9.0.130/32,10.9.0.4/32 || fail "wg set"
+trace unreachable '.peer.name == "nearby" and .covering[-1].allowedIp == "10.9.0.4/32" and
+	(.lost | map(.allowedIp + " " + .name)) == ["10.9.0.4/32 away"]' 10.9.0.4
+trace sent '.lost == []' 10.9.0.7
+say "a prefix that another peer took"
+
 weir_on left trace localhost >$lab/trace.txt && fail "localhost goes into the tunnel"
 grep -q "not-routed.*own\|not-routed: .*this host" $lab/trace.txt || fail "a name: $(cat $lab/trace.txt)"
 weir_on left trace 10.9.0.2 >$lab/trace.txt || fail "exit code of a packet that goes"
