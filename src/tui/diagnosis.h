@@ -19,6 +19,7 @@ struct finding_line {
 
 struct finding {
 	char rule[40], title[72], confidence[12], side[12];
+	bool note; /* worth knowing, and no trouble */
 	double since;
 	char verdict[256], next[220], command[112];
 	uint32_t key; /* of the dashboard, 0: none helps */

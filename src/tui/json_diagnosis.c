@@ -36,7 +36,7 @@ static unsigned get_lines(struct finding_line *lines, unsigned max, const json_t
 
 static void get_finding(struct finding *f, const json_t *o)
 {
-	char key[8];
+	char key[8], severity[12];
 
 	TEXT(o, "rule", f->rule);
 	TEXT(o, "title", f->title);
@@ -46,6 +46,8 @@ static void get_finding(struct finding *f, const json_t *o)
 	TEXT(o, "next", f->next);
 	TEXT(o, "command", f->command);
 	TEXT(o, "key", key);
+	TEXT(o, "severity", severity);
+	f->note = strcmp(severity, "note") == 0;
 	if (*key)
 		text_decode(key, &f->key);
 	f->since = get_number(o, "sinceAt");

@@ -88,7 +88,7 @@ bool peer_is_problem(const struct peer *p)
 {
 	const struct finding *f = peer_finding(p);
 
-	if (f && strcmp(f->confidence, "possible") != 0)
+	if (f && !f->note && strcmp(f->confidence, "possible") != 0)
 		return true;
 	/* A tunnel that is up and has a reason all the same: what comes through it is thrown away. */
 	return p->word == WORD_STUCK || p->word == WORD_WAIT || p->shown_loss >= 0.01 ||

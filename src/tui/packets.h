@@ -106,8 +106,8 @@ struct packet_model {
 
 	bool panes_off, whole; /* whole: the pane of the keys has the screen */
 	enum packet_pane pane;
-	unsigned line; /* in the tree, of the lines that show; PACKET_NO_LINE: nobody chose one */
-	uint32_t closed;	 /* layers, by their order */
+	unsigned line;	 /* in the tree, of the lines that show; PACKET_NO_LINE: nobody chose one */
+	uint32_t closed; /* layers, by their order */
 	unsigned bytes_top;
 	unsigned shift; /* cells of INFO that were scrolled out to the left */
 

@@ -79,11 +79,27 @@ static void add_ends(struct diagnosis_pane *d, const struct peer *p)
 		 (unsigned long long)n->report.data_received, part_ago(ago, d->s, n->report.at));
 }
 
+/* The key that is told to help: of this screen, or after x where the letter moves about here. */
+static const struct key_entry *helping_key(const struct diagnosis_pane *d, uint32_t code, char shown[16])
+{
+	bool readonly = d->s->m->readonly;
+	const struct key_entry *e = code ? key_find(code, WHERE_PEER, readonly) : NULL;
+	char name[16];
+
+	snprintf(shown, 16, "%s", code ? key_name(name, code) : "");
+	if (e && e->command == COMMAND_COPY)
+		return key_of(COMMAND_OUR_KEY);
+	if (!code || (e && e->group != GROUP_MOVE))
+		return e;
+	snprintf(shown, 16, "x %.12s", name);
+	return key_find(code, WHERE_MENU, readonly);
+}
+
 static void add_next(struct diagnosis_pane *d, const struct finding *f)
 {
-	const struct key_entry *e = f->key ? key_find(f->key, WHERE_PEER, d->s->m->readonly) : NULL;
 	struct item *it;
-	char text[TEXT_ROOM], command[TEXT_ROOM], name[16];
+	char text[TEXT_ROOM], command[TEXT_ROOM], shown[16];
+	const struct key_entry *e = helping_key(d, f->key, shown);
 
 	if (!*f->next && !*f->command)
 		return;
@@ -91,9 +107,8 @@ static void add_next(struct diagnosis_pane *d, const struct finding *f)
 	it->style = STYLE_ACCENT;
 	part_text(text, d->s, f->next);
 	part_text(command, d->s, f->command);
-	snprintf(it->text, sizeof(it->text), "%s%s%s%s%s%s%s", text, e ? "  Key " : "",
-		 e ? key_name(name, f->key) : "", e ? ": " : "", e ? e->text : "", *f->command ? "   " : "",
-		 command);
+	snprintf(it->text, sizeof(it->text), "%s%s%s%s%s%s%s", text, e ? "  Key " : "", e ? shown : "",
+		 e ? ": " : "", e ? e->text : "", *f->command ? "   " : "", command);
 }
 
 static const char *side_words(const char *side)
@@ -123,7 +138,7 @@ static void collect(struct diagnosis_pane *d, const struct peer *p)
 	add_ends(d, p);
 	if (!f)
 		return;
-	it = add(d, RANK_VERDICT, 0x21d2, STYLE_BAD, "");
+	it = add(d, RANK_VERDICT, 0x21d2, f->note ? STYLE_INFO : STYLE_BAD, "");
 	it->style = STYLE_ACCENT;
 	snprintf(it->text, sizeof(it->text), "%s", part_text(text, d->s, f->verdict));
 	add_next(d, f);
@@ -262,8 +277,11 @@ int view_diagnosis(struct grid *g, const struct scene *s, const struct peer *p, 
 	if (!p->findings || rows < 2)
 		return 0;
 	prepare(&d, s, p, limit);
-	snprintf(note, sizeof(note), "%s%s%s", f ? f->confidence : "", f ? side_words(f->side) : "",
-		 focus ? "  Tab" : "");
+	snprintf(note, sizeof(note), "%s%s%s",
+		 !f	   ? ""
+		 : f->note ? "a note"
+			   : f->confidence,
+		 f ? side_words(f->side) : "", focus ? "  Tab" : "");
 	draw_rule(&rule, "diagnosis", note);
 	if (focus && total(&d) > rows - 1) {
 		int most = total(&d) - (rows - 1);
