@@ -53,7 +53,8 @@ static void add_line(struct diagnosis_pane *d, const struct finding_line *line)
 	char text[TEXT_ROOM], ago[FORMAT_ROOM];
 
 	part_text(text, d->s, line->text);
-	if (line->at > 0)
+	/* What is so now, and what says its age itself, needs no time. */
+	if (line->at > 0 && d->s->now - line->at >= 5 && !strstr(text, " ago"))
 		snprintf(it->text, sizeof(it->text), "%s, %s", text, part_ago(ago, d->s, line->at));
 	else
 		snprintf(it->text, sizeof(it->text), "%s", text);

@@ -115,6 +115,7 @@ static const struct {
 	{"packets-empty", "healthy", "3", "", "80x24 120x40 60x16"},
 	{"help-packets", "twelve", "3?", "", "80x24 120x40"},
 	{"help", "twelve", "?", "", "80x24 80x24a 120x40 60x16"},
+	{"help-peer", "twelve", "2?", "", "80x24 60x16"},
 	{"help-log", "twelve", "4?", "", "80x24"},
 	{"columns", "twelve", "cjjj ", "", "80x24 60x16"},
 	{"type", "twelve", ":path edge-", "", "80x24 60x16 40x10"},

@@ -344,6 +344,53 @@ static void a_terminal_that_does_not_read_stops_nothing(void **state)
 	finish(&r);
 }
 
+/* Reads what the view asks of the engine until `wanted` is among it. */
+static void expect_request(struct run *r, const char *wanted)
+{
+	static char bytes[65536];
+	size_t len = 0;
+
+	do {
+		struct pollfd p = {.fd = r->engine, .events = POLLIN};
+		ssize_t n;
+
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+		n = read(r->engine, bytes + len, sizeof(bytes) - 1 - len);
+		assert_true(n > 0);
+		len += (size_t)n;
+		bytes[len] = '\0';
+	} while (!strstr(bytes, wanted));
+}
+
+static void a_slow_terminal_gets_less_and_is_told(void **state)
+{
+	struct run r;
+	size_t at;
+
+	(void)state;
+	start(&r, "xterm-256color", true);
+	send_snapshot(&r, "1st", 5, 1);
+	expect(&r, 0, "1st");
+	tcflow(r.slave, TCOOFF);
+	send_snapshot(&r, "2nd", 5, 2);
+	expect_request(&r, "\"interval\":5.0");
+	at = r.screen.len;
+	tcflow(r.slave, TCOON);
+	at = expect(&r, at, "the terminal is slow: plain from now on");
+	/* All that comes from here on is ASCII. */
+	send_snapshot(&r, "3rd", 5, 3);
+	type(&r, "2");
+	expect(&r, at, "newest first");
+	for (size_t i = at; i < r.screen.len; i++)
+		assert_in_range((unsigned char)r.screen.text[i], 0, 127);
+	type(&r, "+");
+	expect_request(&r, "\"interval\":1.0");
+	expect(&r, at, "\xe2\x94\x80"); /* rules are lines again */
+	type(&r, "q");
+	assert_string_equal(report(&r, true), "E0 ");
+	finish(&r);
+}
+
 static void waiting_for_a_terminal_costs_no_time(void **state)
 {
 	struct run r;
@@ -529,6 +576,7 @@ int main(void)
 		cmocka_unit_test(a_key_sends_a_request),
 		cmocka_unit_test(it_says_when_the_engine_ends),
 		cmocka_unit_test(a_terminal_that_does_not_read_stops_nothing),
+		cmocka_unit_test(a_slow_terminal_gets_less_and_is_told),
 		cmocka_unit_test(waiting_for_a_terminal_costs_no_time),
 		cmocka_unit_test(packets_come_faster_than_the_screen_is_drawn),
 		cmocka_unit_test(the_engine_may_end_while_the_terminal_does_not_read),
