@@ -270,6 +270,19 @@ static void drop_prefixes(struct change *d, const struct conf *old, const struct
 	}
 }
 
+/* Of two peers that list one prefix the later has it; the other's diagnosis tells. */
+static void note_stolen(struct engine_peer *p, const struct conf_peer *by, const struct prefix_id *id)
+{
+	struct wg_stolen s;
+
+	memset(&s, 0, sizeof(s));
+	s.family = id->family;
+	s.prefix = id->len;
+	s.by = by->public_key;
+	memcpy(s.addr, id->addr, sizeof(s.addr));
+	wg_peer_note_stolen(engine_peer_wg(p), &s);
+}
+
 static void take_prefixes(struct change *d, const struct conf *new)
 {
 	for (size_t i = 0; i < new->peer_count; i++) {
@@ -280,8 +293,12 @@ static void take_prefixes(struct change *d, const struct conf *new)
 			struct prefix_id id = id_of(&n->allowed[j]);
 			const struct conf_peer *before = map_get(d->old_owners, &id);
 
-			if (map_get(d->new_owners, &id) != n)
+			const struct conf_peer *owner = map_get(d->new_owners, &id);
+
+			if (owner != n) {
+				note_stolen(p, owner, &id);
 				continue;
+			}
 			if (before && !d->fresh[i] && key_equal(&before->public_key, &n->public_key))
 				continue;
 			wg_allow(engine_peer_wg(p), id.family, id.addr, id.len, NULL);

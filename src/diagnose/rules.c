@@ -170,7 +170,9 @@ uint64_t diagnosis_recent(const struct diagnosis_facts *f, enum wg_counter c)
 
 bool diagnosis_tunnel_works(const struct diagnosis_facts *f, uint64_t now)
 {
-	return f->state.tunnel == TUNNEL_UP && diagnosis_lately(f->word.last_received, now, DIAGNOSIS_HEARD);
+	if (f->state.tunnel != TUNNEL_UP || f->state.word == WORD_STUCK)
+		return false;
+	return f->state.word != WORD_WAIT || diagnosis_lately(f->word.last_received, now, DIAGNOSIS_HEARD);
 }
 
 void diagnosis_show_tries(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)

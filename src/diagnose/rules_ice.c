@@ -287,7 +287,7 @@ static bool check_forged(const struct diagnosis_facts *f, uint64_t now, struct d
 	net_severity(d, f, now);
 	diagnosis_says(d,
 		       "%" PRIu64 " control frames of the peer would not open: they were changed on the way, "
-				  "or somebody forges "
+		       "or somebody forges "
 		       "them.",
 		       n);
 	diagnosis_shows(d, MARK_BAD, "signalling", 0, "%" PRIu64 " forged or cut, %" PRIu64 " good", n,
@@ -308,7 +308,7 @@ static bool check_old_boot(const struct diagnosis_facts *f, uint64_t now, struct
 	net_severity(d, f, now);
 	diagnosis_says(d,
 		       "%" PRIu64 " control frames come from a start of the peer that is over by its own "
-				  "clock: two hosts have its "
+		       "clock: two hosts have its "
 		       "key, or its clock went back between two starts.",
 		       n);
 	diagnosis_shows(d, MARK_BAD, "signalling", 0,

@@ -48,7 +48,7 @@ uint64_t diagnosis_since(const struct diagnosis_facts *f, enum wg_counter c); /*
 uint64_t diagnosis_recent(const struct diagnosis_facts *f,
 			  enum wg_counter c);		    /* the last minute, if there are samples */
 bool diagnosis_unanswered(const struct diagnosis_facts *f); /* our handshakes */
-bool diagnosis_tunnel_works(const struct diagnosis_facts *f, uint64_t now); /* and was heard just now */
+bool diagnosis_tunnel_works(const struct diagnosis_facts *f, uint64_t now); /* good keys alone do not count */
 bool diagnosis_report_is_new(const struct diagnosis_facts *f, uint64_t now);
 void diagnosis_show_tries(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d);
 

@@ -51,7 +51,7 @@ static bool check_away(const struct diagnosis_facts *f, uint64_t now, struct dia
 {
 	char back[DIAGNOSIS_AGE];
 
-	if (!f->word.remote_away || f->state.tunnel == TUNNEL_UP)
+	if (!f->word.remote_away || diagnosis_tunnel_works(f, now))
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_THERE, f->word.last_received);
 	if (f->word.remote_back_at > now)
@@ -69,7 +69,7 @@ static bool check_link_lost(const struct diagnosis_facts *f, uint64_t now, struc
 	const struct diagnosis_device *v = f->device;
 
 	(void)now;
-	if (!v->link_lost || f->state.tunnel == TUNNEL_UP)
+	if (!v->link_lost)
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_HERE,
 			v->network_changed_at ? v->network_changed_at : f->word_since);
@@ -111,8 +111,7 @@ static bool check_send_refused(const struct diagnosis_facts *f, uint64_t now, st
 {
 	uint64_t failed = f->word.send_failures;
 
-	(void)now;
-	if (!f->word.send_error || failed < 3 || f->state.tunnel == TUNNEL_UP)
+	if (!f->word.send_error || failed < 3 || diagnosis_tunnel_works(f, now))
 		return false;
 	/* Those of minutes ago are not what keeps it from answering now. */
 	if (f->recent.since && !f->recent.counters[WG_COUNT_send_failed] &&
@@ -133,8 +132,7 @@ static bool check_send_refused(const struct diagnosis_facts *f, uint64_t now, st
 
 static bool check_name(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
-	(void)now;
-	if (!f->word.resolve_error || f->state.tunnel == TUNNEL_UP)
+	if (!f->word.resolve_error || diagnosis_tunnel_works(f, now))
 		return false;
 	diagnosis_holds(d, f->word.endpoint_known ? DIAGNOSIS_LIKELY : DIAGNOSIS_CERTAIN, SIDE_HERE,
 			f->word_since);
@@ -183,11 +181,10 @@ static bool check_our_clock(const struct diagnosis_facts *f, uint64_t now, struc
 		f->has_report && f->report_before_at && r->rejected_timestamp > before->rejected_timestamp;
 	char by[DIAGNOSIS_AGE];
 
-	if (f->state.tunnel == TUNNEL_UP || f->word.initiations_unanswered < 3)
+	if (diagnosis_tunnel_works(f, now) || f->word.initiations_unanswered < 3)
 		return false;
 	if (!told && v->wall >= SANE_WALL)
 		return false;
-	(void)now;
 	diagnosis_holds(d, told ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_HERE,
 			v->clock_stepped_at ? v->clock_stepped_at : f->word_since);
 	diagnosis_says(d, "This host's clock is behind the time stamps that it sent before: the peer takes "
@@ -331,8 +328,7 @@ static bool check_no_allowed_ips(const struct diagnosis_facts *f, uint64_t now, 
 
 static bool check_route_missing(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
-	(void)now;
-	if (!*f->route_missing || f->state.tunnel != TUNNEL_UP)
+	if (!*f->route_missing || !diagnosis_tunnel_works(f, now))
 		return false;
 	d->severity = f->counters[WG_COUNT_data_sent] ? DIAGNOSIS_NOTE : DIAGNOSIS_TROUBLE;
 	diagnosis_holds(d, f->counters[WG_COUNT_data_sent] ? DIAGNOSIS_POSSIBLE : DIAGNOSIS_LIKELY, SIDE_HERE,

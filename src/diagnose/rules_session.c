@@ -10,19 +10,30 @@
 
 /* ---- time stamps, load ---- */
 
+#define REPLAY_WITHIN (180 * NS_PER_SEC) /* a copy is as old as the last handshake, not older */
+
+/* A tunnel that stands nevertheless was begun by us, or is about to end. */
 static bool check_their_clock(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	uint64_t n = diagnosis_since(f, WG_COUNT_reject_replayed_timestamp);
+	bool works = diagnosis_tunnel_works(f, now);
 	char by[DIAGNOSIS_AGE];
 
-	if (n < 2 || diagnosis_tunnel_works(f, now) || f->last_timestamp_delta < NS_PER_SEC ||
+	if (f->recent.since && f->recent.counters[WG_COUNT_reject_replayed_timestamp] > n)
+		n = f->recent.counters[WG_COUNT_reject_replayed_timestamp];
+	if (n < 2 || f->last_timestamp_delta < NS_PER_SEC ||
 	    !diagnosis_recent(f, WG_COUNT_reject_replayed_timestamp))
 		return false;
-	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_THERE, f->word_since);
+	if (works && (f->last_timestamp_delta < REPLAY_WITHIN ||
+		      diagnosis_lately(f->last_initiation_received, now, DIAGNOSIS_HEARD)))
+		return false;
+	d->severity = works ? DIAGNOSIS_NOTE : DIAGNOSIS_TROUBLE;
+	diagnosis_holds(d, works ? DIAGNOSIS_LIKELY : DIAGNOSIS_CERTAIN, SIDE_THERE, f->word_since);
 	diagnosis_says(d,
 		       "Its clock went back by %s: %" PRIu64
-		       " of its initiations are older than one that we accepted.",
-		       diagnosis_age(by, f->last_timestamp_delta), n);
+		       " of its initiations are older than one that we accepted%s.",
+		       diagnosis_age(by, f->last_timestamp_delta), n,
+		       works ? "; the tunnel lives by ours alone" : "");
 	diagnosis_shows(d, MARK_BAD, "clock", 0, "its last initiation is %s behind the newest that we know",
 			by);
 	diagnosis_shows(d, MARK_NOTE, "wireguard", 0, "%" PRIu64 " initiations rejected for their time stamp",
@@ -40,8 +51,7 @@ static bool check_replayed(const struct diagnosis_facts *f, uint64_t now, struct
 	uint64_t stamps = diagnosis_recent(f, WG_COUNT_reject_replayed_timestamp),
 		 data = diagnosis_recent(f, WG_COUNT_reject_replayed_counter);
 
-	(void)now;
-	if (f->state.tunnel != TUNNEL_UP || !f->recent.since || (stamps < 2 && data < 20) ||
+	if (!diagnosis_tunnel_works(f, now) || !f->recent.since || (stamps < 2 && data < 20) ||
 	    f->recent.counters[WG_COUNT_handshake_done] > stamps)
 		return false;
 	/* Two hosts with one key are behind each other, too: then the endpoint moves. */
@@ -67,8 +77,7 @@ static bool check_load_there(const struct diagnosis_facts *f, uint64_t now, stru
 {
 	uint64_t cookies = diagnosis_since(f, WG_COUNT_cookie_received);
 
-	(void)now;
-	if (!cookies || f->word.initiations_unanswered < 2 || f->state.tunnel == TUNNEL_UP ||
+	if (!cookies || f->word.initiations_unanswered < 2 || diagnosis_tunnel_works(f, now) ||
 	    diagnosis_since(f, WG_COUNT_reject_response) || !diagnosis_recent(f, WG_COUNT_cookie_received))
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_THERE, f->word_since);
@@ -170,16 +179,19 @@ static bool check_we_restarted(const struct diagnosis_facts *f, uint64_t now, st
 static bool check_duplicate(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	uint64_t handshakes = diagnosis_recent(f, WG_COUNT_handshake_done);
+	unsigned changes = f->recent.endpoint_changes;
 
 	(void)now;
-	if (!f->recent.since || f->recent.endpoint_changes < 4 || handshakes < 3)
+	/* Both sessions of two hosts fit into the slots for keys: the address alone may tell. */
+	if (!f->recent.since || changes < 4 || (changes < 8 && handshakes < 3))
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_THERE, f->recent.since);
 	diagnosis_says(d,
 		       "Two hosts seem to have its private key: its address changed %u times in a minute, "
 		       "with %" PRIu64 " handshakes.",
 		       f->recent.endpoint_changes, handshakes);
-	diagnosis_shows(d, MARK_BAD, "paths", 0, "%u changes of its endpoint since the sample",
+	diagnosis_shows(d, MARK_BAD, "paths", 0,
+			"%u changes of its endpoint, each learned from packets that its key opened",
 			f->recent.endpoint_changes);
 	diagnosis_shows(d, MARK_BAD, "wireguard", f->word.last_handshake,
 			"%" PRIu64 " handshakes, where one in two minutes is usual", handshakes);
@@ -193,8 +205,13 @@ static bool check_duplicate(const struct diagnosis_facts *f, uint64_t now, struc
 
 static bool check_allowed_in(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
-	uint64_t refused = diagnosis_since(f, WG_COUNT_reject_inner_source),
-		 all = diagnosis_since(f, WG_COUNT_data_received);
+	/* A handshake is no fresh start for what is inside the tunnel. */
+	bool samples = diagnosis_recent(f, WG_COUNT_reject_inner_source) >
+		       diagnosis_since(f, WG_COUNT_reject_inner_source);
+	uint64_t refused = samples ? diagnosis_recent(f, WG_COUNT_reject_inner_source)
+				   : diagnosis_since(f, WG_COUNT_reject_inner_source);
+	uint64_t all = samples ? diagnosis_recent(f, WG_COUNT_data_received)
+			       : diagnosis_since(f, WG_COUNT_data_received);
 
 	(void)now;
 	/* Stray packets of another address, router solicitations for one, are usual. */

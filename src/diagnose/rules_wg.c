@@ -37,7 +37,7 @@ static bool check_psk(const struct diagnosis_facts *f, uint64_t now, struct diag
 		diagnosis_shows(d, MARK_GOOD, "wireguard", 0,
 				"it reads our initiations: both public keys are right");
 	} else if (begun >= DIAGNOSIS_TRIES && !f->word.initiations_unanswered &&
-		   !diagnosis_since(f, WG_COUNT_data_received) && f->state.tunnel != TUNNEL_UP &&
+		   !diagnosis_since(f, WG_COUNT_data_received) && !diagnosis_tunnel_works(f, now) &&
 		   (told || f->has_psk || !f->word.last_handshake)) {
 		diagnosis_holds(d, told ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_UNKNOWN, f->word_since);
 		diagnosis_says(d,
@@ -119,7 +119,7 @@ static bool check_lacks_our_key(const struct diagnosis_facts *f, uint64_t now, s
 	unsigned alive = 0;
 
 	if (!diagnosis_unanswered(f) || f->word.initiations_unanswered < SOME ||
-	    f->state.tunnel == TUNNEL_UP || diagnosis_since(f, WG_COUNT_reject_response) ||
+	    diagnosis_tunnel_works(f, now) || diagnosis_since(f, WG_COUNT_reject_response) ||
 	    diagnosis_since(f, WG_COUNT_cookie_received) || diagnosis_since(f, WG_COUNT_initiation_received))
 		return false;
 	for (unsigned i = 0; i < f->path_count; i++) {
@@ -160,7 +160,7 @@ static bool check_return_blocked(const struct diagnosis_facts *f, uint64_t now, 
 	uint64_t answered = f->report.responses_sent - f->report_before.responses_sent;
 
 	if (!diagnosis_unanswered(f) || !diagnosis_report_is_new(f, now) || !f->report_before_at ||
-	    f->state.tunnel == TUNNEL_UP ||
+	    diagnosis_tunnel_works(f, now) ||
 	    f->report.initiations_received <= f->report_before.initiations_received || !answered ||
 	    diagnosis_since(f, WG_COUNT_reject_response) || diagnosis_since(f, WG_COUNT_initiation_received))
 		return false;
@@ -187,7 +187,7 @@ static bool check_outbound_blocked(const struct diagnosis_facts *f, uint64_t now
 		    f->report.initiations_received == f->report_before.initiations_received &&
 		    f->report_at > f->report_before_at;
 
-	if (f->state.tunnel == TUNNEL_UP || diagnosis_since(f, WG_COUNT_reject_response) ||
+	if (diagnosis_tunnel_works(f, now) || diagnosis_since(f, WG_COUNT_reject_response) ||
 	    diagnosis_since(f, WG_COUNT_cookie_received) || diagnosis_since(f, WG_COUNT_data_received))
 		return false;
 	if (begun >= DIAGNOSIS_TRIES && f->word.initiations_unanswered >= DIAGNOSIS_TRIES)
@@ -238,7 +238,7 @@ static bool check_no_answer(const struct diagnosis_facts *f, uint64_t now, struc
 	char to[ADDRESS_TEXT] = "its endpoint";
 	bool works = f->device->peers_heard || f->device->stun_answers;
 
-	if (!diagnosis_unanswered(f) || f->word.last_received || f->state.tunnel == TUNNEL_UP ||
+	if (!diagnosis_unanswered(f) || f->word.last_received || diagnosis_tunnel_works(f, now) ||
 	    diagnosis_since(f, WG_COUNT_initiation_received) ||
 	    diagnosis_since(f, WG_COUNT_cookie_received) || diagnosis_since(f, WG_COUNT_reject_response))
 		return false;

@@ -17,6 +17,7 @@
 #define REST_INTERVAL (5 * NS_PER_SEC) /* nobody is in trouble: only clocks are looked at */
 #define PASS_BUDGET   50	       /* diagnoses: some milliseconds */
 #define TROUBLES_MAX  1000	       /* three megabytes */
+#define REFUSED_SOME  5
 #define KEPT	      (90 * NS_PER_SEC)
 #define PATIENCE      (3 * NS_PER_SEC) /* handshakes that are under way are no trouble */
 
@@ -74,7 +75,7 @@ static bool began_too_early(struct engine_peer *p, const struct wg_peer_view *v,
 	unsigned divisor = p->engine->options.time_divisor ? p->engine->options.time_divisor : 1;
 
 	return k->used && k->confirmed && now - k->created < (REKEY_AFTER_TIME - 10 * NS_PER_SEC) / divisor &&
-	       v->unanswered_since && now - v->unanswered_since > 3 * NS_PER_SEC / divisor;
+	       v->unanswered_since && now - v->unanswered_since > NS_PER_SEC / divisor;
 }
 
 /* It is told before anything is learned from it: the view is of just before. */
@@ -100,12 +101,17 @@ void diagnosis_remote_restarted(struct engine_peer *p, uint64_t now)
 		t->remote_restarted_at = now;
 }
 
-void diagnosis_report_came(struct engine_peer *p, const struct signal_report *before, uint64_t before_at)
+void diagnosis_report_came(struct engine_peer *p, const struct signal_report *after,
+			   const struct signal_report *before, uint64_t before_at)
 {
 	uint64_t now = clock_boot_ns();
-	struct trouble *t = p->trouble;
 	struct wg_peer_view v;
+	struct trouble *t;
 
+	/* It drops what we send: nothing here can tell. */
+	if (before && after->rejected_source > before->rejected_source + REFUSED_SOME)
+		diagnosis_trouble(p, now);
+	t = p->trouble;
 	if (!t)
 		return;
 	/* Two that follow at once show nothing that moves. */
@@ -193,7 +199,7 @@ void diagnosis_word(struct engine_peer *p, const struct peer_facts *f, const str
 	bool relayed = s->word == WORD_RELAY && !f->relay_asked;
 	bool waits = (s->word == WORD_WAIT || s->word == WORD_DRAIN) && now > p->word_since + PATIENCE;
 
-	if (s->word == WORD_STUCK || s->tunnel == TUNNEL_SILENT || relayed || waits ||
+	if (s->word == WORD_STUCK || f->remote_away || s->tunnel == TUNNEL_SILENT || relayed || waits ||
 	    (s->word == WORD_DOWN && p->engine->peer_count <= TROUBLES_MAX / 10))
 		diagnosis_trouble(p, now);
 }
@@ -276,8 +282,7 @@ static void look(struct engine *g, struct trouble *t, uint64_t now)
 	t->stuck = d->facts.state.word == WORD_STUCK || d->facts.state.tunnel == TUNNEL_SILENT ||
 		   (d->facts.state.word == WORD_WAIT && d->facts.word.last_handshake);
 	judge(t, &d->found, now);
-	if (t->stuck)
-		engine_peer_looked_at(t->peer); /* its report is evidence */
+	engine_peer_looked_at(t->peer); /* its report is evidence */
 	if (!t->rule && !t->candidate && !t->stuck && now > t->until)
 		diagnosis_forget(t->peer);
 }

@@ -54,6 +54,7 @@ struct diagnosis_desk {
 	struct list troubles;
 	unsigned count;
 	uint64_t due; /* boot ns */
+	bool observed; /* what follows was looked at before */
 	uint64_t wall_minus_boot, suspended;
 	uint64_t clock_stepped_at, resumed_at, suspended_for, network_changed_at, udp_received_at;
 	int64_t clock_step;

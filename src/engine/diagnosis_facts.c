@@ -18,30 +18,33 @@
 
 /* ---- device ---- */
 
-static uint64_t time_suspended(uint64_t boot)
+/* The time awake is asked for first: it must not be the later one of the two. */
+static uint64_t time_suspended(void)
 {
 	struct timespec awake;
 
 	clock_gettime(CLOCK_MONOTONIC, &awake);
-	return boot - ((uint64_t)awake.tv_sec * NS_PER_SEC + (uint64_t)awake.tv_nsec);
+	return clock_boot_ns() - ((uint64_t)awake.tv_sec * NS_PER_SEC + (uint64_t)awake.tv_nsec);
 }
 
 static void observe_clocks(struct diagnosis_desk *d)
 {
+	uint64_t suspended = time_suspended();
 	struct instant now = clock_now();
-	uint64_t offset = now.wall - now.boot, suspended = time_suspended(now.boot);
+	uint64_t offset = now.wall - now.boot;
 	int64_t moved = (int64_t)(offset - d->wall_minus_boot);
 
-	if (d->wall_minus_boot && (moved > (int64_t)STEP || moved < -(int64_t)STEP)) {
+	if (d->observed && (moved > (int64_t)STEP || moved < -(int64_t)STEP)) {
 		d->clock_stepped_at = now.boot;
 		d->clock_step = moved;
 	}
 	d->wall_minus_boot = offset;
-	if (d->suspended && suspended > d->suspended + SUSPENDED) {
+	if (d->observed && suspended > d->suspended + SUSPENDED) {
 		d->resumed_at = now.boot;
 		d->suspended_for = suspended - d->suspended;
 	}
 	d->suspended = suspended;
+	d->observed = true;
 }
 
 static void observe_datagrams(struct diagnosis_desk *d, const counter_t *c, uint64_t now)
@@ -83,12 +86,6 @@ void diagnosis_observe(struct engine *g, uint64_t now)
 	sample_device(g->desk, c, now);
 }
 
-void diagnosis_network_changed(struct engine *g)
-{
-	g->desk->network_changed_at = clock_boot_ns();
-	g->desk->link_looked_at = 0;
-}
-
 /* Is there an interface besides ours that is up, runs, and has an address that others can know? */
 static bool link_lost(struct engine *g)
 {
@@ -109,6 +106,19 @@ static bool link_lost(struct engine *g)
 	}
 	freeifaddrs(all);
 	return !found;
+}
+
+/* Without a network nothing arrives that could tell of trouble. */
+void diagnosis_network_changed(struct engine *g)
+{
+	uint64_t now = clock_boot_ns();
+
+	g->desk->network_changed_at = now;
+	g->desk->link_looked_at = 0;
+	if (!link_lost(g))
+		return;
+	for (struct engine_peer *p = engine_first_peer(g); p; p = engine_next_peer(p))
+		diagnosis_trouble(p, now);
 }
 
 static void count_peers(struct engine *g, struct diagnosis_device *v, uint64_t now)

@@ -148,7 +148,7 @@ static void take_fields(struct peer_paths *c, const struct signal_message *m, co
 	if (m->has & SIGNAL_HAS_NAT)
 		c->remote_nat = m->nat;
 	if (m->has & SIGNAL_HAS_REPORT) {
-		diagnosis_report_came(c->peer, c->report, c->report_at);
+		diagnosis_report_came(c->peer, &m->report, c->report, c->report_at);
 		if (!c->report)
 			c->report = xmalloc(sizeof(*c->report));
 		*c->report = m->report;

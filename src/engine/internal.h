@@ -215,7 +215,8 @@ void diagnosis_event(struct engine_peer *p, const struct wg_event *ev);
 void diagnosis_word(struct engine_peer *p, const struct peer_facts *f, const struct peer_state *s, uint64_t now);
 void diagnosis_reason(const struct engine_peer *p, struct peer_state *s);
 void diagnosis_remote_restarted(struct engine_peer *p, uint64_t now);
-void diagnosis_report_came(struct engine_peer *p, const struct signal_report *before, uint64_t before_at);
+void diagnosis_report_came(struct engine_peer *p, const struct signal_report *after, const struct signal_report *before,
+			   uint64_t before_at); /* NULL: the first */
 void diagnosis_forget(struct engine_peer *p);
 void diagnosis_network_changed(struct engine *g);
 uint64_t diagnosis_service(struct engine *g, uint64_t now); /* when it is due again */

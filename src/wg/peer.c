@@ -394,13 +394,14 @@ void wg_peer_reset(struct wg_peer *p, const struct endpoint *e, struct instant n
 
 /* ---- allowed IPs ---- */
 
-static void remember_stolen(struct wg_peer *p, const struct wg_peer *by, int family, const void *addr,
-			    unsigned prefix)
+void wg_peer_note_stolen(struct wg_peer *p, const struct wg_stolen *s)
 {
+	if (p->stolen && !memcmp(p->stolen, s, sizeof(*s)))
+		return;
 	if (!p->stolen)
 		p->stolen = xcalloc(1, sizeof(*p->stolen));
-	*p->stolen = (struct wg_stolen){.family = family, .prefix = prefix, .by = by->public_key};
-	memcpy(p->stolen->addr, addr, family == AF_INET ? 4 : 16);
+	memcpy(p->stolen, s, sizeof(*s));
+	tell_later(p, TELL_STOLEN);
 }
 
 int wg_allow(struct wg_peer *p, int family, const void *addr, unsigned prefix, struct wg_peer **stolen_from)
@@ -410,9 +411,15 @@ int wg_allow(struct wg_peer *p, int family, const void *addr, unsigned prefix, s
 
 	if (stolen_from)
 		*stolen_from = previous;
-	if (previous) {
-		remember_stolen(previous, p, family, addr, prefix);
-		tell_later(previous, TELL_STOLEN);
+	if (previous && !r) {
+		struct wg_stolen s;
+
+		memset(&s, 0, sizeof(s));
+		s.family = family;
+		s.prefix = prefix;
+		s.by = p->public_key;
+		memcpy(s.addr, addr, family == AF_INET ? 4 : 16);
+		wg_peer_note_stolen(previous, &s);
 	}
 	return r;
 }

@@ -213,6 +213,7 @@ struct wg_stolen {
 	unsigned prefix;
 	struct key by;
 };
+void wg_peer_note_stolen(struct wg_peer *p, const struct wg_stolen *s); /* a configuration lists it for both */
 bool wg_peer_stolen(const struct wg_peer *p, struct wg_stolen *out);
 
 /* ---- packets out: [worker] ------------------------------------------------------------------------------------ */

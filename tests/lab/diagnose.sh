@@ -54,15 +54,15 @@ reads() {
 expect() {
 	until_true 60 reads "$@" || fail "$1 does not say \"$4\" of $2: $(cat $lab/read)"
 }
-expect here noroute STUCK "Network is unreachable"
-expect here nobody STUCK "never heard"
+expect here noroute STUCK "kernel refuses to send to it: Network is unreachable"
+expect here nobody STUCK "\(never heard\|Nobody has ever answered\)"
 expect here noname WAIT "does not resolve"
 expect here psk STUCK "preshared keys differ"
-expect psk here STUCK "came and were answered, but no data followed"
-expect here mute STUCK "of theirs came in: our packets do not reach them"
-expect mute here STUCK "never heard"
+expect psk here STUCK "takes none of our answers: the preshared keys differ"
+expect here mute STUCK "What it sends arrives, what we send does not"
+expect mute here STUCK "\(never heard\|Nobody has ever answered\)"
 on inner ping -q -n -c 20 -i 0.02 -W 1 10.9.0.1 >/dev/null 2>&1 || true
-expect here inner DIRECT "inner source is not in its AllowedIPs"
+expect here inner DIRECT "from 10.9.0.7 is refused here: no AllowedIPs has that address"
 say "each fault has its sentence, at both ends where both can know"
 
 rc=0
