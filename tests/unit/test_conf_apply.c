@@ -193,6 +193,16 @@ static void prefix_text(char out[64], int family, const void *addr, unsigned len
 	snprintf(out, 64, "%s/%u", text, len);
 }
 
+/* The engine tells of it; nothing is asked of the tables. */
+void wg_peer_note_stolen(struct wg_peer *w, const struct wg_stolen *stolen)
+{
+	struct engine_peer *p = (struct engine_peer *)w;
+	char text[64];
+
+	prefix_text(text, stolen->family, stolen->addr, stolen->prefix);
+	record("lost %c %s to %c;", letter(&p->key), text, letter(&stolen->by));
+}
+
 int wg_allow(struct wg_peer *w, int family, const void *addr, unsigned len, struct wg_peer **stolen)
 {
 	struct engine_peer *p = (struct engine_peer *)w;
@@ -406,7 +416,7 @@ static void order_of_peers_swapped(void **state)
 	(void)state;
 	expect(HEAD PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\n" PEER(KEY_B) "AllowedIPs = 10.0.0.0/8\n",
 	       HEAD PEER(KEY_B) "AllowedIPs = 10.0.0.0/8\n" PEER(KEY_A) "AllowedIPs = 10.0.0.0/8\n",
-	       "allow A 10.0.0.0/8;");
+	       "lost B 10.0.0.0/8 to A;allow A 10.0.0.0/8;");
 }
 
 /* What was done by hand (wg set) stays, unless the file says something new about it. */
