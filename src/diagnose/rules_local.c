@@ -240,10 +240,11 @@ static bool check_all_at_once(const struct diagnosis_facts *f, uint64_t now, str
 	    !f->word.last_received)
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_HERE, began);
-	diagnosis_says(d,
-		       "All %u peers in use fell silent within 2 s: the cause is on this host or its way "
-		       "out, not at each peer.",
-		       v->peers_in_trouble);
+	diagnosis_says(
+		d,
+		"All %u peers in use fell silent at the same time: the cause is on this host or its way "
+		"out, not at each peer.",
+		v->peers_in_trouble);
 	diagnosis_shows(d, MARK_BAD, "paths", began,
 			"%u of %u peers in use went silent %s ago, none is heard", v->peers_in_trouble,
 			v->peers_wanted, diagnosis_ago(at, began, now));
@@ -420,7 +421,8 @@ const struct diagnosis_rule rules_local[] = {
 	 "meanwhile.",
 	 SILENT_ALL " all-at-once all-silent", check_suspended},
 	{"all-at-once", "all peers fell silent in one moment",
-	 "All tunnels broke within two seconds. Peers do not fail together: this host, its network or its "
+	 "All tunnels fell silent at the same time, as far as keepalives can tell. Peers do not fail "
+	 "together: this host, its network or its "
 	 "clock did.",
 	 SILENT_ALL, check_all_at_once},
 	{"all-silent", "nothing comes in at all",
