@@ -265,8 +265,12 @@ static void print_rest(const json_t *report)
 	}
 	if (strcmp(text_of(portal, "state"), "not-asked") != 0) {
 		puts("Portal");
-		line(text_of(portal, "state"),
-		     xasprintf("HTTP status %.0f %s", number_of(portal, "status"), text_of(portal, "text")));
+		if (number_of(portal, "status") > 0)
+			line(text_of(portal, "state"),
+			     xasprintf("HTTP status %.0f %s", number_of(portal, "status"),
+				       text_of(portal, "text")));
+		else
+			line(text_of(portal, "state"), xstrdup(text_of(portal, "text")));
 	}
 	if (!l)
 		return;

@@ -70,7 +70,10 @@ struct portal_probe {
 };
 void probe_portal(struct portal_probe *p);
 
-void probe_lan(struct report_lan *out);
+/* The first two only with a gateway. */
+void probe_nat_pmp(struct report_lan *out);
+void probe_pcp(struct report_lan *out);
+void probe_upnp(struct report_lan *out);
 
 /* ---- tcp.c ---- */
 

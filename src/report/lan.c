@@ -79,21 +79,33 @@ static bool take_upnp(struct report_lan *out, const uint8_t *d, size_t n)
 	return true;
 }
 
-void probe_lan(struct report_lan *out)
+/* Each may run beside the others. */
+void probe_nat_pmp(struct report_lan *out)
+{
+	static const uint8_t external[2] = {0, 0};
+	union address gateway = out->gateway;
+
+	address_set_port(&gateway, PORT);
+	out->nat_pmp = ask(&gateway, external, sizeof(external), take_nat_pmp, out);
+}
+
+void probe_pcp(struct report_lan *out)
+{
+	/* ANNOUNCE. The server compares our address with the packet's, and answers either way. */
+	static const uint8_t announce[24] = {2, 0, [18] = 0xff, [19] = 0xff};
+	union address gateway = out->gateway;
+
+	address_set_port(&gateway, PORT);
+	out->pcp = ask(&gateway, announce, sizeof(announce), take_pcp, out);
+}
+
+void probe_upnp(struct report_lan *out)
 {
 	static const char search[] =
 		"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\n"
 		"ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\r\n";
-	union address gateway = out->gateway, group = {.in = {.sin_family = AF_INET}};
-	uint8_t external[2] = {0, 0}, announce[24] = {2, 0};
+	union address group = {.in = {.sin_family = AF_INET}};
 
-	out->asked = true;
-	if (gateway.sa.sa_family == AF_INET) {
-		address_set_port(&gateway, PORT);
-		announce[18] = announce[19] = 0xff; /* our address, as IPv4 in IPv6: the server compares it */
-		out->nat_pmp = ask(&gateway, external, sizeof(external), take_nat_pmp, out);
-		out->pcp = ask(&gateway, announce, sizeof(announce), take_pcp, out);
-	}
 	inet_pton(AF_INET, "239.255.255.250", &group.in.sin_addr);
 	address_set_port(&group, 1900);
 	out->upnp = ask(&group, search, sizeof(search) - 1, take_upnp, out);

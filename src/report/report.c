@@ -49,9 +49,21 @@ static void *run_portal(void *arg)
 	return NULL;
 }
 
-static void *run_lan(void *arg)
+static void *run_nat_pmp(void *arg)
 {
-	probe_lan(arg);
+	probe_nat_pmp(arg);
+	return NULL;
+}
+
+static void *run_pcp(void *arg)
+{
+	probe_pcp(arg);
+	return NULL;
+}
+
+static void *run_upnp(void *arg)
+{
+	probe_upnp(arg);
 	return NULL;
 }
 
@@ -164,8 +176,13 @@ void report_run(const struct report_options *o, struct report *out)
 	memset(out, 0, sizeof(*out));
 	out->at_wall = clock_wall_ns();
 	if (o->lan) {
+		out->lan.asked = true;
 		find_gateway(&out->lan);
-		start(&crowd, run_lan, &out->lan);
+		start(&crowd, run_upnp, &out->lan);
+	}
+	if (o->lan && out->lan.gateway.sa.sa_family == AF_INET) {
+		start(&crowd, run_nat_pmp, &out->lan);
+		start(&crowd, run_pcp, &out->lan);
 	}
 	if (o->portal_url)
 		start(&crowd, run_portal, &portal);

@@ -194,9 +194,9 @@ static void say_lan(struct verdicts *v, const struct report_lan *l)
 	if (!l->asked)
 		return;
 	if (l->nat_pmp == REPORT_YES || l->pcp == REPORT_YES || l->upnp == REPORT_YES)
-		say(v, REPORT_GOOD, "the gateway opens ports on request (%s%s%s): Upnp = on can help",
-		    l->nat_pmp == REPORT_YES ? "NAT-PMP " : "", l->pcp == REPORT_YES ? "PCP " : "",
-		    l->upnp == REPORT_YES ? "UPnP" : "");
+		say(v, REPORT_GOOD, "ports are opened on request here, by%s%s%s: Upnp = on can help",
+		    l->nat_pmp == REPORT_YES ? " NAT-PMP" : "", l->pcp == REPORT_YES ? " PCP" : "",
+		    l->upnp == REPORT_YES ? " UPnP" : "");
 	else
 		say(v, REPORT_NOTE, "nothing on the LAN opens ports on request");
 }
