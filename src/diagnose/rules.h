@@ -169,7 +169,7 @@ struct diagnosis_facts { /* one peer */
 	uint64_t remote_restarted_at; /* it began anew though it had good keys, or its frames are of a new boot */
 	uint64_t we_restarted_at;   /* it used keys that we lost */
 	bool endpoint_learned; /* from its packets; none is configured */
-	char loop_candidate[ADDRESS_TEXT]; /* of its candidates: one that is routed into a tunnel, "" none */
+	char loop_address[ADDRESS_TEXT]; /* its endpoint, if it is routed into a tunnel; else "" */
 	char loop_through[16];
 	bool loop_own; /* it is our own tunnel */
 };

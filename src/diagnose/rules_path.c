@@ -8,11 +8,14 @@
 
 #include "diagnose/rules_net.h"
 
-#define FRESH	   (15 * NS_PER_SEC) /* a path that is in doubt is pinged several times in it */
-#define TRIES	   3
-#define FIVE_MIN   (300 * NS_PER_SEC)
-#define FLAPS	   3
-#define IDLE_LIMIT (25 * NS_PER_SEC) /* NATs forget after 30 s and more (RFC 4787 REQ-5 wants 2 min) */
+#define FRESH	 (15 * NS_PER_SEC) /* a path that is in doubt is pinged several times in it */
+#define TRIES	 3
+#define FIVE_MIN (300 * NS_PER_SEC)
+#define FLAPS	 3
+#define UNPROVEN (4 * NS_PER_SEC)
+#define IDLE_LIMIT                                                                                           \
+	(20 *                                                                                                \
+	 NS_PER_SEC) /* the shortest that NATs remember: RFC 4787 REQ-5 wants two minutes, many have 30 s */
 
 /* ---- UDP is blocked ---- */
 
@@ -185,10 +188,15 @@ static bool outward(const struct diagnosis_path *p)
 
 static bool is_filtered(const struct diagnosis_facts *f, const struct diagnosis_path *p, uint64_t now)
 {
+	/* better than the relay that is in use, and it cannot prove itself by tunnel packets */
+	bool waits = net_relayed(f) && net_wants_direct(f) && !p->chosen && now > p->view.since + UNPROVEN;
+
 	if (!net_over_udp(p) || !diagnosis_lately(p->view.last_proof, now, FRESH))
 		return false;
 	if (p->view.filtered)
 		return true;
+	if (waits && p->view.counts_at > p->view.since + UNPROVEN / 2)
+		return (p->sent && !p->view.far_received) || (p->view.far_sent && !p->received);
 	/* never a tunnel on it, and pings tell that what was sent did not come */
 	return f->word.initiations_unanswered >= TRIES && diagnosis_lately(p->view.counts_at, now, FRESH) &&
 	       ((!p->view.far_received && p->sent >= TRIES) || (!p->received && p->view.far_sent >= TRIES));
@@ -299,20 +307,11 @@ static bool check_flaps(const struct diagnosis_facts *f, uint64_t now, struct di
 
 static bool check_route(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
-	const char *to = f->loop_candidate, *into = f->loop_through;
+	const char *to = f->loop_address, *into = f->loop_through;
 	bool own = f->loop_own;
 
 	if (net_direct(f) || (!net_relayed(f) && !net_in_trouble(f, now)))
 		return false;
-	for (unsigned i = 0; i < f->path_count && !*to; i++) {
-		const struct diagnosis_path *p = &f->paths[i];
-
-		if ((!p->through_tunnel && !p->through_other) || !net_over_udp(p) || p->view.state == PATH_UP)
-			continue;
-		to = p->remote;
-		into = p->through;
-		own = p->through_tunnel;
-	}
 	if (!*to)
 		return false;
 	diagnosis_holds(d, own ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_HERE, f->word_since);
@@ -332,7 +331,7 @@ static bool check_route(const struct diagnosis_facts *f, uint64_t now, struct di
 
 const struct diagnosis_rule rules_path[] = {
 	{"tunnel-in-tunnel", "the route to the peer leads into a tunnel",
-	 "The kernel routes the peer's outer address, or one of its candidates, into the tunnel itself or "
+	 "The kernel routes the endpoint of the peer into the tunnel itself or "
 	 "into another "
 	 "VPN's. Packets of the tunnel would go round in it. Known by asking the kernel for the route.",
 	 NO_WAY " udp-blocked nat-mapping-lost hairpin symmetric-nats " NOT_DIRECT, check_route},

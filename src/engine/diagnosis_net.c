@@ -119,8 +119,15 @@ static void nat_facts(struct engine *g, struct diagnosis_device *v)
 /* Anything that came by UDP: on the shared socket, or on a path of any peer but over relays. */
 static uint64_t udp_heard(const struct engine *g)
 {
-	uint64_t at = g->paths->shared_socket_at;
+	uint64_t at = 0;
 
+	list_for_each (pos, &g->peers) {
+		uint64_t heard = atomic_load_explicit(
+			&container_of(pos, struct engine_peer, link)->direct.last_received,
+			memory_order_relaxed);
+
+		at = heard > at ? heard : at;
+	}
 	list_for_each (pos, &g->paths->all) {
 		const struct peer_paths *c = container_of(pos, struct peer_paths, link);
 		struct peer_look look;

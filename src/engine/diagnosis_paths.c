@@ -49,7 +49,7 @@ static void path_facts(struct peer_paths *c, const struct engine_path_view *from
 		way_facts(c, to);
 }
 
-/* Changes for the worse: those for the better are told below the level of a warning. */
+/* Changes for the worse: by our own evidence (warnings), or after the other end, down to the relay. */
 static void switch_facts(const struct engine_peer *p, struct diagnosis_facts *f, uint64_t now)
 {
 	const struct timeline *t = &p->timeline;
@@ -59,7 +59,7 @@ static void switch_facts(const struct engine_peer *p, struct diagnosis_facts *f,
 
 		if (now - r->at_boot > FIVE_MINUTES)
 			break;
-		if (r->level > LOG_WARN || strcmp(r->kind, "path") != 0)
+		if (strcmp(r->kind, "path") != 0 || (r->level > LOG_WARN && !strstr(r->text, " to relay:")))
 			continue;
 		if (f->switch_count < DIAGNOSIS_SWITCHES) {
 			struct diagnosis_switch *s = &f->switches[f->switch_count];
@@ -72,20 +72,6 @@ static void switch_facts(const struct engine_peer *p, struct diagnosis_facts *f,
 }
 
 /* ---- ICE ---- */
-
-static void candidate_routes(struct peer_paths *c, const struct ice_survey *v, struct diagnosis_facts *f)
-{
-	struct way_into into;
-
-	for (unsigned i = 0; i < v->remote_count && !f->loop_candidate[0]; i++) {
-		if (!ways_look(c->paths->engine, &c->paths->ways, &v->remotes[i], &into) ||
-		    (!into.own && !into.tunnel))
-			continue;
-		put(f->loop_candidate, &v->remotes[i]);
-		memcpy(f->loop_through, into.interface, sizeof(f->loop_through));
-		f->loop_own = into.own;
-	}
-}
 
 static void survey_facts(const struct ice_survey *v, struct diagnosis_facts *f)
 {
@@ -119,7 +105,6 @@ static void ice_facts(struct peer_paths *c, struct diagnosis_facts *f)
 	/* what the last failed one left tells more than a new one that has just begun */
 	if (c->failed) {
 		survey_facts(c->failed, f);
-		candidate_routes(c, c->failed, f);
 		f->ice_failed = true;
 		f->ice_gathered = true;
 		f->ice_since = c->failed_since;
@@ -144,6 +129,20 @@ static void ice_facts(struct peer_paths *c, struct diagnosis_facts *f)
 
 /* ---- all of it ---- */
 
+/* Only what leaves by the device's own sockets goes where the kernel's routes lead: ICE's are bound to their
+ * interfaces. */
+static void route_facts(struct engine_peer *p, struct diagnosis_facts *f)
+{
+	struct engine *g = p->engine;
+	struct way_into into;
+
+	if (!g->paths || !ways_look(g, &g->paths->ways, &f->endpoint, &into) || (!into.own && !into.tunnel))
+		return;
+	put(f->loop_address, &f->endpoint);
+	memcpy(f->loop_through, into.interface, sizeof(f->loop_through));
+	f->loop_own = into.own;
+}
+
 /* It does not go the straight way: then what our NAT is like is a question. */
 static void wonder(struct peer_paths *c, const struct diagnosis_facts *f)
 {
@@ -161,6 +160,7 @@ void diagnosis_paths_facts(struct engine_peer *p, struct diagnosis_facts *f, uin
 
 	f->endpoint_learned =
 		p->origin == ORIGIN_ROAMED && p->configured.sa.sa_family == AF_UNSPEC && !p->host;
+	route_facts(p, f);
 	engine_look_network(p, &v);
 	f->controlled = v.has_controller;
 	f->mode = v.mode;

@@ -145,7 +145,6 @@ struct ice_pair_view {
 size_t ice_agent_pairs(const struct ice_agent *a, struct ice_pair_view *out, size_t max); /* best first */
 
 /* What became of an agent's negotiation, for those that ask why no pair was found. */
-#define ICE_SURVEY_REMOTES 8
 struct ice_survey {
 	unsigned local, remote; /* candidates */
 	unsigned pairs, failed, succeeded;
@@ -153,8 +152,6 @@ struct ice_survey {
 	bool same_public_address; /* both ends are seen at the same address of a NAT */
 	bool host_pair, host_pair_failed; /* of local addresses of one family; all that there are failed */
 	union address host_local, host_remote;
-	union address remotes[ICE_SURVEY_REMOTES]; /* the remote's candidates, the first of them */
-	unsigned remote_count;
 };
 void ice_agent_survey(const struct ice_agent *a, struct ice_survey *out);
 

@@ -193,7 +193,5 @@ void ice_agent_survey(const struct ice_agent *a, struct ice_survey *out)
 			out->same_public_address |= a->remote[r].type == ICE_SERVER_REFLEXIVE &&
 						    address_same_host(&local->address, &a->remote[r].address);
 	}
-	for (unsigned r = 0; r < a->remote_count && r < ICE_SURVEY_REMOTES; r++)
-		out->remotes[out->remote_count++] = a->remote[r].address;
 	survey_pairs(a, out);
 }

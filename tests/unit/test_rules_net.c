@@ -169,7 +169,7 @@ static void no_relay(void)
 static void loop_fits(void)
 {
 	ice_failed();
-	snprintf(w.f.loop_candidate, sizeof(w.f.loop_candidate), "192.0.2.7:5000");
+	snprintf(w.f.loop_address, sizeof(w.f.loop_address), "192.0.2.7:5000");
 	snprintf(w.f.loop_through, sizeof(w.f.loop_through), "wg0");
 	w.f.loop_own = true;
 }
@@ -232,7 +232,7 @@ static void forgotten_fits(void)
 static void forgotten_near(void)
 {
 	forgotten_fits();
-	w.f.word.last_received = AGO(25); /* it was not quiet for long before */
+	w.f.word.last_received = AGO(30); /* it was not quiet for long before */
 }
 
 static void poisoned_fits(void)
@@ -289,6 +289,22 @@ static void filtered_at_first_near(void)
 {
 	filtered_at_first_fits();
 	w.f.paths[0].view.far_received = 8; /* they come, so it is no filter */
+}
+
+static void unproven_fits(void)
+{
+	struct diagnosis_path *p;
+
+	relayed();
+	p = add_path(PATH_KIND_ICE, PATH_CHECKING, "198.51.100.7:51820");
+	p->view.since = AGO(10);
+	p->sent = 2;
+	p->received = p->view.far_sent = p->view.far_received = 0;
+}
+static void unproven_near(void)
+{
+	unproven_fits();
+	w.f.paths[1].view.since = AGO(1);
 }
 
 static void died_fits(void)
@@ -676,6 +692,7 @@ static const struct {
 	{"hairpin", hairpin_fits, hairpin_near, true},
 	{"wireguard-filtered", filtered_fits, filtered_near, true},
 	{"wireguard-filtered", filtered_at_first_fits, filtered_at_first_near, false},
+	{"wireguard-filtered", unproven_fits, unproven_near, true},
 	{"path-died", died_fits, died_near, false},
 	{"path-flaps", flaps_fits, flaps_near, true},
 	{"relay-loop", relay_loop_fits, relay_loop_near, false},
