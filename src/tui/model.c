@@ -215,7 +215,7 @@ void show_screen(struct model *m, const struct data *d, enum screen screen, stru
 		return;
 	m->came_from = m->screen;
 	m->screen = screen;
-	packets_ask(m, fx);
+	packets_ask(m, d, fx);
 }
 
 static void back(struct model *m, const struct data *d, struct effects *fx)

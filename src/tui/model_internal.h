@@ -26,7 +26,8 @@ void pane_move(struct model *m, const struct data *d, long by);
 bool peer_command(struct model *m, const struct data *d, enum command c);
 
 /* model_packets.c */
-void packets_ask(struct model *m, struct effects *fx); /* the engine, for what the screen needs now */
+/* The engine, for what the screen needs now. */
+void packets_ask(struct model *m, const struct data *d, struct effects *fx);
 void packets_sync(struct model *m, const struct data *d, struct effects *fx);
 void packets_move(struct model *m, const struct data *d, long by, struct effects *fx);
 bool packets_command(struct model *m, const struct data *d, enum command c, double now, struct effects *fx);

@@ -19,13 +19,17 @@ void packet_model_clear(struct packet_model *pm)
 /* ---- to the engine ---- */
 
 /* It taps while the screen is up, or while T keeps a peer tapped; and anew when filter or points change. */
-void packets_ask(struct model *m, struct effects *fx)
+void packets_ask(struct model *m, const struct data *d, struct effects *fx)
 {
 	struct packet_model *pm = &m->packets;
 	bool wanted = !m->readonly && (m->screen == SCREEN_PACKETS || *pm->tapped_peer);
 	struct effect *e;
 
 	if (!wanted && !pm->tapping)
+		return;
+	/* Each new filter costs what the engine has in hand: while one is typed, once per refresh is enough.
+	 */
+	if (wanted && pm->tapping && m->mode == MODE_FILTER && d->at == pm->typed_at)
 		return;
 	if (wanted && pm->tapping && pm->tapping_points == pm->points &&
 	    strcmp(pm->tapping_filter, pm->good) == 0)
@@ -171,7 +175,7 @@ void packets_sync(struct model *m, const struct data *d, struct effects *fx)
 		show_row(pm, row < pm->count ? row : pm->count ? pm->count - 1 : 0);
 	}
 	packets_fit(m);
-	packets_ask(m, fx);
+	packets_ask(m, d, fx);
 }
 
 /* ---- the filter ---- */
@@ -242,6 +246,7 @@ void packets_filtered(struct model *m, const struct data *d, struct effects *fx)
 	pm->names = false;
 	if (strcmp(m->packet_filter, pm->good) == 0)
 		return;
+	pm->typed_at = d->at;
 	*pm->tapped_peer = '\0'; /* a filter that is typed is for this screen */
 	if (is_blank(m->packet_filter)) {
 		take_filter(pm, NULL, "");
@@ -308,7 +313,7 @@ static void tap_peer(struct model *m, const struct data *d, double now, struct e
 		show_screen(m, d, SCREEN_PACKETS, fx);
 		model_say(m, now, false, "%s is tapped, on other screens too; T again ends it", label);
 	}
-	packets_ask(m, fx);
+	packets_ask(m, d, fx);
 }
 
 /* ---- moving ---- */
@@ -526,6 +531,9 @@ static bool packet_keys(struct model *m, const struct data *d, enum command c, d
 	case COMMAND_PACKET_JUMP:
 		m->mode = MODE_JUMP;
 		*pm->jump = '\0';
+		break;
+	case COMMAND_PACKET_SAVE:
+		packets_save(m, d, now, fx);
 		break;
 	case COMMAND_COPY:
 		packets_copy(m, d, now, fx);

@@ -90,7 +90,8 @@ struct packet_model {
 	uint8_t points;		       /* bits of enum tap_point; 0: all */
 	char tapped_peer[45];	       /* a peer tapped by T, whatever screen is up; "": none */
 
-	bool tapping; /* what the engine was asked for last: */
+	double typed_at; /* the engine's clock when the filter changed last */
+	bool tapping;	 /* what the engine was asked for last: */
 	char tapping_filter[PACKET_FILTER_ROOM];
 	uint8_t tapping_points;
 	long asked;	   /* id of that request */
@@ -139,6 +140,11 @@ struct packet_layout {
 	int status_row, help_row;
 };
 struct packet_layout packet_layout(const struct packet_model *pm, int width, int height);
+
+/* A file of pcapng with the packets that are listed. label: the name of each one's peer. */
+void packets_file(struct strbuf *out, const struct packets *p, const struct packet_model *pm,
+		  const char *interface, const char *hostname, const char *version,
+		  const char *(*label)(void *arg, const struct key *k), void *arg);
 
 /* A packet as bytes in hex, 16 to a line. */
 void packets_hex(struct strbuf *out, const struct packet *k);

@@ -10,6 +10,9 @@ size_t packets_row_from(const struct packet_model *pm,
 			uint64_t number); /* first row of that number or a later one */
 void packets_go(struct model *m, size_t row);
 
+/* model_packets_save.c */
+void packets_save(struct model *m, const struct data *d, double now, struct effects *fx);
+
 /* model_packets_out.c: what is copied and typed */
 const char *packets_peer(void *data, const struct key *key); /* the name of a peer, "" if it has none */
 void packets_copy(struct model *m, const struct data *d, double now, struct effects *fx);

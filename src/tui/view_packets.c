@@ -62,11 +62,12 @@ static void draw_head(struct grid *g, const struct scene *s)
 	pen_print(&pen, p && p->lost ? STYLE_WARN : STYLE_PLAIN, " %llu missed",
 		  (unsigned long long)(p ? p->lost : 0));
 	if (wide)
-		pen_print(&pen, STYLE_DIM, "   %zu listed, ring %d", pm->count, PACKETS_KEPT);
-	if (g->width >= 72) {
+		pen_print(&pen, STYLE_DIM, ", %zu listed", pm->count);
+	if (wide && !pm->points)
+		pen_text(&pen, STYLE_DIM, "   all points");
+	else if (g->width >= 72)
 		pen_print(&pen, pm->points ? STYLE_ACCENT : STYLE_DIM, "%spoints%s%s", wide ? "   " : "  ",
 			  wide ? "" : " ", points_text(points, pm->points, !wide));
-	}
 	pen_skip(&pen, wide ? 3 : 2);
 	if (*pm->error)
 		pen_print(&pen, STYLE_BAD, "filter?");
@@ -138,6 +139,22 @@ static uint8_t info_style(const struct scene *s, const struct packet *k)
 	return STYLE_PLAIN;
 }
 
+/* Why a packet was dropped stands at the end of its line, and must not be what is cut. */
+static void draw_words(struct pen *p, uint8_t style, const char *text)
+{
+	const char *end = strstr(text, ", dropped: ");
+	int room = p->limit - p->col, tail = end ? (int)text_cells(end) : 0;
+	char head[TEXT_ROOM];
+
+	if (!end || (int)text_cells(text) <= room || tail > room - 4) {
+		pen_text(p, style, end && tail > room - 4 ? end + 2 : text);
+		return;
+	}
+	snprintf(head, sizeof(head), "%.*s", (int)(end - text), text);
+	pen_field(p, style, room - tail, head);
+	pen_text(p, style, end);
+}
+
 static void draw_info(struct grid *g, const struct scene *s, struct places at, int row,
 		      const struct packet *k)
 {
@@ -158,7 +175,7 @@ static void draw_info(struct grid *g, const struct scene *s, struct places at, i
 	if (k->answer && k->partner && len < sizeof(text))
 		snprintf(text + len, sizeof(text) - len, ", answers %llu", (unsigned long long)k->partner);
 	p = pen_at(g, row, at.info, g->width - 1);
-	pen_text(&p, info_style(s, k), shift < strlen(text) ? text + shift : "");
+	draw_words(&p, info_style(s, k), shift < strlen(text) ? text + shift : "");
 }
 
 static void draw_row(struct grid *g, const struct scene *s, struct places at, size_t index, int row)

@@ -229,6 +229,8 @@ static void keys_do_what_the_table_says(void **state)
 		{"3~j^", "tap", 18, PACKET_LIST, false}, /* keys of the tree leave the list alone */
 		{"3y", "tap copy", 18, PACKET_LIST, false},
 		{"3\ty", "tap copy", 18, PACKET_TREE, false},
+		{"3w", "tap write", 18, PACKET_LIST, false},
+		{"3/icmp~w", "tap tap write", 11, PACKET_LIST, false},
 		{"3/icmp~", "tap tap", 11, PACKET_LIST, false},
 		{"3/icmp~^", "tap tap tap", 18, PACKET_LIST, false},
 		{"3/icmp~^gn", "tap tap tap", 5, PACKET_LIST, true}, /* its words stay */
@@ -241,7 +243,7 @@ static void keys_do_what_the_table_says(void **state)
 		{"3/type stun~", "tap tap", 13, PACKET_LIST, false},
 		{"3/dropped~", "tap tap", 6, PACKET_LIST, false},
 		{"3/host exam", "tap", 18, PACKET_LIST, false}, /* no resolver is asked while it is typed */
-		{"3/icmp^", "tap tap tap", 18, PACKET_LIST, false},
+		{"3/icmp^", "tap", 18, PACKET_LIST, false},
 	};
 
 	(void)state;
@@ -297,6 +299,24 @@ static void new_packets_do_not_move_what_is_read(void **state)
 	model_sync(&t.m, t.d, &t.fx);
 	assert_int_equal(t.m.packets.count, PACKETS_KEPT);
 	assert_int_equal(selected(&t), packets_oldest(t.d->packets));
+	close_stage(&t);
+}
+
+/* What is typed acts on the list at once; the engine is asked when it is taken, or the screen refreshed. */
+static void the_engine_is_not_asked_for_each_letter(void **state)
+{
+	struct stage t;
+
+	(void)state;
+	open_stage(&t, "twelve");
+	type(&t, "3/icmp");
+	assert_int_equal(t.m.packets.count, 2);
+	assert_string_equal(effects_text(&t), "tap");
+	t.d->at += 1;
+	model_sync(&t.m, t.d, &t.fx);
+	assert_string_equal(effects_text(&t), "tap tap");
+	type(&t, "~");
+	assert_string_equal(effects_text(&t), "tap tap");
 	close_stage(&t);
 }
 
@@ -390,6 +410,23 @@ static void what_is_copied(void **state)
 	close_stage(&t);
 }
 
+static void what_is_saved(void **state)
+{
+	struct stage t;
+	const struct effect *e;
+
+	(void)state;
+	open_stage(&t, "twelve");
+	type(&t, "3/icmp~w");
+	e = &t.fx.list[t.fx.count - 1];
+	assert_int_equal(e->kind, EFFECT_WRITE);
+	assert_string_equal(e->text, "weir-wg0-20260115-031241.pcapng");
+	assert_string_equal(e->label, "2 packets");
+	assert_memory_equal(e->bytes.text, "\x0a\x0d\x0d\x0a", 4); /* a section header block */
+	assert_true(e->bytes.len > 2 * 84);
+	close_stage(&t);
+}
+
 /* ---- the request ---- */
 
 static void the_request_has_filter_and_points(void **state)
@@ -444,11 +481,13 @@ int main(void)
 		cmocka_unit_test(keys_do_what_the_table_says),
 		cmocka_unit_test(without_packets_no_key_does_harm),
 		cmocka_unit_test(new_packets_do_not_move_what_is_read),
+		cmocka_unit_test(the_engine_is_not_asked_for_each_letter),
 		cmocka_unit_test(a_filter_picks_the_packets_that_come),
 		cmocka_unit_test(t_taps_a_peer_on_every_screen),
 		cmocka_unit_test(a_read_only_view_taps_nothing),
 		cmocka_unit_test(a_refusal_is_told_and_not_repeated),
 		cmocka_unit_test(what_is_copied),
+		cmocka_unit_test(what_is_saved),
 		cmocka_unit_test(the_request_has_filter_and_points),
 		cmocka_unit_test(odd_notifications_do_no_harm),
 	};

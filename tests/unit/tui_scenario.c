@@ -369,9 +369,11 @@ char *random_snapshot(size_t peers, double at, unsigned *seed)
 static json_t *random_packet(double at, unsigned *seed)
 {
 	static const char *const points[] = {"wire", "inner", "relay", "signal", "odd"};
-	static const char *const types[] = {"init", "resp", "cookie", "data", "keep", "stun", "frame", "relay", "ip", "odd"};
+	static const char *const types[] = {"init", "resp",  "cookie", "data", "keep",
+					    "stun", "frame", "relay",  "ip",   "odd"};
 	static const char *const drops[] = {"", "mac1", "no-route", "odd"};
-	static const char *const ends[] = {"", "198.51.100.23:41641", "[2001:db8:1:2:3:4:5:6]:51820", "203.0.113.9:1"};
+	static const char *const ends[] = {"", "198.51.100.23:41641", "[2001:db8:1:2:3:4:5:6]:51820",
+					   "203.0.113.9:1"};
 	/* So that decoders get further than the first byte. */
 	static const uint8_t starts[] = {0x45, 0x60, 1, 2, 3, 4, 0, 0x77};
 	uint8_t bytes[400];
@@ -385,13 +387,14 @@ static json_t *random_packet(double at, unsigned *seed)
 	text_base64(data, bytes, len);
 	random_key(key, random_below(seed, 40));
 	return json_pack("{s:i,s:f,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:s,s:i,s:i,s:i,s:i,s:s}", "n", 1, "at",
-			 random_below(seed, 20) ? at : random_time(seed, at), "point", points[random_below(seed, 5)],
-			 "dir", random_below(seed, 2) ? "in" : "out", "type", types[random_below(seed, 10)], "peer",
-			 random_below(seed, 5) ? key : "", "path", random_below(seed, 2) ? "relay" : "direct", "drop",
-			 drops[random_below(seed, 4)], "length", (int)random_below(seed, 2000), "local",
-			 ends[random_below(seed, 4)], "remote", ends[random_below(seed, 4)], "index",
-			 (int)random_below(seed, 7), "counter", (int)random_below(seed, 7), "attempt",
-			 (int)random_below(seed, 3), "attempts", 18, "data", random_below(seed, 20) ? data : "*&^");
+			 random_below(seed, 20) ? at : random_time(seed, at), "point",
+			 points[random_below(seed, 5)], "dir", random_below(seed, 2) ? "in" : "out", "type",
+			 types[random_below(seed, 10)], "peer", random_below(seed, 5) ? key : "", "path",
+			 random_below(seed, 2) ? "relay" : "direct", "drop", drops[random_below(seed, 4)],
+			 "length", (int)random_below(seed, 2000), "local", ends[random_below(seed, 4)],
+			 "remote", ends[random_below(seed, 4)], "index", (int)random_below(seed, 7),
+			 "counter", (int)random_below(seed, 7), "attempt", (int)random_below(seed, 3),
+			 "attempts", 18, "data", random_below(seed, 20) ? data : "*&^");
 }
 
 char *random_packets(size_t count, double at, unsigned *seed)
@@ -401,7 +404,8 @@ char *random_packets(size_t count, double at, unsigned *seed)
 
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, random_packet(at + (double)i / 1000, seed));
-	o = json_pack("{s:s,s:o,s:i}", "event", "packets", "packets", list, "lost", (int)random_below(seed, 30));
+	o = json_pack("{s:s,s:o,s:i}", "event", "packets", "packets", list, "lost",
+		      (int)random_below(seed, 30));
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return text;
