@@ -51,6 +51,8 @@ int metrics_main(const struct options *o, int count, char **words, struct error 
 int netreport_main(const struct options *o, int count, char **words, struct error *e);
 int explain_main(const struct options *o, int count, char **words, struct error *e);
 int trace_main(const struct options *o, int count, char **words, struct error *e);
+int bundle_main(const struct options *o, int count, char **words, struct error *e);
+int replay_main(const struct options *o, int count, char **words, struct error *e);
 int lint_main(const struct options *o, int count, char **words, struct error *e);
 int strip_main(const struct options *o, int count, char **words, struct error *e);
 

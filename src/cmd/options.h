@@ -27,6 +27,9 @@ struct options {
 	const char *run_dir, *state_dir, *interface; /* NULL: the usual */
 	unsigned workers;			     /* 0: by itself */
 	unsigned time_divisor;			     /* 0: real time */
+	const char *output, *at; /* weir bundle, weir replay */
+	bool anonymise;
+	unsigned seconds;
 	unsigned history;			     /* MiB of the recorded past */
 	enum tui_color color;
 	enum log_level log_level;

@@ -57,10 +57,15 @@ static char *settings_path(void)
 	return NULL;
 }
 
-static enum tui_end draw(const struct options *o, int fd, struct error *e)
+static enum tui_end draw_past(const struct options *o, int fd, bool bundle, double at, struct error *e)
 {
-	struct tui_options view = {
-		.fd = fd, .readonly = o->readonly, .ascii = o->ascii, .slow = o->slow, .color = o->color};
+	struct tui_options view = {.fd = fd,
+				   .readonly = o->readonly,
+				   .ascii = o->ascii,
+				   .slow = o->slow,
+				   .color = o->color,
+				   .bundle = bundle,
+				   .past_at = at};
 	char *settings;
 	enum tui_end end;
 
@@ -72,6 +77,18 @@ static enum tui_end draw(const struct options *o, int fd, struct error *e)
 	end = tui_run(&view, e);
 	free(settings);
 	return end;
+}
+
+static enum tui_end draw(const struct options *o, int fd, struct error *e)
+{
+	return draw_past(o, fd, false, 0, e);
+}
+
+int view_replay(const struct options *o, int fd, double at, struct error *e)
+{
+	return draw_past(o, fd, true, at, e) == TUI_QUIT ? EXIT_OK
+	       : e->exit == EXIT_OK			 ? EXIT_FAIL
+							 : (int)e->exit;
 }
 
 int view_run(const struct options *o, int fd, struct error *e)

@@ -11,6 +11,9 @@ int view_possible(struct error *e);
 /* Gives up all rights and draws in this very process. fd: a connected control socket, taken. Exit code. */
 int view_run(const struct options *o, int fd, struct error *e);
 
+/* The same on a bundle, whose server listens on fd, from a moment on (Unix seconds, 0: its end). */
+int view_replay(const struct options *o, int fd, double at, struct error *e);
+
 /* How a view in a child of its own ended. */
 enum view_end { VIEW_LEFT, VIEW_ENGINE_GONE, VIEW_FAILED, VIEW_CRASHED };
 

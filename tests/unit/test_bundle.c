@@ -1,0 +1,370 @@
+/* Bundles: no secret is left in any form, pseudonyms are consistent, archives come back, others are refused.
+ */
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/bundle.h"
+#include "cmd/replay.h"
+#include "crypto/primitives.h"
+
+#define OURS	"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+#define PRIVATE "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+
+static char *hidden(struct hide *h, const char *text)
+{
+	struct strbuf out = {0};
+
+	hide_text(h, text, strlen(text), &out);
+	return out.text ? out.text : strdup("");
+}
+
+static void expect_hidden(struct hide *h, const char *text, const char *want)
+{
+	char *got = hidden(h, text);
+
+	assert_string_equal(got, want);
+	free(got);
+}
+
+/* ---- secrets ---- */
+
+static void test_secrets_in_all_forms(void **unused)
+{
+	struct hide *h = hide_new(false);
+	struct key key;
+	char hex[65], line[200];
+
+	(void)unused;
+	hide_public_key(h, OURS);
+	hide_secret(h, "swordfish", 9);
+	hide_secret(h, PRIVATE, strlen(PRIVATE));
+	expect_hidden(h, "a swordfish, c3dvcmRmaXNo, 73776f726466697368 and 73776F726466697368",
+		      "a (hidden), (hidden), (hidden) and (hidden)");
+	expect_hidden(h, "key " OURS " and " PRIVATE "!", "key " OURS " and (hidden)!");
+	assert_true(key_from_base64(&key, PRIVATE));
+	key_to_hex(hex, &key);
+	snprintf(line, sizeof(line), "private_key=%s", hex);
+	assert_true(hide_leaks(h, line, strlen(line)));
+	expect_hidden(h, line, "private_key=(hidden)");
+	/* Nobody told us of this one, but it looks like a key. */
+	expect_hidden(h, "psk mK5oR9sTqLxVwZyA1BcDeFgHiJkLmNoPqRsTuVwXyZ0= end", "psk (hidden key) end");
+	expect_hidden(h, "c80f3f0c8cdd9c2a5b6c7a8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b", "(hidden key)");
+	assert_false(hide_leaks(h, "nothing", 7));
+	hide_free(h);
+}
+
+static void test_configuration(void **unused)
+{
+	static const char conf[] =
+		"[Interface]\nPrivateKey = " PRIVATE "\n# presharedkey=abc\nPrivateKeyFile = /etc/k\n"
+		"[Relay]\nSecret = tiny \r\n  TurnPassword=  two words\n[Peer]\nPublicKey = " OURS
+		"\nno equals here";
+	struct hide *h = hide_new(false);
+	struct strbuf out = {0};
+	char *text;
+
+	(void)unused;
+	hide_config(h, conf, strlen(conf), &out);
+	assert_string_equal(out.text,
+			    "[Interface]\nPrivateKey = (hidden)\n# presharedkey= (hidden)\n"
+			    "PrivateKeyFile = /etc/k\n[Relay]\nSecret = (hidden)\n"
+			    "  TurnPassword= (hidden)\n[Peer]\nPublicKey = " OURS "\nno equals here");
+	text = hidden(h, "tiny, two words, " OURS);
+	assert_string_equal(text, "(hidden), (hidden), " OURS);
+	free(text);
+	strbuf_clear(&out);
+	hide_free(h);
+}
+
+/* ---- pseudonyms ---- */
+
+static unsigned shared_bits(const char *a, const char *b, int family)
+{
+	uint8_t x[16], y[16];
+	unsigned bits = 0, most = family == AF_INET ? 32 : 128;
+
+	assert_int_equal(inet_pton(family, a, x), 1);
+	assert_int_equal(inet_pton(family, b, y), 1);
+	while (bits < most && !((x[bits / 8] ^ y[bits / 8]) & (0x80 >> bits % 8)))
+		bits++;
+	return bits;
+}
+
+static void test_addresses_keep_prefixes(void **unused)
+{
+	static const struct {
+		const char *a, *b;
+		int family;
+		unsigned from; /* shared bits below this need not be kept: the first octet of public addresses
+				*/
+	} pairs[] = {
+		{"203.0.113.7", "203.0.113.9", AF_INET, 8},
+		{"203.0.113.7", "203.0.112.7", AF_INET, 8},
+		{"10.1.2.3", "10.1.2.4", AF_INET, 0},
+		{"10.1.2.3", "10.200.2.3", AF_INET, 0},
+		{"172.16.5.5", "172.31.5.5", AF_INET, 0},
+		{"192.168.1.1", "192.168.1.254", AF_INET, 0},
+		{"2001:db8:1::1", "2001:db8:2::1", AF_INET6, 0},
+		{"fd00:1::1", "fd00:1::2", AF_INET6, 0},
+		{"fe80::1", "fe80::2", AF_INET6, 0},
+	};
+	struct hide *h = hide_new(true);
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		char *a = hidden(h, pairs[i].a), *b = hidden(h, pairs[i].b);
+		unsigned before = shared_bits(pairs[i].a, pairs[i].b, pairs[i].family);
+
+		assert_string_not_equal(a, pairs[i].a);
+		assert_true(before >= pairs[i].from);
+		assert_int_equal(shared_bits(a, b, pairs[i].family), before);
+		free(a);
+		free(b);
+	}
+	hide_free(h);
+}
+
+static void test_kinds_of_addresses_stay(void **unused)
+{
+	static const char *const same[] = {
+		"127.0.0.1", "0.0.0.0/0",	"::/0",	      "::1",	  "224.0.0.251",
+		"ff02::1",   "255.255.255.255", "10.0.0.0/8", "12:34:56", "1.5 s"};
+	static const struct {
+		const char *text, *kind;
+	} kept[] = {{"10.9.0.0/24", "10."},
+		    {"192.168.77.1", "192.168."},
+		    {"172.20.1.1", "172."},
+		    {"100.64.3.3", "100."},
+		    {"169.254.9.9", "169.254."},
+		    {"fd12:3456::1/64", "fd"},
+		    {"fe80::5054:ff:fe12:3456", "fe80::"}};
+	struct hide *h = hide_new(true);
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		expect_hidden(h, same[i], same[i]);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		char *text = hidden(h, kept[i].text);
+
+		assert_memory_equal(text, kept[i].kind, strlen(kept[i].kind));
+		assert_string_not_equal(text, kept[i].text);
+		free(text);
+	}
+	hide_free(h);
+}
+
+/* A network is a network afterwards, and the hosts in it are in it still. */
+static void test_networks_hold_their_hosts(void **unused)
+{
+	struct hide *h = hide_new(true);
+	char *network, *inside, *other;
+
+	(void)unused;
+	for (unsigned i = 0; i < 50; i++) {
+		char a[32], b[32], c[32];
+
+		snprintf(a, sizeof(a), "%u.%u.%u.0/24", 20 + i, i * 5, i * 3);
+		snprintf(b, sizeof(b), "%u.%u.%u.77", 20 + i, i * 5, i * 3);
+		snprintf(c, sizeof(c), "%u.%u.%u.77", 20 + i, i * 5, i * 3 + 1);
+		network = hidden(h, a);
+		inside = hidden(h, b);
+		other = hidden(h, c);
+		assert_string_equal(strchr(network, '/'), "/24");
+		assert_memory_equal(strchr(network, '/') - 2, ".0", 2);
+		*strchr(network, '/') = '\0';
+		assert_true(shared_bits(network, inside, AF_INET) >= 24);
+		assert_true(shared_bits(network, other, AF_INET) < 24);
+		free(network);
+		free(inside);
+		free(other);
+	}
+	hide_free(h);
+}
+
+static void test_names_and_keys(void **unused)
+{
+	static const char json[] =
+		"{\"publicKey\":\"" OURS "\",\"name\":\"Ana's laptop\",\"endpointHost\":"
+		"\"gw.castle.example.net:51820\",\"url\":\"rels://relay.castle.example.net/relay\"}";
+	struct hide *h = hide_new(true);
+	char *a, *b, key[45];
+	struct key parsed;
+
+	(void)unused;
+	hide_learn(h, json, strlen(json));
+	hide_peer_name(h, "edge-fra");
+	hide_peer_name(h, "relay");
+	a = hidden(h, "peer " OURS " said");
+	assert_memory_equal(a, "peer ", 5);
+	memcpy(key, a + 5, 44);
+	key[44] = '\0';
+	assert_true(key_from_base64(&parsed, key));
+	assert_string_not_equal(key, OURS);
+	/* Its start, as lists and logs have it. */
+	b = hidden(h, "xTIBA5rb... and xTIBA5rboUvn");
+	assert_memory_equal(b, key, 8);
+	assert_memory_equal(b + 16, key, 12);
+	free(a);
+	free(b);
+	expect_hidden(h, "Ana's laptop, edge-fra: edge-frankfurt. my-edge-fra",
+		      "peer-1, peer-2: edge-frankfurt. my-edge-fra");
+	expect_hidden(h, "to gw.castle.example.net:51820.", "to host-1.example:51820.");
+	/* A peer may be called by one of our words. */
+	expect_hidden(h, "{\"kind\":\"relay\",\"name\":\"relay\"}",
+		      "{\"kind\":\"relay\",\"name\":\"peer-3\"}");
+	/* A name that nobody told us of is a name still; files are not. */
+	a = hidden(h, "stun.other.org in weir.conf");
+	assert_null(strstr(a, "other"));
+	assert_non_null(strstr(a, "weir.conf"));
+	free(a);
+	a = hidden(h, "link/ether 52:54:00:12:34:56 brd");
+	assert_null(strstr(a, "52:54:00"));
+	assert_memory_equal(a, "link/ether 02:", 14);
+	free(a);
+	hide_free(h);
+}
+
+/* ---- archives ---- */
+
+static const char *const names[] = {"MANIFEST.json", "status.json", "history.jsonl", NULL};
+
+static void clear(struct strbuf files[3])
+{
+	for (size_t i = 0; i < 3; i++)
+		strbuf_clear(&files[i]);
+}
+
+static void put_files(struct bundle *b, const char *manifest, const char *status, const char *history)
+{
+	strbuf_add(bundle_add(b, "MANIFEST.json", ""), "%s", manifest);
+	strbuf_add(bundle_add(b, "status.json", ""), "%s", status);
+	strbuf_add(bundle_add(b, "more.txt", ""), "%s", "not asked for");
+	strbuf_add(bundle_add(b, "history.jsonl", ""), "%s", history);
+}
+
+#define MANIFEST                                                                                             \
+	"{\"kind\":\"weir-bundle\",\"schema\":1,\"version\":\"1\",\"interface\":\"wg7\",\"at\":1790000000}"
+#define LINE "{\"past\":1789999990.5,\"event\":\"snapshot\",\"full\":true,\"at\":1789999990.5,\"peers\":[]}"
+
+static void test_archive_comes_back(void **unused)
+{
+	struct bundle b = {.failed = json_array(), .warnings = json_array(), .hide = hide_new(false)};
+	struct strbuf files[3] = {0};
+	char folder[] = "/tmp/bundle.XXXXXX", path[64];
+	struct replay r;
+	struct error e = {0};
+	struct stat st;
+	FILE *f;
+
+	(void)unused;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/b.tar.gz", folder);
+	put_files(&b, MANIFEST, "{\"interface\":\"wg7\",\"peers\":[]}", LINE);
+	assert_int_equal(bundle_write(&b, path, "weir-wg7", &e), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(bundle_read(path, names, files, &e), 0);
+	assert_string_equal(files[0].text, MANIFEST);
+	assert_int_equal(replay_open(&r, &files[0], &files[1], &files[2], &e), 0);
+	assert_string_equal(r.interface, "wg7");
+	assert_string_equal(r.lines.text, LINE "\n");
+	assert_non_null(strstr(r.snapshot, "\"full\":true"));
+	replay_close(&r);
+	clear(files);
+
+	/* Half of it, and garbage in it. */
+	assert_int_equal(truncate(path, st.st_size / 2), 0);
+	assert_int_not_equal(bundle_read(path, names, files, &e), 0);
+	assert_int_equal(e.exit, EXIT_USAGE);
+	clear(files);
+	f = fopen(path, "w");
+	fputs("this is no archive at all, but a text that is long enough to look at", f);
+	fclose(f);
+	assert_int_not_equal(bundle_read(path, names, files, &e), 0);
+	clear(files);
+	unlink(path);
+
+	/* Nothing is left of one that cannot be written. */
+	snprintf(path, sizeof(path), "%s/none/b.tar.gz", folder);
+	assert_int_not_equal(bundle_write(&b, path, "weir-wg7", &e), 0);
+	assert_int_equal(rmdir(folder), 0);
+	bundle_clear(&b);
+}
+
+static void expect_foreign(const char *manifest, const char *status, const char *history, const char *word)
+{
+	struct strbuf files[3] = {0};
+	struct error e = {0};
+	struct replay r;
+
+	strbuf_add(&files[0], "%s", manifest);
+	strbuf_add(&files[1], "%s", status);
+	strbuf_add(&files[2], "%s", history);
+	assert_int_not_equal(replay_open(&r, &files[0], &files[1], &files[2], &e), 0);
+	if (!strstr(e.text, word))
+		fail_msg("\"%s\" does not say \"%s\"", e.text, word);
+	replay_close(&r);
+	clear(files);
+}
+
+static void test_foreign_bundles(void **unused)
+{
+	(void)unused;
+	expect_foreign("", "{}", LINE, "no MANIFEST.json");
+	expect_foreign("[1]", "{}", LINE, "no MANIFEST.json");
+	expect_foreign("{\"kind\":\"other\"}", "{}", LINE, "something else");
+	expect_foreign("{\"kind\":\"weir-bundle\",\"schema\":9,\"at\":1}", "{}", LINE, "schema 9");
+	expect_foreign("{\"kind\":\"weir-bundle\",\"schema\":1}", "{}", LINE, "when it was made");
+	expect_foreign(MANIFEST, "nonsense", LINE, "no JSON");
+	expect_foreign(MANIFEST, "", "", "no engine ran");
+}
+
+static void test_times(void **unused)
+{
+	static const struct {
+		const char *text;
+		double at;
+	} good[] = {{"1790000000", 1790000000},
+		    {"14:13:20", 1789999999 + 1},
+		    {"14:13", 1789999980},
+		    {"23:00", 1789945200},
+		    {"2026-09-21T14:13:20Z", 1790000000},
+		    {"2026-09-21 14:13", 1789999980}};
+	static const char *const bad[] = {"", "noon", "25:00:00", "-5", "12:00 tomorrow", "1e300"};
+	struct error e = {0};
+	double at;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(replay_time(good[i].text, 1790000010, &at, &e), 0);
+		if (at != good[i].at)
+			fail_msg("%s is %.0f, not %.0f", good[i].text, at, good[i].at);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_not_equal(replay_time(bad[i], 1790000010, &at, &e), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_secrets_in_all_forms),
+		cmocka_unit_test(test_configuration),
+		cmocka_unit_test(test_addresses_keep_prefixes),
+		cmocka_unit_test(test_kinds_of_addresses_stay),
+		cmocka_unit_test(test_networks_hold_their_hosts),
+		cmocka_unit_test(test_names_and_keys),
+		cmocka_unit_test(test_archive_comes_back),
+		cmocka_unit_test(test_foreign_bundles),
+		cmocka_unit_test(test_times),
+	};
+
+	crypto_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
