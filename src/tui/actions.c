@@ -306,6 +306,8 @@ void model_reply(struct model *m, const struct reply *r, double now)
 		return;
 	}
 	verb = action_method(p->command);
+	if (!r->ok && p->quiet)
+		return;
 	if (!r->ok)
 		model_say(m, now, true, "%s%s%s: %s", verb ? verb : "request", *p->label ? " " : "", p->label,
 			  *r->text ? r->text : "failed");

@@ -40,6 +40,7 @@ static void peer_free(struct peer *p)
 	free(p->prefixes);
 	free(p->network);
 	free(p->findings);
+	free(p->explained);
 	free(p);
 }
 
@@ -88,6 +89,8 @@ struct data *data_clone(const struct data *d)
 			p->network = copy_of(p->network, sizeof(*p->network));
 		if (p->findings)
 			p->findings = copy_of(p->findings, sizeof(*p->findings));
+		if (p->explained)
+			p->explained = copy_of(p->explained, sizeof(*p->explained));
 		c->peers[i] = p;
 		map_put(c->by_key, p->key, p);
 	}
@@ -146,6 +149,15 @@ const char *peer_label(char out[LABEL_ROOM], const struct peer *p, bool private)
 const struct finding *peer_finding(const struct peer *p)
 {
 	return p->findings && p->findings->count ? &p->findings->items[0] : NULL;
+}
+
+#define EXPLAINED_FOR 30 /* s; it is asked for every ten while somebody looks */
+
+const struct findings *peer_findings(const struct data *d, const struct peer *p)
+{
+	if (p->findings)
+		return p->findings;
+	return p->explained && d->at - p->explained_at <= EXPLAINED_FOR ? p->explained : NULL;
 }
 
 static bool prefix_covers(const struct prefix *p, int family, const uint8_t *address)

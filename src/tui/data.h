@@ -74,6 +74,10 @@ struct peer {
 
 	struct network *network;   /* owned; NULL: the peer has no controller */
 	struct findings *findings; /* owned; NULL: nothing is wrong with it */
+	/* The same when it was asked for, of a peer that is well too: what works. Owned; NULL: never asked.
+	 */
+	struct findings *explained;
+	double explained_at;
 
 	/* Kept by the view. */
 	uint64_t sampled_rx, sampled_tx;
@@ -171,6 +175,10 @@ const char *peer_label(char out[LABEL_ROOM], const struct peer *p, bool private)
 
 /* The best verdict on a peer, NULL if nothing is wrong with it. */
 const struct finding *peer_finding(const struct peer *p);
+
+/* What its diagnosis pane shows: of the last snapshot, or as it was explained a moment ago; NULL if neither.
+ */
+const struct findings *peer_findings(const struct data *d, const struct peer *p);
 
 const char *word_name(enum word w); /* "STUCK" */
 const char *level_name(enum level l);

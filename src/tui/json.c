@@ -384,6 +384,7 @@ static void get_reply(struct data *d, const json_t *o, struct reply *r)
 			add_part(r, why, ": ");
 	}
 	get_more_allowed(d, json_object_get(result, "peer"));
+	json_explained(d, result);
 	json_array_foreach(json_object_get(result, "timeline"), i, item) get_event(d, item);
 }
 

@@ -54,25 +54,40 @@ static void get_finding(struct finding *f, const json_t *o)
 	f->line_count = get_lines(f->lines, FINDING_LINES, json_object_get(o, "evidence"), false);
 }
 
-void json_diagnosis(struct peer *p, const json_t *o)
+static void get_findings(struct findings **found, const json_t *o)
 {
 	size_t i;
 	json_t *item;
 
 	if (!json_is_object(o)) {
-		free(p->findings);
-		p->findings = NULL;
+		free(*found);
+		*found = NULL;
 		return;
 	}
-	if (!p->findings)
-		p->findings = xmalloc(sizeof(*p->findings));
-	memset(p->findings, 0, sizeof(*p->findings));
+	if (!*found)
+		*found = xmalloc(sizeof(**found));
+	memset(*found, 0, sizeof(**found));
 	json_array_foreach(json_object_get(o, "verdicts"), i, item)
 	{
-		if (p->findings->count == FINDINGS)
+		if ((*found)->count == FINDINGS)
 			break;
-		get_finding(&p->findings->items[p->findings->count++], item);
+		get_finding(&(*found)->items[(*found)->count++], item);
 	}
-	p->findings->good_count =
-		get_lines(p->findings->good, FINDINGS_GOOD, json_object_get(o, "good"), true);
+	(*found)->good_count = get_lines((*found)->good, FINDINGS_GOOD, json_object_get(o, "good"), true);
+}
+
+void json_diagnosis(struct peer *p, const json_t *o)
+{
+	get_findings(&p->findings, o);
+}
+
+void json_explained(struct data *d, const json_t *result)
+{
+	const char *key = json_string_value(json_object_get(result, "publicKey"));
+	struct peer *p = key ? data_peer(d, key) : NULL;
+
+	if (!p)
+		return;
+	get_findings(&p->explained, json_object_get(result, "diagnosis"));
+	p->explained_at = d->at;
 }

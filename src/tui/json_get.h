@@ -20,6 +20,8 @@ void json_relays(struct data *d, const json_t *list);
 
 /* json_diagnosis.c */
 void json_diagnosis(struct peer *p, const json_t *o); /* not an object: nothing is wrong */
+void json_explained(struct data *d,
+		    const json_t *result); /* what the method "explain" answered, if it is that */
 
 /* json_packets.c */
 void json_packets(struct data *d, const json_t *o);

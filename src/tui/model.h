@@ -55,6 +55,7 @@ struct pending {
 	long id;
 	enum command command;
 	char label[LABEL_ROOM];
+	bool quiet; /* asked by the view itself: a failure is nobody's news */
 };
 
 /* Time travel. */
@@ -113,6 +114,7 @@ struct model {
 	struct pending pending[64]; /* by id */
 	long last_id;
 	char fetched[KEY_BASE64_LEN + 1]; /* peer whose older events were asked for */
+	double explained_at;		  /* when its diagnosis was asked for, by the clock of the data */
 };
 
 extern const double model_intervals[INTERVALS]; /* s */

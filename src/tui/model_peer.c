@@ -7,25 +7,46 @@
 #include "base/map.h"
 #include "tui/text.h"
 
-/* Events of a peer from before this view came are asked for once, when its page opens. */
+#define EXPLAIN_EVERY 10 /* s */
+
+static void ask_about(struct model *m, const struct peer *p, const char *method, bool quiet,
+		      struct effects *fx)
+{
+	struct effect *e = effect_add(fx, EFFECT_REQUEST);
+
+	e->method = method;
+	text_copy(e->key, sizeof(e->key), p->key);
+	e->id = model_expect(m, COMMAND_NONE, "");
+	m->pending[(size_t)e->id % (sizeof(m->pending) / sizeof(m->pending[0]))].quiet = quiet;
+}
+
+/* Events of a peer from before this view came are asked for once, when its page opens; what works and what
+ * does not, and with it what the other end counts, as long as somebody looks. */
 void fetch_events(struct model *m, const struct data *d, struct effects *fx)
 {
 	const struct peer *p = model_selected(m, d);
-	struct effect *e;
+	bool fresh;
 
-	if (m->past.on || m->screen != SCREEN_PEER || !p || strcmp(m->fetched, p->key) == 0)
+	if (m->screen != SCREEN_PEER || !p)
 		return;
-	text_copy(m->fetched, sizeof(m->fetched), p->key);
-	e = effect_add(fx, EFFECT_REQUEST);
-	e->method = "peer";
-	text_copy(e->key, sizeof(e->key), p->key);
-	e->id = model_expect(m, COMMAND_NONE, "");
+	fresh = strcmp(m->fetched, p->key) != 0;
+	if (fresh) {
+		text_copy(m->fetched, sizeof(m->fetched), p->key);
+		ask_about(m, p, "peer", false, fx);
+	}
+	if (m->past.on) /* what is so now is no news of then */
+		return;
+	if (fresh || d->at >= m->explained_at + EXPLAIN_EVERY || d->at < m->explained_at) {
+		m->explained_at = d->at;
+		ask_about(m, p, "explain", true, fx);
+	}
 }
 
 /* Only some peers have paths beside their endpoint, or something wrong with them. */
-static bool pane_exists(const struct peer *p, enum pane pane)
+static bool pane_exists(const struct data *d, const struct peer *p, enum pane pane)
 {
-	return !p || ((pane != PANE_NETWORK || p->network) && (pane != PANE_DIAGNOSIS || p->findings));
+	return !p ||
+	       ((pane != PANE_NETWORK || p->network) && (pane != PANE_DIAGNOSIS || peer_findings(d, p)));
 }
 
 static void step_pane(struct model *m, const struct data *d, int by)
@@ -34,7 +55,7 @@ static void step_pane(struct model *m, const struct data *d, int by)
 
 	do
 		m->pane = (m->pane + by) % PANES;
-	while (!pane_exists(p, m->pane));
+	while (!pane_exists(d, p, m->pane));
 }
 
 /* Lines of the pane that the movement keys scroll. */
@@ -49,7 +70,7 @@ static size_t pane_length(const struct model *m, const struct data *d)
 	if (p && m->pane == PANE_NETWORK && p->network)
 		length =
 			NETWORK_LINES + p->network->path_count + p->network->pair_count + 2 * d->relays_count;
-	if (p && m->pane == PANE_DIAGNOSIS && p->findings)
+	if (p && m->pane == PANE_DIAGNOSIS && peer_findings(d, p))
 		length = 3 * (FINDINGS_GOOD + FINDING_LINES + FINDINGS + 2);
 	if (p && m->pane == PANE_TIMELINE)
 		for (size_t i = 0; i < d->events_count; i++)

@@ -62,7 +62,8 @@ void report_peer(struct strbuf *out, const struct scene *s, const struct peer *p
 	for (size_t i = 0; i < sizeof(panes) / sizeof(panes[0]); i++) {
 		struct grid g;
 
-		if ((panes[i] == PANE_DIAGNOSIS && !p->findings) || (panes[i] == PANE_NETWORK && !p->network))
+		if ((panes[i] == PANE_DIAGNOSIS && !peer_findings(s->d, p)) ||
+		    (panes[i] == PANE_NETWORK && !p->network))
 			continue;
 		m.pane = panes[i];
 		grid_init(&g, REPORT_WIDTH, REPORT_HEIGHT, false);

@@ -122,8 +122,8 @@ static const char *side_words(const char *side)
 
 static void collect(struct diagnosis_pane *d, const struct peer *p)
 {
-	const struct findings *all = p->findings;
-	const struct finding *f = peer_finding(p);
+	const struct findings *all = peer_findings(d->s->d, p);
+	const struct finding *f = all->count ? &all->items[0] : NULL;
 	char text[TEXT_ROOM], title[TEXT_ROOM];
 	struct item *it;
 
@@ -237,10 +237,10 @@ int view_diagnosis_rows(const struct scene *s, const struct peer *p, int limit)
 {
 	struct diagnosis_pane d;
 
-	if (!p->findings)
+	if (!peer_findings(s->d, p))
 		return 0;
 	prepare(&d, s, p, limit);
-	return 1 + total(&d);
+	return d.count ? 1 + total(&d) : 0;
 }
 
 /* From the first row that is not above the pane's top. Rows used. */
@@ -275,7 +275,7 @@ int view_diagnosis(struct grid *g, const struct scene *s, const struct peer *p, 
 	int skip = 0;
 	char note[96];
 
-	if (!p->findings || rows < 2)
+	if (!peer_findings(s->d, p) || rows < 2)
 		return 0;
 	prepare(&d, s, p, limit);
 	snprintf(note, sizeof(note), "%s%s%s",

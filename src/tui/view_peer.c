@@ -454,7 +454,7 @@ static void draw_focus(struct grid *g, const struct scene *s, const struct peer 
 		draw_counters(g, s, p, row, rows, g->width);
 	else if (s->m->pane == PANE_NETWORK && p->network)
 		view_network(g, s, p, row, rows, g->width);
-	else if (s->m->pane == PANE_DIAGNOSIS && p->findings)
+	else if (s->m->pane == PANE_DIAGNOSIS && peer_findings(s->d, p))
 		view_diagnosis(g, s, p, row, rows, g->width);
 	else
 		draw_timeline(g, s, p, row, rows, 0, g->width);
@@ -480,7 +480,8 @@ static void draw_stacked(struct grid *g, const struct scene *s, const struct pee
 	int end = g->height - 1, left, wanted = view_diagnosis_rows(s, p, g->width);
 	int most = g->height >= 32 ? 10 : 7;
 
-	if (wanted && g->height >= 24 && s->m->pane != PANE_DIAGNOSIS)
+	/* What works all the same has to leave the room to the rest. */
+	if (wanted && g->height >= (p->findings ? 24 : 40) && s->m->pane != PANE_DIAGNOSIS)
 		row += view_diagnosis(g, s, p, row, wanted < most ? wanted : most, g->width);
 	row += draw_sessions(g, s, p, row, g->width);
 	left = end - row;
@@ -491,7 +492,7 @@ static void draw_stacked(struct grid *g, const struct scene *s, const struct pee
 	}
 	row += draw_timers(g, s, p, row, left >= 24 ? COUNTDOWNS + 1 : 5, g->width);
 	left = end - row;
-	if (s->m->pane == PANE_DIAGNOSIS && p->findings) {
+	if (s->m->pane == PANE_DIAGNOSIS && peer_findings(s->d, p)) {
 		row += view_diagnosis(g, s, p, row, wanted < left - 4 ? wanted : left, g->width);
 		left = end - row;
 	}

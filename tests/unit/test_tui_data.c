@@ -305,6 +305,23 @@ static void a_diagnosis_comes_and_goes(void **state)
 	free(line);
 	assert_null(p->findings);
 	assert_int_equal(data_peer(c, p->key)->findings->count, 2);
+	/* What was asked for of a peer that is well: for a while. */
+	{
+		char reply[300];
+		struct reply r;
+
+		snprintf(reply, sizeof(reply),
+			 "{\"id\":1,\"result\":{\"publicKey\":\"%s\",\"diagnosis\":{\"verdicts\":[],"
+			 "\"good\":[{\"mark\":\"good\",\"layer\":\"clock\",\"at\":0,\"text\":\"fine\"}]}}}",
+			 p->key);
+		assert_null(peer_findings(d, p));
+		data_line(d, reply, strlen(reply), 1, &r);
+		assert_non_null(peer_findings(d, p));
+		assert_null(peer_finding(p));
+		assert_string_equal(peer_findings(d, p)->good[0].text, "fine");
+		d->at += 60;
+		assert_null(peer_findings(d, p));
+	}
 	scenario_clear(&s);
 	data_free(c);
 	data_free(d);
