@@ -1,0 +1,141 @@
+#!/bin/sh
+# Faults between the ends, side by side: NATs, filters, routes and sizes. Each gets its verdict first, at the end that can
+# know it; the peer whose way is good gets none, at either end.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/nat.sh"
+. "$(dirname "$0")/faults.sh"
+. "$(dirname "$0")/verdicts.sh"
+need wg ping ip nft conntrack turnserver
+
+public
+relay_start
+coturn_start
+relay="Url = rel://$nat_server:443
+SecretFile = $lab/srv/secret"
+stun="[Ice]
+Stun = $nat_server:3478, $nat_server:3479"
+
+# All of them speak with the hub; two pairs are for themselves.
+open_host hub 10
+open_host loop 18
+site good 11 port
+site blocked 12 blocked
+site filter 16 port
+site narrow 17 port
+site quiet 19 port
+site refused 20 port
+open_host dies1 23
+site dies2 21 port
+site flaps 22 port
+site sym1 13 symmetric
+site sym2 14 symmetric
+site twin1 15 port
+behind twin2 twin1 3
+for port in l2 l3; do
+	on twin1-nat ip link set $port type bridge_slave isolated on
+done
+
+conf_of hub 1 "$relay" "$stun"
+sed -i '/^\[Interface\]/a ListenPort = 51820' $lab/hub/wg0.conf
+n=2
+for name in good blocked filter narrow quiet refused flaps loop; do
+	eval "n_$name=$n"
+	ice=$stun
+	more=
+	[ $name != refused ] || ice="[Ice]
+Turn = $nat_server:3479
+TurnUser = weir
+TurnPassword = wrong"
+	[ $name != quiet ] || more="Mode = plain"
+	peer_of hub $name $n "$more"
+	[ $name != quiet ] || more="Mode = plain
+Endpoint = 203.0.113.10:51820"
+	[ $name != loop ] || more="Mode = plain
+Endpoint = 203.0.113.10:51820
+AllowedIPs = 203.0.113.10/32"
+	conf_of $name $n "$relay" "$ice"
+	peer_of $name hub 1 "$more"
+	n=$((n + 1))
+done
+pair_of() { # A NUMBER B NUMBER
+	conf_of $1 $2 "$relay" "$stun"
+	peer_of $1 $3 $4
+	conf_of $3 $4 "$relay" "$stun"
+	peer_of $3 $1 $2
+}
+pair_of sym1 13 sym2 14
+pair_of twin1 15 twin2 16
+
+# No relay here, and dies2 calls.
+conf_of dies1 17 "" "[Ice]
+Enable = no"
+sed -i '/^\[Interface\]/a ListenPort = 51820' $lab/dies1/wg0.conf
+peer_of dies1 dies2 18
+conf_of dies2 18 "" "[Ice]
+Enable = no"
+peer_of dies2 dies1 17 "Endpoint = 203.0.113.23:51820"
+
+# What is broken before anybody starts.
+injected blocked hub udp-blocked "UDP is dropped by the network of this end"
+injected hub blocked udp-blocked "UDP is dropped by the network of the other end"
+injected sym1 sym2 symmetric-nats "a symmetric NAT at each end"
+injected twin1 twin2 hairpin "both behind one NAT without hairpin, isolated inside"
+injected refused hub turn-refused "wrong password for TURN"
+fault refused ip daddr 203.0.113.10 meta l4proto udp drop
+fault refused ip saddr 203.0.113.10 meta l4proto udp drop
+injected loop hub tunnel-in-tunnel "the peer's endpoint is routed into the tunnel"
+
+begin hub quiet
+until_true 20 answered quiet 10.9.0.1 || fail "the quiet one is not reached"
+quiet_at=$(milliseconds)
+begin good blocked filter narrow refused flaps loop dies1 dies2 sym1 sym2 twin1 twin2
+
+talk() { # HOST ADDRESS: a packet every 0.2 s until the test ends
+	ip netns exec "$1" ping -q -n -i 0.2 "$2" >/dev/null 2>&1 &
+}
+for name in good blocked filter narrow refused flaps loop; do
+	talk $name 10.9.0.1
+done
+talk dies2 10.9.0.17
+talk sym1 10.9.0.14
+talk twin1 10.9.0.16
+for name in filter narrow flaps; do
+	until_true 20 path_is $name ice || fail "$name is on $(path_of $name)"
+done
+say "all are up, as far as they can be"
+
+injected hub filter wireguard-filtered "WireGuard is dropped, pings and STUN pass"
+fault_wireguard filter
+injected hub narrow mtu-black-hole "datagrams over 1300 bytes vanish"
+fault_size narrow 1308
+on hub ping -q -n -c 20 -i 0.1 -s 1380 -M "do" 10.9.0.$n_narrow >/dev/null 2>&1 || true
+until_true 20 answered dies1 10.9.0.18 || fail "dies1 is not reached"
+injected dies1 dies2 path-died "the only path dies"
+fault_all dies2
+talk dies1 10.9.0.18
+
+(
+	for round in 1 2 3; do
+		fault_udp flaps
+		until_true 20 path_is flaps relay
+		heal flaps
+		[ $round = 3 ] || until_true 20 path_is flaps ice
+	done
+) &
+injected flaps hub path-flaps "UDP comes and goes"
+
+# A NAT forgets after half a minute; the last keepalive comes ten seconds after the ping. What comes meanwhile is seen.
+while [ $(($(milliseconds) - quiet_at)) -lt 37000 ]; do
+	for end in $(cut -f1 $verdicts_wait | sort -u); do
+		verdicts_of "$end"
+	done
+	sleep 0.2
+done
+nat_forget quiet
+injected hub quiet nat-mapping-lost "a NAT forgets a peer without keepalive"
+talk hub 10.9.0.$n_quiet
+
+verdicts_come 60
+never_a_verdict hub good
+never_a_verdict good hub
+say "each fault has its verdict, and who is well has none"
