@@ -14,7 +14,7 @@
 			   */
 #define CUT_ALIKE (3 * NS_PER_SEC)
 #define CUTS	  3
-#define SHORT	  (15 * NS_PER_SEC) /* lives that are shorter tell of a crash or of a second host instead */
+#define SHORT	  (10 * NS_PER_SEC) /* lives that are shorter tell of a crash or of a second host instead */
 
 /* What hangs on a relay that is not there. */
 #define WITHOUT_RELAY NO_WAY " relay-peer-absent no-common-relay relay-unreachable"

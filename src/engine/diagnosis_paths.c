@@ -179,7 +179,8 @@ void diagnosis_paths_facts(struct engine_peer *p, struct diagnosis_facts *f, uin
 	f->report_at = v.report_at;
 	f->inner_mtu = v.inner_mtu;
 	snprintf(f->remote_version, sizeof(f->remote_version), "%s", v.remote_version);
-	snprintf(f->remote_relay, sizeof(f->remote_relay), "%.127s", v.remote_relay);
+	snprintf(f->remote_relay, sizeof(f->remote_relay), "%.127s",
+		 v.remote_relay[0] || !p->relay ? v.remote_relay : p->relay);
 	put(f->observed, &c->observed);
 	put(f->observed_before, &c->observed_before);
 	f->observed_changed_at = c->observed_changed_at;
