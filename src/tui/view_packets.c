@@ -216,7 +216,9 @@ static void draw_nothing(struct grid *g, const struct scene *s)
 	struct pen pen = pen_at(g, 3, 4, g->width - 1);
 	char text[TEXT_ROOM];
 
-	if (s->m->readonly)
+	if (s->m->past.bundle)
+		pen_text(&pen, STYLE_PLAIN, "a bundle holds no packets: weir capture records them");
+	else if (s->m->readonly)
 		pen_text(&pen, STYLE_WARN, "this view is read-only: the engine shows it no packets");
 	else if (*pm->refused)
 		pen_print(&pen, STYLE_BAD, "no packets: %s", part_text(text, s, pm->refused));
