@@ -144,11 +144,19 @@ const char *diagnosis_ago(char out[DIAGNOSIS_AGE], uint64_t at, uint64_t now)
 
 #define REPORT_OLD (90 * NS_PER_SEC)
 
+/* The word's count begins anew on each path; those of all paths are evidence, as long as none was answered.
+ */
+uint64_t diagnosis_tries(const struct diagnosis_facts *f)
+{
+	uint64_t all = f->since_handshake[WG_COUNT_initiation_sent];
+
+	return all > f->word.initiations_unanswered ? all : f->word.initiations_unanswered;
+}
+
 /* Nothing that comes of a handshake of ours, though we try. */
 bool diagnosis_unanswered(const struct diagnosis_facts *f)
 {
-	return f->word.initiations_unanswered >= DIAGNOSIS_TRIES && f->word.endpoint_known &&
-	       !f->word.remote_away;
+	return diagnosis_tries(f) >= DIAGNOSIS_TRIES && f->word.endpoint_known && !f->word.remote_away;
 }
 
 /* The report tells of the time that is judged, not of an earlier one. */
@@ -180,8 +188,8 @@ void diagnosis_show_tries(const struct diagnosis_facts *f, uint64_t now, struct 
 	char ago[DIAGNOSIS_AGE];
 
 	diagnosis_shows(d, MARK_BAD, "wireguard", f->word.last_sent,
-			"%" PRIu64 " of %" PRIu64 " initiations unanswered", f->word.initiations_unanswered,
-			f->word.initiations_unanswered);
+			"%" PRIu64 " of %" PRIu64 " initiations unanswered", diagnosis_tries(f),
+			diagnosis_tries(f));
 	if (f->word.last_handshake)
 		diagnosis_shows(d, MARK_NOTE, "wireguard", f->word.last_handshake,
 				"the last handshake was %s ago",

@@ -47,6 +47,7 @@ static inline bool diagnosis_lately(uint64_t at, uint64_t now, uint64_t within)
 uint64_t diagnosis_since(const struct diagnosis_facts *f, enum wg_counter c); /* the last handshake */
 uint64_t diagnosis_recent(const struct diagnosis_facts *f,
 			  enum wg_counter c);		    /* the last minute, if there are samples */
+uint64_t diagnosis_tries(const struct diagnosis_facts *f); /* initiations without an answer, on all paths */
 bool diagnosis_unanswered(const struct diagnosis_facts *f); /* our handshakes */
 bool diagnosis_tunnel_works(const struct diagnosis_facts *f, uint64_t now); /* good keys alone do not count */
 bool diagnosis_report_is_new(const struct diagnosis_facts *f, uint64_t now);

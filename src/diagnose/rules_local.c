@@ -124,8 +124,7 @@ static bool check_send_refused(const struct diagnosis_facts *f, uint64_t now, st
 			"%" PRIu64 " datagrams refused since the last handshake: %s", failed,
 			f->word.send_error);
 	diagnosis_shows(d, MARK_NOTE, "wireguard", 0,
-			"%" PRIu64 " initiations tried, none can have left this host",
-			f->word.initiations_unanswered);
+			"%" PRIu64 " initiations tried, none can have left this host", diagnosis_tries(f));
 	diagnosis_helps(d, 0, "This is a matter of this host: %s.", error_means(f->send_error));
 	return true;
 }
@@ -151,12 +150,14 @@ static bool check_name(const struct diagnosis_facts *f, uint64_t now, struct dia
 	return true;
 }
 
+/* Its packets wait a while and are dropped, again and again: the word comes and goes with them. */
 static bool check_no_endpoint(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	uint64_t dropped = f->counters[WG_COUNT_no_endpoint] + f->counters[WG_COUNT_staged_dropped];
 
+	(void)now;
 	if (f->word.endpoint_known || f->word.resolving || f->word.resolve_error || *f->host ||
-	    f->word.relay_configured || !in_trouble(f, now) || !(f->word.staged || dropped))
+	    f->word.relay_configured || f->state.word != WORD_WAIT || !(f->word.staged || dropped))
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_HERE, f->word_since);
 	diagnosis_says(d, "Packets wait for it, but it has no endpoint here and has not called us: nobody "
@@ -181,7 +182,7 @@ static bool check_our_clock(const struct diagnosis_facts *f, uint64_t now, struc
 		f->has_report && f->report_before_at && r->rejected_timestamp > before->rejected_timestamp;
 	char by[DIAGNOSIS_AGE];
 
-	if (diagnosis_tunnel_works(f, now) || f->word.initiations_unanswered < 3)
+	if (diagnosis_tunnel_works(f, now) || diagnosis_tries(f) < 3)
 		return false;
 	if (!told && v->wall >= SANE_WALL)
 		return false;
@@ -280,8 +281,8 @@ static bool check_all_silent(const struct diagnosis_facts *f, uint64_t now, stru
 			"%s datagram of anybody came in for a minute",
 			v->udp_received_at ? "no further" : "no");
 	diagnosis_shows(d, MARK_BAD, "wireguard", 0,
-			"%" PRIu64 " of %" PRIu64 " initiations to this peer unanswered",
-			f->word.initiations_unanswered, f->word.initiations_unanswered);
+			"%" PRIu64 " of %" PRIu64 " initiations to this peer unanswered", diagnosis_tries(f),
+			diagnosis_tries(f));
 	diagnosis_helps(d, 0, "Is UDP blocked on this network? A relay (TCP 443) works where UDP does not.");
 	return true;
 }

@@ -77,14 +77,14 @@ static bool check_load_there(const struct diagnosis_facts *f, uint64_t now, stru
 {
 	uint64_t cookies = diagnosis_since(f, WG_COUNT_cookie_received);
 
-	if (!cookies || f->word.initiations_unanswered < 2 || diagnosis_tunnel_works(f, now) ||
+	if (!cookies || diagnosis_tries(f) < 2 || diagnosis_tunnel_works(f, now) ||
 	    diagnosis_since(f, WG_COUNT_reject_response) || !diagnosis_recent(f, WG_COUNT_cookie_received))
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_THERE, f->word_since);
 	diagnosis_says(d,
 		       "It is under load: it answers our %" PRIu64 " initiations with cookies (%" PRIu64
 		       ") and no response.",
-		       f->word.initiations_unanswered, cookies);
+		       diagnosis_tries(f), cookies);
 	diagnosis_shows(d, MARK_BAD, "wireguard", 0,
 			"%" PRIu64 " cookie replies received, which it sends only under load", cookies);
 	diagnosis_shows(d, MARK_GOOD, "paths", 0, "the path works in both directions: cookies come back");

@@ -36,7 +36,7 @@ static bool check_psk(const struct diagnosis_facts *f, uint64_t now, struct diag
 				rejected);
 		diagnosis_shows(d, MARK_GOOD, "wireguard", 0,
 				"it reads our initiations: both public keys are right");
-	} else if (begun >= DIAGNOSIS_TRIES && !f->word.initiations_unanswered &&
+	} else if (begun >= DIAGNOSIS_TRIES && !diagnosis_tries(f) &&
 		   !diagnosis_since(f, WG_COUNT_data_received) && !diagnosis_tunnel_works(f, now) &&
 		   (told || f->has_psk || !f->word.last_handshake)) {
 		diagnosis_holds(d, told ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_UNKNOWN, f->word_since);
@@ -82,7 +82,7 @@ static bool check_unknown_key(const struct diagnosis_facts *f, uint64_t now, str
 		d, "Whoever is at its address calls us with a public key that is not configured here: %s.",
 		key);
 	diagnosis_shows(d, MARK_BAD, "wireguard", v->unknown_key_at, "initiation of %s from %s", key, from);
-	if (f->word.initiations_unanswered)
+	if (diagnosis_tries(f))
 		diagnosis_show_tries(f, now, d);
 	diagnosis_helps(d, 0,
 			"If that is the peer, its new key belongs into PublicKey here; if not, the Endpoint "
@@ -118,9 +118,9 @@ static bool check_lacks_our_key(const struct diagnosis_facts *f, uint64_t now, s
 {
 	unsigned alive = 0;
 
-	if (!diagnosis_unanswered(f) || f->word.initiations_unanswered < SOME ||
-	    diagnosis_tunnel_works(f, now) || diagnosis_since(f, WG_COUNT_reject_response) ||
-	    diagnosis_since(f, WG_COUNT_cookie_received) || diagnosis_since(f, WG_COUNT_initiation_received))
+	if (!diagnosis_unanswered(f) || diagnosis_tries(f) < SOME || diagnosis_tunnel_works(f, now) ||
+	    diagnosis_since(f, WG_COUNT_reject_response) || diagnosis_since(f, WG_COUNT_cookie_received) ||
+	    diagnosis_since(f, WG_COUNT_initiation_received))
 		return false;
 	for (unsigned i = 0; i < f->path_count; i++) {
 		const struct diagnosis_path *p = &f->paths[i];
@@ -139,8 +139,7 @@ static bool check_lacks_our_key(const struct diagnosis_facts *f, uint64_t now, s
 	diagnosis_says(d,
 		       "It is alive on %u path%s and ignores our handshakes (%" PRIu64 " of %" PRIu64
 		       "): our key is gone there, or it hangs.",
-		       alive, alive == 1 ? "" : "s", f->word.initiations_unanswered,
-		       f->word.initiations_unanswered);
+		       alive, alive == 1 ? "" : "s", diagnosis_tries(f), diagnosis_tries(f));
 	diagnosis_show_tries(f, now, d);
 	diagnosis_shows(d, MARK_NOTE, "wireguard", 0,
 			"no cookie replies, so it is not load; no response that would not open, so "
@@ -190,7 +189,7 @@ static bool check_outbound_blocked(const struct diagnosis_facts *f, uint64_t now
 	if (diagnosis_tunnel_works(f, now) || diagnosis_since(f, WG_COUNT_reject_response) ||
 	    diagnosis_since(f, WG_COUNT_cookie_received) || diagnosis_since(f, WG_COUNT_data_received))
 		return false;
-	if (begun >= DIAGNOSIS_TRIES && f->word.initiations_unanswered >= DIAGNOSIS_TRIES)
+	if (begun >= DIAGNOSIS_TRIES && diagnosis_tries(f) >= DIAGNOSIS_TRIES)
 		diagnosis_holds(d, told ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_BETWEEN, f->word_since);
 	else if (begun >= DIAGNOSIS_TRIES && f->word.last_handshake && !f->has_psk)
 		diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_BETWEEN, f->word_since);
@@ -205,7 +204,7 @@ static bool check_outbound_blocked(const struct diagnosis_facts *f, uint64_t now
 			"%" PRIu64 " valid initiations of it came in", begun);
 	diagnosis_shows(d, MARK_BAD, "wireguard", 0, "%" PRIu64 " responses sent, and no data followed",
 			diagnosis_since(f, WG_COUNT_response_sent));
-	if (f->word.initiations_unanswered)
+	if (diagnosis_tries(f))
 		diagnosis_show_tries(f, now, d);
 	if (told)
 		diagnosis_shows(d, MARK_BAD, "signalling", f->report_at,
@@ -250,7 +249,7 @@ static bool check_no_answer(const struct diagnosis_facts *f, uint64_t now, struc
 		       "Nobody has ever answered at %s (%" PRIu64
 		       " initiations): a wrong Endpoint, nobody listens there, or one of the two public keys "
 		       "is wrong.",
-		       to, f->word.initiations_unanswered);
+		       to, diagnosis_tries(f));
 	diagnosis_show_tries(f, now, d);
 	diagnosis_shows(d, MARK_BAD, "wireguard", 0, "nothing at all has come from it since the start");
 	show_others(f, d);
@@ -288,7 +287,7 @@ static bool check_data_unanswered(const struct diagnosis_facts *f, uint64_t now,
 {
 	char age[DIAGNOSIS_AGE];
 
-	if (f->state.tunnel != TUNNEL_SILENT || f->word.initiations_unanswered >= DIAGNOSIS_TRIES)
+	if (f->state.tunnel != TUNNEL_SILENT || diagnosis_tries(f) >= DIAGNOSIS_TRIES)
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_UNKNOWN, f->word.unanswered_since);
 	diagnosis_says(
@@ -335,7 +334,7 @@ const struct diagnosis_rule rules_wg[] = {
 	 "Paths to the peer live, by frames or by a relay that has it, and no initiation is answered, not "
 	 "even with a cookie. "
 	 "Our key was removed there, or the engine there hangs.",
-	 "no-answer stopped-answering data-unanswered", check_lacks_our_key},
+	 "path-died no-answer stopped-answering data-unanswered", check_lacks_our_key},
 	{"no-answer", "nobody answers at its endpoint",
 	 "Nothing has ever come from the peer. The endpoint is wrong, nobody listens there, UDP is dropped "
 	 "on the way, or one of "

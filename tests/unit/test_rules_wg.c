@@ -80,6 +80,7 @@ static void called(void)
 {
 	never_heard();
 	w.f.word.initiations_unanswered = 0;
+	COUNT(initiation_sent) = 0;
 	w.f.word.last_received = w.f.last_initiation_received = AGO(2);
 	COUNT(initiation_received) = 4;
 	COUNT(response_sent) = 4;
@@ -569,8 +570,12 @@ static void test_silence(void **state)
 	first_is("no-answer", DIAGNOSIS_LIKELY, SIDE_THERE);
 	w.device.peers_heard = 0;
 	first_is("no-answer", DIAGNOSIS_POSSIBLE, SIDE_UNKNOWN);
-	w.f.word.initiations_unanswered = 2;
+	w.f.word.initiations_unanswered = COUNT(initiation_sent) = 2;
 	none();
+	/* On the way to a third path: the word begins anew with each. */
+	w.f.word.initiations_unanswered = 0;
+	COUNT(initiation_sent) = 7;
+	assert_true(given("no-answer"));
 
 	stuck();
 	first_is("stopped-answering", DIAGNOSIS_LIKELY, SIDE_THERE);
