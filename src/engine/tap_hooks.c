@@ -145,21 +145,27 @@ static void local_of(const struct engine *g, const struct channel *c, const stru
 	out->in.sin_port = port;
 }
 
+static void path_of(const struct endpoint *e, struct channel *c, uint8_t *path, uint32_t *generation)
+{
+	bool turn;
+
+	*path = e->via ? PATH_KIND_NONE : PATH_KIND_DIRECT;
+	if (!c)
+		return;
+	turn = c->kind == CHANNEL_CALLBACK && atomic_load_explicit(&c->turn, memory_order_relaxed);
+	*path = turn ? PATH_KIND_TURN : (uint8_t)c->ref.kind;
+	*generation = c->ref.generation;
+}
+
 void tap_place_of(struct engine *g, const struct endpoint *e, struct tap_place *out)
 {
 	struct channel *c = e->via ? channel_find(g, e->via) : NULL;
 
-	*out = (struct tap_place){.path = e->via ? PATH_KIND_NONE : PATH_KIND_DIRECT};
-	if (c) {
-		out->path =
-			c->kind == CHANNEL_CALLBACK && atomic_load_explicit(&c->turn, memory_order_relaxed)
-				? PATH_KIND_TURN
-				: c->ref.kind;
-		out->generation = c->ref.generation;
-		out->relay = c->kind == CHANNEL_RELAY;
-		if (out->relay)
-			relay_put_transport(out->header, &c->to);
-	}
+	memset(out, 0, sizeof(*out));
+	path_of(e, c, &out->path, &out->generation);
+	out->relay = c && c->kind == CHANNEL_RELAY;
+	if (out->relay)
+		relay_put_transport(out->header, &c->to);
 	out->remote = e->remote;
 	if (e->remote.sa.sa_family == AF_INET || e->remote.sa.sa_family == AF_INET6)
 		local_of(g, c && c->kind == CHANNEL_SOCKET ? c : NULL, e, &out->local);
@@ -213,16 +219,36 @@ static size_t wanted_of(const struct engine *g, size_t len)
 	return len < most ? len : most;
 }
 
-void tap_before_open(struct worker *w, const struct wg_incoming *in, unsigned count)
+/* What is seen of it at its point, before it is opened. */
+static bool may_be_wanted(struct worker *w, const struct tap_place *place, const struct wg_incoming *in)
 {
-	bool wanted = tap_points(w->engine) & TAP_OUTER;
+	struct tap_meta m = {.path = place->path,
+			     .generation = place->generation,
+			     .local = place->local,
+			     .remote = place->remote};
+
+	if (place->relay)
+		return tap_wanted(w->engine->tapped, TAP_RELAY);
+	tap_describe(&m, in->datagram, in->len);
+	return tap_wanted(w->engine->tapped, TAP_WIRE) &&
+	       tap_may_want(w->engine->tap, w->id, &m, in->datagram, in->len);
+}
+
+void tap_before_open(struct worker *w, const struct wg_incoming *in, unsigned count,
+		     const struct endpoint *from)
+{
+	struct tap_place place;
 	size_t total = 0, at = 0;
 	uint8_t *bytes;
 
+	tap_enter(w->engine->tap, w->id);
+	tap_place_of(w->engine, from, &place);
 	for (unsigned i = 0; i < count; i++) {
-		w->tap_lens[i] = wanted ? (uint32_t)wanted_of(w->engine, in[i].len) : 0;
+		w->tap_lens[i] =
+			may_be_wanted(w, &place, &in[i]) ? (uint32_t)wanted_of(w->engine, in[i].len) : 0;
 		total += w->tap_lens[i];
 	}
+	tap_leave(w->engine->tap, w->id);
 	bytes = scratch(w, total + 1);
 	for (unsigned i = 0; i < count; i++) {
 		memcpy(bytes + at, in[i].datagram, w->tap_lens[i]);
@@ -251,6 +277,7 @@ void tap_opened(struct worker *w, const struct wg_incoming *in, unsigned count, 
 	size_t aside = 0;
 
 	tap_place_of(w->engine, from, &place);
+	tap_enter(w->engine->tap, w->id);
 	for (unsigned i = 0; i < count; i++) {
 		struct tap_meta m = {.at = at};
 
@@ -260,10 +287,13 @@ void tap_opened(struct worker *w, const struct wg_incoming *in, unsigned count, 
 			tap_set_peer(&m, wg_keypair_peer(in[i].keypair));
 			m.keypair = wg_keypair_index(in[i].keypair);
 		}
-		tap_outer(w->engine, w->id, &place, &m, w->tap_bytes + aside, w->tap_lens[i]);
+		/* A datagram has at least a byte: nothing was put aside of what nobody wants. */
+		if (w->tap_lens[i])
+			tap_outer(w->engine, w->id, &place, &m, w->tap_bytes + aside, w->tap_lens[i]);
 		aside += w->tap_lens[i];
 		inner_in(w, &in[i], &m);
 	}
+	tap_leave(w->engine->tap, w->id);
 }
 
 void tap_refused(struct engine *g, unsigned producer, const struct endpoint *from, const void *data,
@@ -306,33 +336,44 @@ void tap_trains(struct worker *w, const struct udp_train *sent)
 {
 	uint64_t at = clock_wall_ns();
 
+	tap_enter(w->engine->tap, w->id);
 	for (unsigned i = 0; i < w->train_count; i++)
 		train(w, &w->trains[i], sent[i].error, at);
+	tap_leave(w->engine->tap, w->id);
 }
 
-void tap_inner_out(struct worker *w, const struct segmenter *from, struct wg_peer *peer,
-		   const struct wg_keypair *k, uint64_t first_counter, enum tap_drop drop)
+void tap_inner_begin(struct worker *w, struct wg_peer *peer, const struct wg_keypair *k, uint64_t counter,
+		     struct tap_meta *m)
+{
+	struct endpoint to;
+	struct channel *c;
+
+	*m = (struct tap_meta){
+		.at = clock_wall_ns(), .point = TAP_INNER, .type = TAP_IP, .out = true, .counter = counter};
+	if (!peer)
+		return;
+	tap_set_peer(m, peer);
+	m->keypair = k ? wg_keypair_index(k) : 0;
+	to = wg_peer_sending_endpoint(peer);
+	c = to.via ? channel_find(w->engine, to.via) : NULL;
+	path_of(&to, c, &m->path, &m->generation);
+}
+
+void tap_inner_put(struct worker *w, struct tap_meta *m, const uint8_t *packet, size_t len)
+{
+	m->length = (uint32_t)len;
+	tap_put(w->engine->tap, w->id, m, packet, len);
+}
+
+void tap_inner_all(struct worker *w, const struct segmenter *from, struct wg_peer *peer, enum tap_drop drop)
 {
 	struct segmenter s = *from;
-	struct tap_meta m = {.at = clock_wall_ns(), .point = TAP_INNER, .type = TAP_IP, .out = true};
 	uint8_t *packet = scratch(w, s.full_len + 1);
-	struct tap_place place;
-	struct endpoint to;
+	struct tap_meta m;
 	size_t len;
 
-	if (peer) {
-		to = wg_peer_sending_endpoint(peer);
-		tap_place_of(w->engine, &to, &place);
-		m.path = place.path;
-		m.generation = place.generation;
-		if (!drop && !endpoint_known(&to))
-			drop = TAP_DROP_no_endpoint;
-	}
-	tap_set_peer(&m, peer);
+	tap_inner_begin(w, peer, NULL, 0, &m);
 	m.drop = (uint8_t)drop;
-	m.keypair = k ? wg_keypair_index(k) : 0;
-	for (m.counter = first_counter; (len = segmenter_next(&s, packet)) > 0; m.counter += k != NULL) {
-		m.length = (uint32_t)len;
-		tap_put(w->engine->tap, w->id, &m, packet, len);
-	}
+	while ((len = segmenter_next(&s, packet)) > 0)
+		tap_inner_put(w, &m, packet, len);
 }

@@ -26,13 +26,18 @@ void taps_close(struct engine *g);
 void taps_turn(struct engine *g); /* in each turn of the control thread: sessions that ended */
 void tap_ephemeral(struct engine *g, struct wg_peer *wg, const struct key *private_key);
 
-/* tap_hooks.c. [worker] Opening is in place: what the point wants of the datagrams is put aside before. */
-void tap_before_open(struct worker *w, const struct wg_incoming *in, unsigned count);
+/* tap_hooks.c. [worker] Opening is in place: what the point may want of the datagrams is put aside before. */
+void tap_before_open(struct worker *w, const struct wg_incoming *in, unsigned count,
+		     const struct endpoint *from);
 void tap_opened(struct worker *w, const struct wg_incoming *in, unsigned count, const struct endpoint *from);
 void tap_trains(struct worker *w, const struct udp_train *sent);
-/* Packets read from the TUN; first_counter counts when k is not NULL. */
-void tap_inner_out(struct worker *w, const struct segmenter *s, struct wg_peer *peer,
-		   const struct wg_keypair *k, uint64_t first_counter, enum tap_drop drop);
+/* Packets from the TUN one by one, as they are cut to be sealed; *m is then the caller's, who counts the
+ * counter on. */
+void tap_inner_begin(struct worker *w, struct wg_peer *peer, const struct wg_keypair *k, uint64_t counter,
+		     struct tap_meta *m);
+void tap_inner_put(struct worker *w, struct tap_meta *m, const uint8_t *packet, size_t len);
+/* Those that are not sealed now. */
+void tap_inner_all(struct worker *w, const struct segmenter *s, struct wg_peer *peer, enum tap_drop drop);
 /* A datagram that goes no further: the control thread was behind, or it is nothing that we know. [any thread]
  */
 void tap_refused(struct engine *g, unsigned producer, const struct endpoint *from, const void *data,

@@ -84,7 +84,7 @@ static void open_batch(struct worker *w, struct batch *b, uint64_t now)
 	if (!b->count)
 		return;
 	if (__builtin_expect(tapped, 0))
-		tap_before_open(w, b->in, b->count);
+		tap_before_open(w, b->in, b->count, &b->from);
 	wg_open(w->engine->wg, w->aead, b->in, b->count, &b->from, now);
 	if (__builtin_expect(tapped, 0))
 		tap_opened(w, b->in, b->count, &b->from);

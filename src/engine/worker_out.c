@@ -108,7 +108,11 @@ static void seal_all(struct worker *w, struct segmenter *s, struct wg_peer *peer
 		     uint64_t counter, uint8_t ecn, uint64_t now)
 {
 	struct wg_device *d = w->engine->wg;
+	bool tapped = tap_wanted(w->engine->tapped, TAP_INNER);
+	struct tap_meta m;
 
+	if (tapped)
+		tap_inner_begin(w, peer, k, counter, &m);
 	for (unsigned i = 0; i < s->count; i++) {
 		size_t plain = i + 1 < s->count ? s->full_len : s->last_len;
 		size_t len = wg_sealed_len(d, plain);
@@ -118,11 +122,18 @@ static void seal_all(struct worker *w, struct segmenter *s, struct wg_peer *peer
 		if (!t) {
 			send_trains(w, now);
 			t = train_for(w, peer, k, ecn, len);
-			if (!t)
+			if (!t) {
+				if (tapped)
+					tap_inner_all(w, s, peer, TAP_DROP_no_endpoint);
 				return;
+			}
 		}
 		at = w->arena + w->arena_used;
 		segmenter_next(s, at + DATA_HEADER_LEN);
+		if (tapped) {
+			tap_inner_put(w, &m, at + DATA_HEADER_LEN, plain);
+			m.counter++;
+		}
 		/* The MTU, and with it the padding, can change at any time: such a packet fits no train, and
 		 * goes. */
 		if (wg_seal(d, w->aead, k, counter + i, at, plain) != len) {
@@ -193,19 +204,19 @@ static void take_packet(struct worker *w, const struct virtio_net_hdr *header, s
 	peer = wg_route(d, w->packet, len);
 	if (!peer) {
 		if (tapped)
-			tap_inner_out(w, &s, NULL, NULL, 0, TAP_DROP_no_route);
+			tap_inner_all(w, &s, NULL, TAP_DROP_no_route);
 		return;
 	}
 	p = wg_peer_owner(peer); /* NULL: just removed */
 	limit = p ? atomic_load_explicit(&p->inner_limit, memory_order_relaxed) : 0;
 	if (limit && s.full_len > limit && !fit(w, p, &s, len, limit, now)) {
 		if (tapped)
-			tap_inner_out(w, &s, peer, NULL, 0, TAP_DROP_too_big);
+			tap_inner_all(w, &s, peer, TAP_DROP_too_big);
 		return;
 	}
 	k = wg_sending_keypair(peer, s.count, now, &counter);
-	if (tapped)
-		tap_inner_out(w, &s, peer, k, k ? counter : 0, k ? TAP_DROP_none : TAP_DROP_no_key);
+	if (tapped && !k)
+		tap_inner_all(w, &s, peer, TAP_DROP_no_key);
 	if (k)
 		seal_all(w, &s, peer, k, counter, inner_ecn(w->packet), now);
 	else

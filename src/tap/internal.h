@@ -90,6 +90,7 @@ struct tap_session {
 	struct tap_options options;
 	int fd;
 	bool ended; /* its reader went away */
+	bool early; /* its filter asks neither for peers nor for drops */
 	struct list link;
 
 	_Atomic int64_t tokens; /* of options.rate */
@@ -111,6 +112,7 @@ struct tap_session {
 struct tap_producer {
 	_Alignas(64) struct tap_ring ring;
 	_Alignas(64) atomic_bool inside; /* it looks at the sessions */
+	unsigned depth;			 /* [producer] of tap_enter */
 	counter_t seen[TAP_SLOTS], matched[TAP_SLOTS], lost[TAP_SLOTS], points[TAP_SLOTS][TAP_POINTS];
 };
 

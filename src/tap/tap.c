@@ -83,18 +83,56 @@ static void put_entry(struct tap *t, struct tap_producer *p, unsigned sessions, 
 	tap_wake(t);
 }
 
+void tap_enter(struct tap *t, unsigned producer)
+{
+	struct tap_producer *p = &t->producers[producer];
+
+	/* Before the look at the sessions, for all: who ends one waits until nobody looks at it. */
+	if (!p->depth++)
+		atomic_store(&p->inside, true);
+}
+
+void tap_leave(struct tap *t, unsigned producer)
+{
+	struct tap_producer *p = &t->producers[producer];
+
+	if (!--p->depth)
+		atomic_store_explicit(&p->inside, false, memory_order_release);
+}
+
+bool tap_may_want(struct tap *t, unsigned producer, const struct tap_meta *m, const void *data, size_t len)
+{
+	struct tap_producer *p = &t->producers[producer];
+	unsigned seen = 0;
+	bool wanted = false;
+
+	tap_enter(t, producer);
+	for (unsigned left = atomic_load(&t->active); left && !wanted; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctz(left);
+		struct tap_session *s = atomic_load(&t->slots[i]);
+
+		if (!s || !(s->options.points >> m->point & 1))
+			continue;
+		seen |= 1u << i;
+		wanted = !s->early || tap_filter_match(s->options.filter, m, data, len);
+	}
+	for (; seen && !wanted; seen &= seen - 1)
+		bump(&p->seen[__builtin_ctz(seen)]);
+	tap_leave(t, producer);
+	return wanted;
+}
+
 void tap_put(struct tap *t, unsigned producer, const struct tap_meta *m, const void *data, size_t len)
 {
 	struct tap_producer *p = &t->producers[producer];
 	size_t most = 0;
 	unsigned sessions;
 
-	/* Before the look at the sessions, for all: who ends one waits until nobody looks at it. */
-	atomic_store(&p->inside, true);
+	tap_enter(t, producer);
 	sessions = who_wants(t, p, m, data, len, &most);
 	if (sessions)
 		put_entry(t, p, sessions, TAP_RECORD_PACKET, m, data, len < most ? len : most);
-	atomic_store_explicit(&p->inside, false, memory_order_release);
+	tap_leave(t, producer);
 }
 
 void tap_put_keys(struct tap *t, unsigned producer, const struct key *peer, const char *lines, size_t len)
@@ -103,7 +141,7 @@ void tap_put_keys(struct tap *t, unsigned producer, const struct key *peer, cons
 	struct tap_meta m = {.has_peer = true, .peer = *peer};
 	unsigned sessions = 0;
 
-	atomic_store(&p->inside, true);
+	tap_enter(t, producer);
 	for (unsigned left = atomic_load(&t->active); left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctz(left);
 		struct tap_session *s = atomic_load(&t->slots[i]);
@@ -113,7 +151,7 @@ void tap_put_keys(struct tap *t, unsigned producer, const struct key *peer, cons
 	}
 	if (sessions)
 		put_entry(t, p, sessions, TAP_RECORD_KEYS, &m, lines, len);
-	atomic_store_explicit(&p->inside, false, memory_order_release);
+	tap_leave(t, producer);
 }
 
 /* With three answers: NO, MAYBE for all that is no peer's name, YES. */
@@ -222,6 +260,14 @@ static unsigned free_slot(const struct tap *t)
 	return i;
 }
 
+static bool is_early(const struct tap_filter *f)
+{
+	for (unsigned i = 0; f && i < f->count; i++)
+		if (f->nodes[i].kind == TAP_NODE_PEER || f->nodes[i].kind == TAP_NODE_DROPPED)
+			return false;
+	return f != NULL;
+}
+
 static struct tap_session *session_new(struct tap *t, enum tap_session_kind kind, const struct tap_options *o,
 				       size_t bytes)
 {
@@ -239,6 +285,7 @@ static struct tap_session *session_new(struct tap *t, enum tap_session_kind kind
 	s->tokens = s->options.rate;
 	s->refilled = clock_boot_ns();
 	s->from = xcalloc(t->count, sizeof(*s->from));
+	s->early = is_early(o->filter);
 	list_init(&s->link);
 	tap_buffer_init(&s->buffer, bytes < KEEP_LEAST ? KEEP_LEAST : bytes);
 	return s;

@@ -41,6 +41,16 @@ static inline bool tap_wanted(const struct tap_switch *s, enum tap_point p)
 	return __builtin_expect(atomic_load_explicit(&s->points, memory_order_relaxed) >> p & 1, 0);
 }
 
+/* [the producer's thread] Around many calls of the two below, for speed: sessions stay as they are. Short, please. */
+void tap_enter(struct tap *t, unsigned producer);
+void tap_leave(struct tap *t, unsigned producer);
+
+/*
+ * [the producer's thread] Before the packet's peer and drop are known: may somebody want it? False: it has been counted as
+ * seen, and nobody needs to be told more of it.
+ */
+bool tap_may_want(struct tap *t, unsigned producer, const struct tap_meta *m, const void *data, size_t len);
+
 /* [the producer's thread] meta->number is filled by the tap; meta->at 0: now. */
 void tap_put(struct tap *t, unsigned producer, const struct tap_meta *m, const void *data, size_t len);
 
