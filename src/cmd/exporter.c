@@ -31,6 +31,17 @@ struct exporter {
 
 /* ---- where ---- */
 
+static bool is_served(const struct sockaddr_un *at)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* A full queue is one that somebody has. */
+	bool served = fd >= 0 && (!connect(fd, (const struct sockaddr *)at, sizeof(*at)) || errno == EAGAIN);
+
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
 static int listen_unix(const char *path, struct error *e)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -41,7 +52,9 @@ static int listen_unix(const char *path, struct error *e)
 		return error_exit(e, EXIT_USAGE, EINVAL, "unix:%s: a path of 1 to %zu characters is needed",
 				  path, sizeof(at.sun_path) - 1);
 	memcpy(at.sun_path, path, strlen(path) + 1);
-	/* What an exporter before us left behind, but nothing else. */
+	/* What an exporter before us left behind goes; one that lives does not. */
+	if (is_served(&at))
+		return error_set(e, EADDRINUSE, "metrics at unix:%s: somebody serves there already", path);
 	if (!stat(path, &st) && S_ISSOCK(st.st_mode))
 		unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -132,4 +132,8 @@ say "no rights, no descriptors; the tunnel outlives it, and it ends with the eng
 rc=0
 on left "$weir" --headless $lab/left/wg0.conf --run-dir $lab/left --metrics nowhere >$lab/out 2>&1 || rc=$?
 [ $rc = 2 ] && grep -q "ADDRESS:PORT or unix:PATH" $lab/out || fail "a place that is none: $rc $(cat $lab/out)"
-say "a place that is none"
+rc=0
+on right "$weir" --headless $lab/right/wg0.conf --run-dir $lab/right --metrics unix:$lab/right/metrics >$lab/out 2>&1 || rc=$?
+[ $rc = 1 ] && grep -q "serves there already" $lab/out || fail "a place that is taken: $rc $(cat $lab/out)"
+$python $lab/get.py unix:$lab/right/metrics | grep -q "^weir_up" || fail "a second engine took the first one's place"
+say "a place that is none, and one that is taken"
