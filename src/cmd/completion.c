@@ -113,8 +113,11 @@ static const char *values_of(const struct option_entry *o)
 	case OPTION_LEVEL:
 		return "error warn notice info debug";
 	default:
-		return NULL;
+		break;
 	}
+	if (o->value && !strcmp(o->value, "POINT"))
+		return "wire inner relay signal";
+	return o->value && !strcmp(o->value, "FORMAT") ? "pcapng pcap" : NULL;
 }
 
 static bool is_file(const struct option_entry *o)

@@ -168,7 +168,7 @@ void lines_print(const struct lines *l, const json_t *entry)
 		json_t *copy = json_pack("{s:i}", "schema", LINES_SCHEMA);
 
 		json_object_update(copy, (json_t *)entry);
-		json_dumpf(copy, stdout, JSON_COMPACT);
+		json_dumpf(copy, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
 		putchar('\n');
 		json_decref(copy);
 		return;

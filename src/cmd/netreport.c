@@ -216,7 +216,7 @@ int netreport_main(const struct options *o, int count, char **words, struct erro
 		report_run(r, report);
 		json = netreport_json(r, report, status);
 		if (o->json) {
-			json_dumpf(json, stdout, JSON_INDENT(2));
+			json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
 			putchar('\n');
 		} else {
 			netreport_print(json, text_colored(o, STDOUT_FILENO));

@@ -183,7 +183,7 @@ int trace_main(const struct options *o, int count, char **words, struct error *e
 		if (strcmp(text_of(t, "verdict"), "sent"))
 			code = EXIT_UNHEALTHY;
 		if (o->json) {
-			json_dumpf(t, stdout, JSON_INDENT(2));
+			json_dumpf(t, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
 			putchar('\n');
 		} else {
 			print_text(t, text_colored(o, STDOUT_FILENO));

@@ -117,6 +117,7 @@ offers wg0 status --run-dir $lab/left ""
 offers hold ladder right ho
 offers relay-only path right ""
 offers never top --color ""
+offers signal capture --point ""
 case " $(bash_completes status --b) " in *" --batch "*) fail "an option of another command is offered" ;; esac
 for command in $("$weir" help | sed -n 's/^  \([a-z]*\)  *.*/\1/p'); do
 	offers "$command" ""
