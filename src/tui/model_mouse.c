@@ -28,6 +28,16 @@ static void click_row(struct model *m, const struct data *d, size_t row, struct 
 		show_screen(m, d, SCREEN_PEER, fx);
 }
 
+static void click_packet(struct model *m, const struct data *d, int row, struct effects *fx)
+{
+	struct packet_layout l = packet_layout(&m->packets, m->width, m->height);
+
+	if (row < l.list_row || row >= l.list_row + l.list_rows)
+		return;
+	m->packets.pane = PACKET_LIST;
+	packets_move(m, d, (long)m->packets.top + row - l.list_row - (long)m->packets.row, fx);
+}
+
 static void click(struct model *m, const struct data *d, int row, int col, double now, struct effects *fx)
 {
 	struct layout l = model_layout(m, d);
@@ -43,6 +53,8 @@ static void click(struct model *m, const struct data *d, int row, int col, doubl
 		click_title(m, d, &l, col, fx);
 	} else if (m->screen == SCREEN_PEERS && row >= l.table_row && row < l.table_row + l.table_rows) {
 		click_row(m, d, m->top + (size_t)(row - l.table_row), fx);
+	} else if (m->screen == SCREEN_PACKETS) {
+		click_packet(m, d, row, fx);
 	} else if (m->screen == SCREEN_LOG && row >= LOG_FIRST_ROW && row < LOG_FIRST_ROW + l.log_rows) {
 		line_move(m, d, (long)m->line_top + row - LOG_FIRST_ROW - (long)m->line);
 	}

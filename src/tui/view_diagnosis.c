@@ -279,7 +279,7 @@ int view_diagnosis(struct grid *g, const struct scene *s, const struct peer *p, 
 		return 0;
 	prepare(&d, s, p, limit);
 	snprintf(note, sizeof(note), "%s%s%s",
-		 !f	   ? ""
+		 !f	   ? "what works"
 		 : f->note ? "a note"
 			   : f->confidence,
 		 f ? side_words(f->side) : "", focus ? "  Tab" : "");

@@ -311,6 +311,11 @@ static void the_mouse_chooses_what_is_under_it(void **state)
 	assert_int_equal(t.m.screen, SCREEN_LOG);
 	click(&t, LOG_FIRST_ROW + 3, 30);
 	assert_int_equal(t.m.line, 3);
+	type(&t, "3");
+	assert_true(t.m.packets.count > 5);
+	click(&t, 2 + 3, 30);
+	assert_int_equal(t.m.packets.row, t.m.packets.top + 3);
+	type(&t, "4");
 	click(&t, 4000, 4000);
 	type(&t, "D");
 	click(&t, 39, 2); /* a question is not answered by a slip of the hand */
