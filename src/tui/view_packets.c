@@ -139,10 +139,12 @@ static uint8_t info_style(const struct scene *s, const struct packet *k)
 	return STYLE_PLAIN;
 }
 
-/* Why a packet was dropped stands at the end of its line, and must not be what is cut. */
+/* Why a packet was dropped, or what it answers, stands at the end of its line, and must not be what is cut.
+ */
 static void draw_words(struct pen *p, uint8_t style, const char *text)
 {
-	const char *end = strstr(text, ", dropped: ");
+	const char *dropped = strstr(text, ", dropped: "),
+		   *end = dropped ? dropped : strstr(text, ", answers ");
 	int room = p->limit - p->col, tail = end ? (int)text_cells(end) : 0;
 	char head[TEXT_ROOM];
 
