@@ -204,8 +204,9 @@ static void put_udp_checksum(uint8_t *head, size_t headers, const uint8_t *data,
 	for (size_t i = 0; i < addresses + 8; i += 2) /* the addresses end where UDP begins */
 		sum += (uint64_t)head[headers - 8 - addresses + i] << 8 |
 		       head[headers - 8 - addresses + i + 1];
-	for (size_t i = 0; i < len; i++)
-		sum += i & 1 ? data[i] : (uint64_t)data[i] << 8;
+	for (size_t i = 0; i + 1 < len; i += 2)
+		sum += (uint64_t)data[i] << 8 | data[i + 1];
+	sum += len & 1 ? (uint64_t)data[len - 1] << 8 : 0;
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	sum = sum == 0xffff ? sum : ~sum & 0xffff;
@@ -237,9 +238,10 @@ static void comment(struct strbuf *s, const struct tap_meta *m, const char *labe
 	char key[KEY_BASE64_LEN + 1];
 
 	if (m->has_peer && label && *label) {
-		strbuf_add(s, "peer=");
-		for (; *label; label++)
-			strbuf_add(s, "%c", (unsigned char)*label < ' ' || *label == 0x7f ? '?' : *label);
+		strbuf_add(s, "peer=%s", label);
+		for (char *c = s->text; *c; c++)
+			if ((unsigned char)*c < ' ' || *c == 0x7f)
+				*c = '?';
 	} else if (m->has_peer) {
 		key_to_base64(key, &m->peer);
 		strbuf_add(s, "peer=%s", key);
