@@ -258,6 +258,9 @@ void method_tap(struct request *r)
 	if (!param_number(r, "rate", 1, RATE_MOST, &rate) || !param_options(r, &o))
 		return;
 	o.rate = (uint32_t)rate;
+	/* What matched the tap before this one was asked for: a new filter loses nothing of it. */
+	if (c->tap && !c->stream.active)
+		send_packets(c->tap);
 	control_tap_stop(c);
 	t = xcalloc(1, sizeof(*t));
 	t->client = c;
