@@ -58,7 +58,8 @@ struct tool *tool_start(const char *const argv[], struct error *e)
 	t = xcalloc(1, sizeof(*t));
 	t->pid = pid;
 	t->fd = pipes[0];
-	snprintf(t->name, sizeof(t->name), "%s", argv[0]);
+	/* Ourselves under another name. */
+	snprintf(t->name, sizeof(t->name), "%s", *argv[0] == '/' && argv[1] ? argv[1] : argv[0]);
 	return t;
 }
 
