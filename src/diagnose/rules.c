@@ -232,11 +232,12 @@ static int rank(const struct diagnosis *d)
 	return (d->severity == DIAGNOSIS_NOTE ? 3 : 0) + (int)DIAGNOSIS_CERTAIN - (int)d->confidence;
 }
 
-/* What only may be the cause hides nothing. */
+/* What only may be the cause hides nothing. Of two that explain each other the first of the tables stays. */
 static bool explained(const struct found *all, unsigned i)
 {
 	for (unsigned n = 0; n < all->count; n++)
-		if (all->sure[n] && explains(all->rules[n], all->rules[i]))
+		if (all->sure[n] && explains(all->rules[n], all->rules[i]) &&
+		    (n < i || !all->sure[i] || !explains(all->rules[i], all->rules[n])))
 			return true;
 	return false;
 }

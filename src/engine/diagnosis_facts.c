@@ -174,8 +174,6 @@ void diagnosis_device(struct engine *g, uint64_t now)
 	const counter_t *c = wg_device_counters(g->wg);
 
 	d->device_at = now;
-	v->up = g->up;
-	v->has_private_key = wg_has_private_key(g->wg);
 	v->under_load = wg_under_load(g->wg, now);
 	v->started = g->started_boot;
 	v->wall = clock_wall_ns();
@@ -353,6 +351,8 @@ void diagnosis_gather(struct engine_peer *p, uint64_t now)
 
 	memset(f, 0, sizeof(*f));
 	f->device = &d->device;
+	d->device.up = p->engine->up;
+	d->device.has_private_key = wg_has_private_key(p->engine->wg);
 	word_look(p, &v, &f->word, &f->state, now);
 	f->word_since = p->word_since;
 	snprintf(f->name, sizeof(f->name), "%s", p->name);

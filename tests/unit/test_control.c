@@ -188,38 +188,22 @@ static const struct field tun_fields[] = {
 	{NULL, 0},
 };
 static const struct field peer_fields[] = {
-	{"publicKey", JSON_STRING},
-	{"name", JSON_STRING},
-	{"presharedKey", FLAG},
-	{"persistentKeepalive", JSON_INTEGER},
-	{"allowedIps", JSON_ARRAY},
-	{"allowedIpsTotal", JSON_INTEGER},
-	{"endpoint", JSON_STRING},
-	{"endpointOrigin", JSON_STRING},
-	{"endpointHost", JSON_STRING},
-	{"sourceAddress", JSON_STRING},
-	{"resolveError", JSON_STRING},
-	{"word", JSON_STRING},
-	{"wordSinceAt", NUMBER},
-	{"reason", JSON_STRING},
-	{"path", JSON_OBJECT},
-	{"tunnel", JSON_OBJECT},
-	{"latestHandshake", NUMBER},
-	{"handshakeRtt", NUMBER},
-	{"lastReceivedAt", NUMBER},
-	{"lastSentAt", NUMBER},
-	{"unansweredSinceAt", NUMBER},
-	{"transferRx", JSON_INTEGER},
-	{"transferTx", JSON_INTEGER},
-	{"loss", NUMBER},
-	{"handshake", JSON_OBJECT},
-	{"keypairs", JSON_ARRAY},
-	{"timers", JSON_ARRAY},
-	{"draining", FLAG},
-	{"staged", JSON_INTEGER},
-	{"counters", JSON_OBJECT},
-	{"network", JSON_OBJECT},
-	{NULL, 0},
+	{"publicKey", JSON_STRING},    {"name", JSON_STRING},
+	{"presharedKey", FLAG},	       {"persistentKeepalive", JSON_INTEGER},
+	{"allowedIps", JSON_ARRAY},    {"allowedIpsTotal", JSON_INTEGER},
+	{"endpoint", JSON_STRING},     {"endpointOrigin", JSON_STRING},
+	{"endpointHost", JSON_STRING}, {"sourceAddress", JSON_STRING},
+	{"resolveError", JSON_STRING}, {"word", JSON_STRING},
+	{"wordSinceAt", NUMBER},       {"reason", JSON_STRING},
+	{"path", JSON_OBJECT},	       {"tunnel", JSON_OBJECT},
+	{"latestHandshake", NUMBER},   {"handshakeRtt", NUMBER},
+	{"lastReceivedAt", NUMBER},    {"lastSentAt", NUMBER},
+	{"unansweredSinceAt", NUMBER}, {"transferRx", JSON_INTEGER},
+	{"transferTx", JSON_INTEGER},  {"loss", NUMBER},
+	{"handshake", JSON_OBJECT},    {"keypairs", JSON_ARRAY},
+	{"timers", JSON_ARRAY},	       {"draining", FLAG},
+	{"staged", JSON_INTEGER},      {"counters", JSON_OBJECT},
+	{"network", JSON_OBJECT},      {NULL, 0},
 };
 static const struct field handshake_fields[] = {
 	{"attempt", JSON_INTEGER},
@@ -348,6 +332,39 @@ static void test_picking(void **state)
 	json_decref(expect_result(&k, "{\"id\":1,\"method\":\"peer\",\"params\":{\"peer\":\"AAEA\"}}"));
 	expect_error(&k, "{\"id\":1,\"method\":\"peer\",\"params\":{\"peer\":\"all\"}}", "not-found");
 	json_decref(expect_result(&k, "{\"id\":1,\"method\":\"peer\",\"params\":{\"peer\":\"edge-fra\"}}"));
+	talk_close(&k);
+}
+
+/* A peer in trouble has a verdict with evidence, one that is well what works; all of them, those in trouble.
+ */
+static void test_explain(void **state)
+{
+	struct test *t = *state;
+	json_t *r, *verdict;
+	struct talk k;
+
+	add_peer(t, 1, "edge-fra");
+	engine_follow_link(t->rig.engine, false);
+	engine_down(t->rig.engine);
+	talk_open(&k, t);
+	r = expect_result(&k, "{\"id\":1,\"method\":\"explain\",\"params\":{\"peer\":\"edge-fra\"}}");
+	assert_false(json_is_true(json_object_get(r, "healthy")));
+	assert_string_equal(json_string_value(json_object_get(r, "word")), "DOWN");
+	verdict = json_array_get(json_object_get(json_object_get(r, "diagnosis"), "verdicts"), 0);
+	assert_string_equal(json_string_value(json_object_get(verdict, "rule")), "device-down");
+	assert_string_equal(json_string_value(json_object_get(verdict, "confidence")), "certain");
+	assert_string_equal(json_string_value(json_object_get(verdict, "severity")), "trouble");
+	assert_string_equal(json_string_value(json_object_get(verdict, "side")), "here");
+	assert_true(json_array_size(json_object_get(verdict, "evidence")) > 0);
+	json_decref(r);
+	/* Nobody has looked twice yet. */
+	r = expect_result(&k, "{\"id\":2,\"method\":\"explain\",\"params\":{\"peer\":\"all\"}}");
+	assert_int_equal(json_array_size(json_object_get(r, "peers")), 0);
+	assert_int_equal(json_integer_value(json_object_get(r, "peersTotal")), 1);
+	assert_int_equal(json_array_size(json_object_get(r, "strangers")), 0);
+	json_decref(r);
+	expect_error(&k, "{\"id\":3,\"method\":\"explain\",\"params\":{\"peer\":\"nobody\"}}", "not-found");
+	expect_error(&k, "{\"id\":4,\"method\":\"explain\"}", "bad-request");
 	talk_close(&k);
 }
 
@@ -623,11 +640,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, talk_set_up, talk_tear_down)
-		TEST(test_hello),	    TEST(test_bad_requests), TEST(test_overlong_request),
-		TEST(test_pipeline),	    TEST(test_half_closed),  TEST(test_schema),
-		TEST(test_no_secrets),	    TEST(test_picking),	     TEST(test_actions),
-		TEST(test_reload_and_down), TEST(test_readonly),     TEST(test_credentials),
-		TEST(test_views),	    TEST(test_client),
+		TEST(test_hello),	TEST(test_bad_requests),    TEST(test_overlong_request),
+		TEST(test_pipeline),	TEST(test_half_closed),	    TEST(test_schema),
+		TEST(test_no_secrets),	TEST(test_picking),	    TEST(test_explain),
+		TEST(test_actions),	TEST(test_reload_and_down), TEST(test_readonly),
+		TEST(test_credentials), TEST(test_views),	    TEST(test_client),
 	};
 
 	if (!rig_possible())

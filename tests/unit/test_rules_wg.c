@@ -171,7 +171,10 @@ static void test_device(void **state)
 	w.device.link_lost = true;
 	first_is("link-lost", DIAGNOSIS_CERTAIN, SIDE_HERE);
 	assert_int_equal(found.count, 1);
-	w.device.link_lost = false;
+	w.device.up = false; /* both explain everything */
+	first_is("device-down", DIAGNOSIS_CERTAIN, SIDE_HERE);
+	assert_int_equal(found.count, 1);
+	stuck();
 	assert_false(given("link-lost"));
 }
 
