@@ -11,6 +11,9 @@
 #include "base/xalloc.h"
 #include "crypto/primitives.h"
 #include "engine/tap.h"
+#include "engine/tap_hooks.h"
+#include "relay/wire.h"
+#include "signal/signal.h"
 #include "tap/stream.h"
 
 #define SEEN_MAX 4096
@@ -291,6 +294,46 @@ static void keys(void **state)
 	stop_listening(t->a);
 }
 
+/* What would let somebody in is blanked before it is recorded, at its length. */
+static void secrets(void **state)
+{
+	static const char password[] = "0123456789abcdefghijkl";
+	struct signal_message m = {.type = SIGNAL_OFFER, .has = SIGNAL_HAS_CREDENTIALS}, back;
+	uint8_t token[RELAY_TOKEN_MAX], message[RELAY_AUTH_MAX];
+	struct endpoint from = {.remote = {.in = {.sin_family = AF_INET}}};
+	struct pair *t = *state;
+	struct relay_message r;
+	struct relay_id id;
+	struct seen *s;
+	int len;
+
+	assert_true(run_until(t, both_up));
+	listen_to(t->a, (struct tap_options){0});
+	strcpy(m.ufrag, "abcd");
+	strcpy(m.pwd, password);
+	tap_frame_in(t->a, t->a_to_b, &from, "weir", 4, &m, TAP_DROP_none);
+	s = expect(t, TAP_SIGNAL, TAP_FRAME, false, TAP_DROP_none);
+	assert_null(memmem(s->data, sizeof(s->data), password, strlen(password)));
+	assert_int_equal(signal_decode(s->data, s->captured, &back), 0);
+	assert_string_equal(back.ufrag, "abcd");
+	assert_int_equal(strlen(back.pwd), strlen(password));
+	assert_string_equal(m.pwd, password); /* the engine's own stays */
+
+	memset(token, 'T', sizeof(token));
+	relay_id_of(&id, &t->a_public);
+	len = relay_put_auth(message, sizeof(message), &id, token, 40);
+	assert_true(len > 0);
+	tap_relay_message(t->a, true, &from.remote, message, (size_t)len);
+	s = expect(t, TAP_RELAY, TAP_RELAY_CONTROL, true, TAP_DROP_none);
+	assert_int_equal(s->captured, len);
+	assert_int_equal(relay_parse(s->data, s->captured, &r), RELAY_OK);
+	assert_int_equal(r.type, RELAY_AUTH);
+	assert_int_equal(r.len, 40);
+	for (unsigned i = 0; i < r.len; i++)
+		assert_int_equal(r.data[i], '*');
+	stop_listening(t->a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(drops, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(super_packets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(secrets, set_up, tear_down),
 	};
 
 	if (!isolate()) {
