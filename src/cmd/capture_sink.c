@@ -19,8 +19,10 @@
 #include "crypto/primitives.h"
 #include "tap/decode.h"
 
-#define FLUSH_AT  (256u << 10)
-#define KEYS_MOST (1u << 20) /* of lines that later files begin with */
+#define FLUSH_AT    (256u << 10)
+#define PCAP_HEADER 24
+#define PCAP_RECORD 16	       /* its header; our blocks of pcapng are longer */
+#define KEYS_MOST   (1u << 20) /* of lines that later files begin with */
 
 struct sink {
 	const struct capture_plan *plan;
@@ -69,9 +71,35 @@ static int open_file(struct sink *s, struct error *e)
 
 /* ---- writing ---- */
 
-static int write_failed(struct sink *s, struct error *e)
+static uint32_t little(const char *at)
 {
-	int code = errno, cut = s->regular ? ftruncate(s->fd, (off_t)s->written) : 0;
+	uint32_t n = 0;
+
+	for (unsigned i = 4; i--;)
+		n = n << 8 | (uint8_t)at[i];
+	return n;
+}
+
+/* How many of the first `done` bytes that wait are whole blocks (pcapng), or header and records (pcap). */
+static size_t whole_blocks(const struct sink *s, size_t done)
+{
+	bool pcap = s->plan->head.format == CAPTURE_PCAP;
+	size_t at = pcap && !s->written ? PCAP_HEADER : 0, len;
+
+	while (at + PCAP_RECORD <= done) {
+		len = pcap ? PCAP_RECORD + little(s->wait.text + at + 8) : little(s->wait.text + at + 4);
+		if (at + len > done)
+			break;
+		at += len;
+	}
+	return at <= done ? at : 0;
+}
+
+static int write_failed(struct sink *s, size_t done, struct error *e)
+{
+	int code = errno;
+	off_t good = (off_t)(s->written + whole_blocks(s, done));
+	int cut = s->regular ? ftruncate(s->fd, good) : 0;
 
 	if (s->fd != STDOUT_FILENO)
 		close(s->fd);
@@ -95,7 +123,7 @@ static int write_out(struct sink *s, struct error *e)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return write_failed(s, e);
+			return write_failed(s, done, e);
 		done += (size_t)n;
 	}
 	s->written += done;

@@ -200,6 +200,7 @@ wait $full_pid && fail "a full disc is no error"
 captures=0
 grep -q "full.pcapng: No space left on device" $lab/full.err || fail "$(cat $lab/full.err)"
 tshark -r $lab/small/full.pcapng >$lab/list 2>$lab/err || fail "the file on the full disc: $(cat $lab/err)"
+[ "$(wc -l <$lab/list)" -gt 50 ] || fail "a file of $(stat -c %s $lab/small/full.pcapng) bytes has $(wc -l <$lab/list) packets"
 say "files in turn, and a full disc with $(wc -l <$lab/list) packets on it"
 
 # The past.
