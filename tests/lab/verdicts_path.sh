@@ -24,6 +24,8 @@ site filter 16 port
 site narrow 17 port
 site quiet 19 port
 site refused 20 port
+site lost 24 port
+site walled 25 port
 open_host dies1 23
 site dies2 21 port
 site flaps 22 port
@@ -38,7 +40,7 @@ done
 conf_of hub 1 "$relay" "$stun"
 sed -i '/^\[Interface\]/a ListenPort = 51820' $lab/hub/wg0.conf
 n=2
-for name in good blocked filter narrow quiet refused flaps loop; do
+for name in good blocked filter narrow quiet refused lost walled flaps loop; do
 	eval "n_$name=$n"
 	ice=$stun
 	more=
@@ -46,6 +48,10 @@ for name in good blocked filter narrow quiet refused flaps loop; do
 Turn = $nat_server:3479
 TurnUser = weir
 TurnPassword = wrong"
+	[ $name != lost ] || ice="$stun
+Turn = 203.0.113.99:3479
+TurnUser = weir
+TurnPassword = pass"
 	[ $name != quiet ] || more="Mode = plain"
 	peer_of hub $name $n "$more"
 	[ $name != quiet ] || more="Mode = plain
@@ -81,19 +87,23 @@ injected hub blocked udp-blocked "UDP is dropped by the network of the other end
 injected sym1 sym2 symmetric-nats "a symmetric NAT at each end"
 injected twin1 twin2 hairpin "both behind one NAT without hairpin, isolated inside"
 injected refused hub turn-refused "wrong password for TURN"
-fault refused ip daddr 203.0.113.10 meta l4proto udp drop
-fault refused ip saddr 203.0.113.10 meta l4proto udp drop
+injected lost hub turn-unreachable "no TURN server at that address"
+injected walled hub no-direct-path "UDP between the two is dropped, and nothing else"
+for name in refused lost walled; do
+	fault $name ip daddr 203.0.113.10 meta l4proto udp drop
+	fault $name ip saddr 203.0.113.10 meta l4proto udp drop
+done
 injected loop hub tunnel-in-tunnel "the peer's endpoint is routed into the tunnel"
 
 begin hub quiet
 until_true 20 answered quiet 10.9.0.1 || fail "the quiet one is not reached"
 quiet_at=$(milliseconds)
-begin good blocked filter narrow refused flaps loop dies1 dies2 sym1 sym2 twin1 twin2
+begin good blocked filter narrow refused lost walled flaps loop dies1 dies2 sym1 sym2 twin1 twin2
 
 talk() { # HOST ADDRESS: a packet every 0.2 s until the test ends
 	ip netns exec "$1" ping -q -n -i 0.2 "$2" >/dev/null 2>&1 &
 }
-for name in good blocked filter narrow refused flaps loop; do
+for name in good blocked filter narrow refused lost walled flaps loop; do
 	talk $name 10.9.0.1
 done
 talk dies2 10.9.0.17
