@@ -9,7 +9,7 @@
 #include "base/path.h"
 #include "signal/signal.h"
 
-#define EVERY_FIELD ((SIGNAL_HAS_VERSION << 1) - 1)
+#define EVERY_FIELD ((SIGNAL_HAS_NAT << 1) - 1)
 
 /* A message with every field at a value of its own, as many candidates as fit, all texts as long as they may
  * be. */
@@ -39,6 +39,7 @@ static inline void fill_message(struct signal_message *m, enum signal_type type)
 	m->data_received = 0x2222222222222222;
 	m->back_in_ms = 0x33333333;
 	m->path = PATH_KIND_TURN;
+	m->nat = SIGNAL_NAT_VARIES;
 	memset(m->version, 'v', sizeof(m->version) - 1);
 	for (unsigned i = 0; i < 15; i++) /* wall to rejected_other lie in a row */
 		number[i] = 0x4400000000000000 + i;

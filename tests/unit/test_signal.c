@@ -67,7 +67,7 @@ static void test_each_field_alone(void **state)
 
 	(void)state;
 	fill_message(&whole, SIGNAL_PONG);
-	for (uint32_t bit = 1; bit <= SIGNAL_HAS_VERSION; bit <<= 1) {
+	for (uint32_t bit = 1; bit <= SIGNAL_HAS_NAT; bit <<= 1) {
 		message = whole;
 		message.has = bit;
 		message.candidate_count = 0;
