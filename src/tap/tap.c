@@ -552,15 +552,42 @@ bool tap_keeps(const struct tap *t, uint64_t *ns, size_t *used, uint64_t *oldest
 	return true;
 }
 
+/* A reader that stands still holds all that was kept when it came, however much has come since. */
+static bool may_dump(struct tap *t)
+{
+	unsigned dumps = 0;
+
+	lock(t);
+	list_for_each (pos, &t->sessions) {
+		const struct tap_session *s = container_of(pos, struct tap_session, link);
+
+		dumps += s->kind == TAP_DUMP && !s->ended;
+	}
+	unlock(t);
+	return dumps < TAP_DUMPS;
+}
+
+static int may_send(struct tap *t, int fd, struct error *e)
+{
+	int r;
+
+	if (!keeper(t))
+		return error_set(e, ENOENT, "nothing is being kept: arm it first (keep)");
+	if (!may_dump(t))
+		return error_set(e, EBUSY, "%d clients are reading what was kept already: end one of them",
+				 TAP_DUMPS);
+	r = fd_set_nonblocking(fd);
+	return r ? error_set(e, -r, "%s", strerror(-r)) : 0;
+}
+
 int tap_keep_send(struct tap *t, int fd, uint64_t ns, const void *preface, size_t preface_len,
 		  struct error *e)
 {
 	struct tap_session *from = keeper(t), *s;
 	uint64_t now = clock_wall_ns();
-	int r = from ? fd_set_nonblocking(fd) : -ENOENT;
+	int r = may_send(t, fd, e);
 
 	if (r) {
-		error_set(e, -r, "%s", from ? strerror(-r) : "nothing is being kept: arm it first (keep)");
 		close(fd);
 		return r;
 	}

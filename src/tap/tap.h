@@ -20,6 +20,7 @@
 #include "tap/packet.h"
 
 #define TAP_SESSIONS 8
+#define TAP_DUMPS    4 /* clients that read what was kept, at once */
 
 struct tap;
 struct tap_session;
@@ -98,7 +99,7 @@ void tap_look(const struct tap_session *s, struct tap_counts *out);
 int tap_keep(struct tap *t, const struct tap_options *o, uint64_t ns, size_t bytes, struct error *e);
 void tap_keep_off(struct tap *t);
 bool tap_keeps(const struct tap *t, uint64_t *ns, size_t *used, uint64_t *oldest_wall);
-/* Sends what it holds of the last ns (0: all), then closes fd, which it takes. -ENOENT: nothing is kept. */
+/* Sends what it holds of the last ns (0: all), then closes fd, which it takes. -ENOENT: nothing is kept; -EBUSY: as many as may read it at once. */
 int tap_keep_send(struct tap *t, int fd, uint64_t ns, const void *preface, size_t preface_len, struct error *e);
 
 #endif

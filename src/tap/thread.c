@@ -20,7 +20,7 @@
 #define TURN_MS	  2
 #define AGE_MS	  1000 /* between looks at what is too old to be kept */
 #define BATCH	  512  /* entries while the lock is held */
-#define POLLS_MAX (TAP_SLOTS + TAP_SESSIONS + 1)
+#define POLLS_MAX (TAP_SLOTS + TAP_DUMPS + 1)
 
 void tap_kick(struct tap *t)
 {

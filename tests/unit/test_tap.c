@@ -484,6 +484,39 @@ static void test_keep_size(void **state)
 	tap_free(t);
 }
 
+/* Each reader that stands still holds what was kept when it came: there is an end to their number. */
+static void test_keep_readers(void **state)
+{
+	struct tap *t = tap_new(1);
+	struct reader r, stalled[TAP_DUMPS];
+	struct error e;
+	int fd;
+
+	(void)state;
+	assert_int_equal(tap_keep(t, &(struct tap_options){0}, 3600 * NS_PER_SEC, 4 << 20, &e), 0);
+	for (uint64_t i = 1; i <= 2000; i++)
+		put(t, 0, TAP_WIRE, i, 1000);
+	settle(t, 2000);
+	for (unsigned i = 0; i < TAP_DUMPS; i++) {
+		reader_open(&stalled[i], &fd);
+		assert_int_equal(tap_keep_send(t, fd, 0, NULL, 0, &e), 0);
+	}
+	reader_open(&r, &fd);
+	assert_int_equal(tap_keep_send(t, fd, 0, NULL, 0, &e), -EBUSY);
+	assert_int_equal(read(r.fd, r.bytes, 1), 0); /* it was closed */
+	reader_close(&r);
+	/* One that has read all makes room for the next. */
+	while (read_some(&stalled[0], NULL))
+		;
+	assert_int_equal(stalled[0].last.counter, 2000);
+	dump(t, &r, 0);
+	assert_int_equal(r.packets, stalled[0].packets);
+	reader_close(&r);
+	for (unsigned i = 0; i < TAP_DUMPS; i++)
+		reader_close(&stalled[i]);
+	tap_free(t);
+}
+
 static void test_keep_time(void **state)
 {
 	struct tap *t = tap_new(1);
@@ -669,13 +702,14 @@ static void test_noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),	    cmocka_unit_test(test_stalled_reader),
-		cmocka_unit_test(test_reader_goes), cmocka_unit_test(test_snaplen_and_preface),
-		cmocka_unit_test(test_too_many),    cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_rate),	    cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_may_mean),    cmocka_unit_test(test_keep_size),
-		cmocka_unit_test(test_keep_time),   cmocka_unit_test(test_crowd),
-		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_order),	     cmocka_unit_test(test_stalled_reader),
+		cmocka_unit_test(test_reader_goes),  cmocka_unit_test(test_snaplen_and_preface),
+		cmocka_unit_test(test_too_many),     cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_rate),	     cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_may_mean),     cmocka_unit_test(test_keep_size),
+		cmocka_unit_test(test_keep_readers), cmocka_unit_test(test_keep_time),
+		cmocka_unit_test(test_crowd),	     cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
