@@ -54,19 +54,51 @@ static char *file_name(const struct capture_plan *p, unsigned number)
 	return xasprintf("%.*s-%05u%s", stem, p->path, number, p->path + stem);
 }
 
+/* A pipe or a device is written to as it is. */
+static int open_special(const char *name)
+{
+	int fd = open(name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+
+	if (fd >= 0 && !fstat(fd, &st) && !S_ISREG(st.st_mode))
+		return fd;
+	if (fd >= 0) {
+		close(fd);
+		errno = EEXIST; /* it was something else a moment ago */
+	}
+	return -1;
+}
+
+/*
+ * A file is always a new one: what lies there already, which somebody may have open or may have pointed at a
+ * file of ours by a symbolic link, is replaced, not written to.
+ */
+static int open_fresh(const char *name)
+{
+	char *temporary = xasprintf("%s.XXXXXX", name);
+	int fd = mkostemp(temporary, O_CLOEXEC), code;
+
+	if (fd >= 0 && rename(temporary, name)) {
+		code = errno;
+		unlink(temporary);
+		close(fd);
+		fd = -1;
+		errno = code;
+	}
+	code = errno;
+	free(temporary);
+	errno = code;
+	return fd;
+}
+
 static int open_file(struct sink *s, struct error *e)
 {
 	struct stat st;
 
 	s->name = file_name(s->plan, s->number);
-	s->fd = open(s->name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
-	if (s->fd < 0)
-		return error_set(e, errno, "cannot write %s: %s", s->name, strerror(errno));
-	s->regular = !fstat(s->fd, &st) && S_ISREG(st.st_mode);
-	if (s->regular && fchmod(s->fd, 0600)) /* an older file may have been open to others */
-		return error_set(e, errno, "cannot keep others from reading %s: %s", s->name,
-				 strerror(errno));
-	return 0;
+	s->regular = stat(s->name, &st) || S_ISREG(st.st_mode);
+	s->fd = s->regular ? open_fresh(s->name) : open_special(s->name);
+	return s->fd < 0 ? error_set(e, errno, "cannot write %s: %s", s->name, strerror(errno)) : 0;
 }
 
 /* ---- writing ---- */
