@@ -11,18 +11,34 @@
 
 /* ---- words that are asked for ---- */
 
+/*
+ * bash expands what it gets as a list of words (compgen -W), commands and all, and files in a folder of
+ * sockets or peers can be called anything: a word with characters that a shell may act upon is left to be
+ * typed.
+ */
+static bool is_plain(const char *word)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:,@%+/-";
+	const char *c = word;
+
+	while (*c && ((unsigned char)*c >= 0x80 || strchr(letters, *c)))
+		c++;
+	return *word && *word != '-' && !*c;
+}
+
 static void print_interfaces(const struct options *o)
 {
 	char(*names)[16];
 	size_t count = client_interfaces(o->run_dir, &names);
 
 	for (size_t i = 0; i < count; i++)
-		puts(names[i]);
+		if (is_plain(names[i]))
+			puts(names[i]);
 	free(names);
 }
 
-/* Names; of those who have none, the start of the key. Names that a shell would take apart are left to be
- * typed. */
+/* Names; of those who have none that can be offered, the start of the key. */
 static void print_peers(const struct options *o)
 {
 	struct error ignored = {0};
@@ -36,7 +52,7 @@ static void print_peers(const struct options *o)
 		const char *name = json_string_value(json_object_get(peer, "name")),
 			   *key = json_string_value(json_object_get(peer, "publicKey"));
 
-		if (name && *name && !strpbrk(name, " \t\"'\\$`;&|<>()*?[]{}~#!"))
+		if (name && is_plain(name))
 			puts(name);
 		else if (key)
 			printf("%.8s\n", key);

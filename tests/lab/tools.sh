@@ -1,7 +1,7 @@
 #!/bin/sh
 # log, events, top and completion against running engines.
 . "$(dirname "$0")/lib.sh"
-need wg ping ip jq bash
+need wg ping ip jq bash python3
 
 host left right
 cable left 192.0.2.1/24 right 192.0.2.2/24
@@ -122,6 +122,24 @@ case " $(bash_completes status --b) " in *" --batch "*) fail "an option of anoth
 for command in $("$weir" help | sed -n 's/^  \([a-z]*\)  *.*/\1/p'); do
 	offers "$command" ""
 done
+# A name of a file or a peer is never a command. bash expands the words that it completes from.
+mkdir -p $lab/odd
+cat >$lab/odd.py <<'PYTHON'
+import socket, sys
+sockets = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+for s, name in zip(sockets, ("$(>hit)", "wg7")):
+    s.bind("/run/lab/odd/" + name + ".sock")
+    s.listen(5)
+print("ready", flush=True)
+sys.stdin.read()
+PYTHON
+mkfifo $lab/odd.end
+python3 $lab/odd.py <$lab/odd.end >$lab/odd.out &
+exec 8>$lab/odd.end
+until_true 10 grep -q ready $lab/odd.out || fail "no sockets"
+offers wg7 status --run-dir $lab/odd ""
+exec 8>&-
+[ -e hit ] && { rm -f hit; fail "the name of a socket was run as a command"; }
 say "bash: commands, options, values, peers, interfaces"
 if command -v zsh >/dev/null; then
 	zsh -n $lab/_weir || fail "zsh: not well formed"
