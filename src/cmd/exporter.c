@@ -46,7 +46,8 @@ static int listen_unix(const char *path, struct error *e)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	struct stat st;
-	int fd;
+	mode_t mask;
+	int fd, r;
 
 	if (!*path || strlen(path) >= sizeof(at.sun_path))
 		return error_exit(e, EXIT_USAGE, EINVAL, "unix:%s: a path of 1 to %zu characters is needed",
@@ -55,11 +56,15 @@ static int listen_unix(const char *path, struct error *e)
 	/* What an exporter before us left behind goes; one that lives does not. */
 	if (is_served(&at))
 		return error_set(e, EADDRINUSE, "metrics at unix:%s: somebody serves there already", path);
-	if (!stat(path, &st) && S_ISSOCK(st.st_mode))
+	if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
 		unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && !bind(fd, (struct sockaddr *)&at, sizeof(at)) && !chmod(path, 0660) &&
-	    !listen(fd, CONNECTIONS))
+	/* It is made with mode 0660: a chmod(2) of the path later may meet what somebody else has put there.
+	 */
+	mask = umask(0117);
+	r = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&at, sizeof(at));
+	umask(mask);
+	if (!r && !listen(fd, CONNECTIONS))
 		return fd;
 	error_set(e, errno, "metrics at unix:%s: %s", path, strerror(errno));
 	if (fd >= 0)
