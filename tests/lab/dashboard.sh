@@ -88,6 +88,26 @@ pings left 10.9.0.2 1 || fail "no packet after drain"
 [ "$(done_count)" -gt "$before" ] || fail "no handshake after drain"
 say "D asks, n leaves it, y drains"
 
+port_taken() {
+	[ "$(weir_on left status wg0 --json | jq '.peers[0].network.ladder.taken.port // 0')" -gt 0 ]
+}
+keys_to :
+keys_to 'ladder ho' Tab
+wait_screen 'now skip hold port reopen' "Tab does not complete"
+keys_to 'port' Enter
+until_true 20 port_taken || fail "the command was not taken: $(screen | tail -1)"
+pings left 10.9.0.2 3 || fail "no packet from the fresh port"
+weir_on left resolve host-right 2>$lab/err && fail "an address was looked up as a name"
+grep -q "no name" $lab/err || fail "resolve: $(cat $lab/err)"
+keys_to w
+wait_screen 'report saved: /' "no report"
+report=$(screen | sed -n 's/.*report saved: \([^ ]*\).*/\1/p')
+[ "$(stat -c %a "$report")" = 600 ] || fail "$report is not private"
+grep -q 'wireguard sessions' "$report" || fail "the report says nothing: $(head -5 "$report")"
+grep -q -e 192.0.2 -e "$(cut -c1-8 $lab/right/pub)" "$report" && fail "the report tells keys or addresses"
+rm -f "$report"
+say ": takes a command, with Tab; w writes a report without keys and addresses"
+
 # Job control: the view stops alone, and the shell has its terminal back.
 ip netns exec left ping -n -D -i 0.05 10.9.0.2 >$lab/pings 2>&1 &
 ping_pid=$!
