@@ -84,7 +84,8 @@ struct model {
 	struct map *tags; /* keys of tagged peers */
 
 	bool clock_times, bits, private, mouse;
-	bool slow; /* chosen because the terminal cannot keep up: plain, and every 5 s */
+	bool slow;	/* chosen because the terminal cannot keep up: plain, and every 5 s */
+	bool no_sparks; /* --slow: nothing that moves all the time */
 	unsigned interval, interval_default, interval_before; /* index of model_intervals; before: slow */
 	bool frozen;
 	double frozen_at;

@@ -556,6 +556,7 @@ static void set_up(struct tui *t)
 	t->model.readonly = o->readonly;
 	if (o->slow)
 		t->model.interval = t->model.interval_default = 3;
+	t->model.no_sparks = o->slow;
 	settings_load(&t->model, o->settings);
 	find_ssh_client(&t->model);
 	t->model.past.bundle = o->bundle;

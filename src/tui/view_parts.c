@@ -199,7 +199,7 @@ void part_spark(struct pen *p, const struct scene *s, const float *a, const floa
 	float peak = 1000; /* keepalives alone stay low */
 	bool flat = true;
 
-	if (s->m->slow)
+	if (s->m->slow || s->m->no_sparks)
 		return; /* what moves all the time is the first to go */
 	if (cells > HISTORY - 1)
 		cells = HISTORY - 1;
