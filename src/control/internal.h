@@ -29,6 +29,8 @@ struct stream {
 	bool active;
 	bool compare; /* tell `changes` what was sent */
 	bool brief;   /* only what a list needs */
+	bool explain; /* verdicts of those that have one */
+	bool unhealthy;
 	bool history; /* recorded lines instead of peers, up to the end line */
 	uint64_t from, to;
 	struct record_reader *reader;
@@ -74,7 +76,7 @@ struct control_client {
 	bool closing; /* to be freed once its output is gone */
 	bool unheard; /* nobody reads any more: output is thrown away */
 	char who[24]; /* for the timeline: "uid 1000" */
-	bool has_uid;  /* it came by the socket's file */
+	bool has_uid; /* it came by the socket's file */
 	uid_t uid;
 	struct control_tap *tap; /* packets that it gets, or NULL */
 	struct strbuf in;
@@ -144,6 +146,11 @@ void control_device(struct control *c, struct writer *w, uint64_t dropped); /* m
 struct key *control_keys(struct engine *g, size_t *count);		    /* of all peers; caller frees */
 void control_peer(struct control *c, struct writer *w, struct engine_peer *p, size_t max_allowed);
 void control_peer_brief(struct writer *w, struct engine_peer *p);
+
+/* ---- diagnosis.c ---- */
+
+/* An object with the peer's verdicts; false: it has none, and nothing was written. */
+bool control_peer_explained(struct control *c, struct writer *w, struct engine_peer *p, bool *unhealthy);
 
 /* ---- subscribe.c ---- */
 

@@ -76,6 +76,8 @@ static void stream_end(struct control_client *c)
 {
 	const char *end = c->stream.reply ? c->stream.reply : c->stream.end;
 
+	if (c->stream.explain)
+		strbuf_add(&c->out, "],\"healthy\":%s", c->stream.unhealthy ? "false" : "true");
 	strbuf_append(&c->out, end, strlen(end));
 	strbuf_append(&c->out, "\n", 1);
 	stream_clear(&c->stream);
@@ -92,6 +94,10 @@ static void stream_peer(struct control_client *c, const struct key *key)
 
 	if (!p)
 		return;
+	if (c->stream.explain) {
+		c->stream.comma |= control_peer_explained(c->control, &w, p, &c->stream.unhealthy);
+		return;
+	}
 	if (c->stream.brief)
 		control_peer_brief(&w, p);
 	else

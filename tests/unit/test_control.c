@@ -340,10 +340,10 @@ static void test_picking(void **state)
 static void test_explain(void **state)
 {
 	struct test *t = *state;
+	struct engine_peer *p = add_peer(t, 1, "edge-fra");
 	json_t *r, *verdict;
 	struct talk k;
 
-	add_peer(t, 1, "edge-fra");
 	engine_follow_link(t->rig.engine, false);
 	engine_down(t->rig.engine);
 	talk_open(&k, t);
@@ -362,6 +362,18 @@ static void test_explain(void **state)
 	assert_int_equal(json_array_size(json_object_get(r, "peers")), 0);
 	assert_int_equal(json_integer_value(json_object_get(r, "peersTotal")), 1);
 	assert_int_equal(json_array_size(json_object_get(r, "strangers")), 0);
+	assert_true(json_is_true(json_object_get(r, "healthy")));
+	json_decref(r);
+	while (!engine_has_diagnosis(p))
+		json_decref(expect_result(&k, "{\"id\":2,\"method\":\"status\"}"));
+	add_peer(t, 2, "edge-sfo");
+	r = expect_result(&k, "{\"id\":2,\"method\":\"explain\",\"params\":{\"peer\":\"all\"}}");
+	assert_int_equal(json_array_size(json_object_get(r, "peers")), 1);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(json_object_get(r, "peers"), 0), "name")),
+		"edge-fra");
+	assert_int_equal(json_integer_value(json_object_get(r, "peersTotal")), 2);
+	assert_true(json_is_false(json_object_get(r, "healthy")));
 	json_decref(r);
 	expect_error(&k, "{\"id\":3,\"method\":\"explain\",\"params\":{\"peer\":\"nobody\"}}", "not-found");
 	expect_error(&k, "{\"id\":4,\"method\":\"explain\"}", "bad-request");
