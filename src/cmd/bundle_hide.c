@@ -576,6 +576,23 @@ static bool is_secret_keyword(const char *keyword)
 	       has_part(keyword, "secret") || has_part(keyword, "token") || has_part(keyword, "passw");
 }
 
+/* USER:PASSWORD before an at sign, as people write it for proxies and servers, though the file may not have
+ * it. */
+static void learn_login(struct hide *h, const char *value, size_t len)
+{
+	const char *at = memrchr(value, '@', len), *scheme = memmem(value, len, "://", 3), *colon;
+
+	if (!at)
+		return;
+	if (scheme && scheme < at)
+		value = scheme + 3;
+	colon = memchr(value, ':', (size_t)(at - value));
+	if (!colon)
+		return;
+	hide_secret(h, value, (size_t)(at - value));
+	hide_secret(h, colon + 1, (size_t)(at - colon - 1));
+}
+
 /* What else a line of a configuration tells us. */
 static void learn_line(struct hide *h, const char *keyword, const char *value, size_t len)
 {
@@ -586,6 +603,8 @@ static void learn_line(struct hide *h, const char *keyword, const char *value, s
 	else if (!strcasecmp(keyword, "Endpoint") || !strcasecmp(keyword, "Stun") ||
 		 !strcasecmp(keyword, "Turn"))
 		add_host_name(h, value, len);
+	if (has_part(keyword, "proxy") || has_part(keyword, "url") || has_part(keyword, "turn"))
+		learn_login(h, value, len);
 	learn_urls(h, value, len);
 }
 

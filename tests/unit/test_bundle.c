@@ -64,21 +64,24 @@ static void test_configuration(void **unused)
 {
 	static const char conf[] =
 		"[Interface]\nPrivateKey = " PRIVATE "\n# presharedkey=abc\nPrivateKeyFile = /etc/k\n"
-		"[Relay]\nSecret = tiny \r\n  TurnPassword=  two words\n[Peer]\nPublicKey = " OURS
-		"\nno equals here";
+		"[Relay]\nSecret = tiny \r\n#Proxy = http://joe:pa55word@proxy.example.net:3128\n"
+		"  TurnPassword=  two words\n[Peer]\nPublicKey = " OURS "\nno equals here";
 	struct hide *h = hide_new(false);
 	struct strbuf out = {0};
 	char *text;
 
 	(void)unused;
 	hide_config(h, conf, strlen(conf), &out);
-	assert_string_equal(out.text,
-			    "[Interface]\nPrivateKey = (hidden)\n# presharedkey= (hidden)\n"
-			    "PrivateKeyFile = /etc/k\n[Relay]\nSecret = (hidden)\n"
-			    "  TurnPassword= (hidden)\n[Peer]\nPublicKey = " OURS "\nno equals here");
+	assert_string_equal(out.text, "[Interface]\nPrivateKey = (hidden)\n# presharedkey= (hidden)\n"
+				      "PrivateKeyFile = /etc/k\n[Relay]\nSecret = (hidden)\n"
+				      "#Proxy = http://joe:pa55word@proxy.example.net:3128\n  TurnPassword= "
+				      "(hidden)\n[Peer]\nPublicKey = " OURS "\nno equals here");
 	text = hidden(h, "tiny, two words, " OURS);
 	assert_string_equal(text, "(hidden), (hidden), " OURS);
 	free(text);
+	/* Of a proxy's login the password alone, both as they are, and both as HTTP has them. */
+	expect_hidden(h, "pa55word, http://joe:pa55word@proxy, Basic am9lOnBhNTV3b3Jk",
+		      "(hidden), http://(hidden)@proxy, Basic (hidden)");
 	strbuf_clear(&out);
 	hide_free(h);
 }
