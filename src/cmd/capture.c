@@ -17,7 +17,7 @@
 #include "base/xalloc.h"
 #include "cmd/capture.h"
 #include "cmd/command.h"
-#include "control/tap_json.h"
+#include "tap/filter_json.h"
 #include "crypto/primitives.h"
 #include "tap/filter.h"
 #include "tap/stream.h"

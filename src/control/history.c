@@ -235,19 +235,6 @@ static void continue_snapshot(struct history *h)
 		end_snapshot(h);
 }
 
-static void write_removed(struct writer *w, const struct key *keys, size_t count)
-{
-	char base64[KEY_BASE64_LEN + 1];
-
-	writer_name(w, "removed");
-	writer_open(w, '[');
-	for (size_t i = 0; i < count; i++) {
-		key_to_base64(base64, &keys[i]);
-		writer_text(w, base64);
-	}
-	writer_close(w, ']');
-}
-
 /* keys of peers are taken; those of removed ones are not. */
 static void begin_snapshot(struct history *h, struct key *keys, size_t count, const struct key *gone,
 			   size_t gone_count)
@@ -263,12 +250,7 @@ static void begin_snapshot(struct history *h, struct key *keys, size_t count, co
 	h->text.len = 0;
 	writer_open(&w, '{');
 	member_time(&w, "past", clock_wall_ns());
-	member_text(&w, "event", "snapshot");
-	member_flag(&w, "full", h->full);
-	control_device(h->control, &w, 0);
-	write_removed(&w, gone, gone_count);
-	writer_name(&w, "peers");
-	writer_open(&w, '[');
+	control_snapshot(h->control, &w, h->full, 0, gone, gone_count);
 	put(h, h->text.text, h->text.len);
 	continue_snapshot(h);
 }

@@ -154,6 +154,9 @@ bool control_peer_explained(struct control *c, struct writer *w, struct engine_p
 
 /* ---- subscribe.c ---- */
 
+/* The members of a notification "snapshot" up to the first peer; what was removed is listed in it. */
+void control_snapshot(struct control *c, struct writer *w, bool full, uint64_t dropped, const struct key *gone,
+		      size_t gone_count);
 void subscription_start(struct control_client *c);
 void subscription_stop(struct control_client *c);
 void subscriptions_soon(struct control *c); /* an immediate snapshot for everyone */

@@ -59,17 +59,23 @@ void subscriptions_soon(struct control *control)
 
 /* ---- snapshots ---- */
 
-static void removed(struct writer *w, const struct key *keys, size_t count)
+void control_snapshot(struct control *c, struct writer *w, bool full, uint64_t dropped,
+		      const struct key *gone, size_t gone_count)
 {
 	char base64[KEY_BASE64_LEN + 1];
 
+	member_text(w, "event", "snapshot");
+	member_flag(w, "full", full);
+	control_device(c, w, dropped);
 	writer_name(w, "removed");
 	writer_open(w, '[');
-	for (size_t i = 0; i < count; i++) {
-		key_to_base64(base64, &keys[i]);
+	for (size_t i = 0; i < gone_count; i++) {
+		key_to_base64(base64, &gone[i]);
 		writer_text(w, base64);
 	}
 	writer_close(w, ']');
+	writer_name(w, "peers");
+	writer_open(w, '[');
 }
 
 static void send_snapshot(struct control_client *c)
@@ -90,12 +96,7 @@ static void send_snapshot(struct control_client *c)
 	s->version = changes_version(changes);
 	s->fresh = false;
 	writer_open(&w, '{');
-	member_text(&w, "event", "snapshot");
-	member_flag(&w, "full", full);
-	control_device(c->control, &w, c->dropped);
-	removed(&w, gone, gone_count);
-	writer_name(&w, "peers");
-	writer_open(&w, '[');
+	control_snapshot(c->control, &w, full, c->dropped, gone, gone_count);
 	output_stream(c, &head, keys, count, "]}", true);
 	strbuf_clear(&head);
 	free(gone);

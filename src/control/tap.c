@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "control/methods.h"
-#include "control/tap_json.h"
+#include "tap/filter_json.h"
 #include "engine/tap.h"
 #include "tap/stream.h"
 

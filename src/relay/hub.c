@@ -58,11 +58,6 @@ const char *hub_reason_name(enum hub_reason r)
 	return reasons[r].name;
 }
 
-const char *hub_reason_text(enum hub_reason r)
-{
-	return reasons[r].text;
-}
-
 /* ---- the hub ---- */
 
 struct hub *hub_new(const struct hub_settings *settings, const struct hub_ops *ops)

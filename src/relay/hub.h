@@ -51,7 +51,6 @@ enum hub_reason {
 	HUB_REASONS
 };
 const char *hub_reason_name(enum hub_reason r); /* "token_expired", for counters */
-const char *hub_reason_text(enum hub_reason r); /* "its token has expired", for log lines */
 
 struct hub_settings {
 	unsigned clients_max;	/* logged in */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "tap/filter_json.h"
 #include "tui/json_get.h"
 #include "tui/packets.h"
 
@@ -106,51 +107,16 @@ void json_packets(struct data *d, const json_t *o)
 	packets_lost(d->packets, lost);
 }
 
-/* ---- filters, as in weir-control(7) ---- */
-
-static json_t *instructions(const struct tap_node *n)
-{
-	json_t *code = json_array();
-
-	for (unsigned i = 0; i < n->count; i++)
-		json_array_append_new(code, json_pack("[i,i,i,I]", n->code[i].code, n->code[i].jt,
-						      n->code[i].jf, (json_int_t)n->code[i].k));
-	return code;
-}
-
-static json_t *node(const struct tap_node *n)
-{
-	static const char *const ops[TAP_NODE_KINDS] = {"and",	"or",	"not", "bpf", "peer",	"point",
-							"type", "path", "in",  "out", "dropped"};
-	json_t *o = json_pack("{s:s}", "op", ops[n->kind]);
-
-	if (n->kind == TAP_NODE_BPF)
-		json_object_set_new(o, "code", instructions(n));
-	else if (n->kind == TAP_NODE_PEER)
-		json_object_set_new(o, "peer", json_string(n->peer));
-	else if (n->kind == TAP_NODE_POINT)
-		json_object_set_new(o, "value", json_string(tap_point_name(n->value)));
-	else if (n->kind == TAP_NODE_TYPE)
-		json_object_set_new(o, "value", json_string(tap_type_name(n->value)));
-	else if (n->kind == TAP_NODE_PATH)
-		json_object_set_new(o, "value", json_string(path_kind_name(n->value)));
-	return o;
-}
-
 void packets_request(json_t *params, const struct packet_model *pm)
 {
-	json_t *points = json_array(), *filter = json_array();
+	json_t *points = json_array();
 
 	for (unsigned i = 0; i < TAP_POINTS; i++)
 		if (!pm->points || pm->points >> i & 1)
 			json_array_append_new(points, json_string(tap_point_name(i)));
-	for (unsigned i = 0; pm->parsed && i < pm->parsed->count; i++)
-		json_array_append_new(filter, node(&pm->parsed->nodes[i]));
 	json_object_set_new(params, "points", points);
-	if (json_array_size(filter))
-		json_object_set_new(params, "filter", filter);
-	else
-		json_decref(filter);
+	if (pm->parsed && pm->parsed->count)
+		json_object_set_new(params, "filter", tap_filter_to_json(pm->parsed));
 	json_object_set_new(params, "snaplen", json_integer(SNAPLEN));
 	json_object_set_new(params, "rate", json_integer(RATE));
 }

@@ -228,11 +228,6 @@ size_t past_lines(const struct past *p)
 	return p->count;
 }
 
-size_t past_bytes(const struct past *p)
-{
-	return p->bytes;
-}
-
 size_t past_since_full(const struct past *p)
 {
 	return p->since_full;

@@ -32,7 +32,6 @@ void past_append(struct past *p, const struct past *from);
 void past_trim(struct past *p, unsigned keep);
 
 size_t past_lines(const struct past *p);
-size_t past_bytes(const struct past *p);      /* of all lines */
 size_t past_since_full(const struct past *p); /* of the last full snapshot and what came after it */
 double past_first(const struct past *p);      /* 0: nothing there */
 double past_last(const struct past *p);

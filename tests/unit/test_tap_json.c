@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/xalloc.h"
-#include "control/tap_json.h"
+#include "tap/filter_json.h"
 #include "tests/unit/seeded.h"
 #include "tests/unit/test.h"
 

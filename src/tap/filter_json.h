@@ -1,7 +1,7 @@
 /* Filters of the tap as JSON (weir-control(7), tap): for clients that parse them, and for the engine that
  * gets them. */
-#ifndef WEIR_CONTROL_TAP_JSON_H
-#define WEIR_CONTROL_TAP_JSON_H
+#ifndef WEIR_TAP_FILTER_JSON_H
+#define WEIR_TAP_FILTER_JSON_H
 
 #include <jansson.h>
 

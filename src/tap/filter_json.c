@@ -1,4 +1,4 @@
-#include "control/tap_json.h"
+#include "tap/filter_json.h"
 
 #include <errno.h>
 #include <string.h>
