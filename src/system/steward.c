@@ -46,10 +46,11 @@ static void forget(struct service *v)
 	v->current = NULL;
 }
 
-/* The host's side needs no keys, so they do not stay here. */
+/* The host's side needs no keys, and nothing of relays and ICE, so they do not stay here. */
 static void drop_keys(struct conf *c)
 {
 	key_wipe(&c->private_key);
+	engine_network_clear(&c->network);
 	for (size_t i = 0; i < c->peer_count; i++)
 		key_wipe(&c->peers[i].psk);
 }
