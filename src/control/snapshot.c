@@ -90,6 +90,8 @@ void snapshot_device(struct writer *w, const struct engine_view *v, const struct
 	member_text(w, "aead", v->aead ? v->aead : "");
 	offload(w, v);
 	member_flag(w, "underLoad", v->under_load);
+	if (v->nat)
+		member_text(w, "nat", v->nat);
 	member_count(w, "transferRx", v->rx_bytes);
 	member_count(w, "transferTx", v->tx_bytes);
 	tun(w, v);

@@ -137,6 +137,7 @@ struct engine_view {
 	int mtu;
 	unsigned workers;
 	const char *aead;
+	const char *nat; /* what our NAT does with UDP, in one word; NULL: not known */
 	bool tun_vnet, tun_tso, tun_uso, udp_gso, udp_gro;
 	bool under_load;
 	uint64_t rx_bytes, tx_bytes; /* sums over all peers, removed ones too */

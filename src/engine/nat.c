@@ -231,6 +231,18 @@ void nat_network_changed(struct nat *n)
 	n->ask_at = 0;
 }
 
+const char *nat_word(const struct nat *n)
+{
+	static const char *const words[SIGNAL_NATS] = {
+		[SIGNAL_NAT_BLOCKED] = "blocked",
+		[SIGNAL_NAT_OPEN] = "none",
+		[SIGNAL_NAT_SAME] = "endpoint-independent",
+		[SIGNAL_NAT_VARIES] = "symmetric",
+	};
+
+	return n ? words[n->view.kind] : NULL;
+}
+
 struct nat *nat_new(struct paths *s)
 {
 	struct nat *n = xcalloc(1, sizeof(*n));

@@ -52,4 +52,7 @@ void nat_free(struct nat *n);
 void nat_want(struct nat *n);
 void nat_network_changed(struct nat *n);
 
+/* What was found last, for people: "none", "blocked", "endpoint-independent", "symmetric"; NULL: not known. */
+const char *nat_word(const struct nat *n);
+
 #endif

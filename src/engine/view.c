@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "engine/internal.h"
+#include "engine/nat.h"
 #include "engine/paths.h"
 
 #define WORDS_INTERVAL NS_PER_SEC
@@ -208,6 +209,7 @@ void engine_look(struct engine *g, struct engine_view *out)
 	out->tun_uso = g->tun.uso;
 	out->udp_gso = g->up && g->udp.gso;
 	out->udp_gro = g->up && g->udp.gro;
+	out->nat = nat_word(g->paths ? g->paths->nat : NULL);
 	out->under_load = wg_under_load(g->wg, clock_boot_ns());
 	out->rx_bytes = g->removed_rx;
 	out->tx_bytes = g->removed_tx;

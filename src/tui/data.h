@@ -110,7 +110,7 @@ struct data {
 	bool gone;
 	char gone_reason[160];
 
-	char interface[20], hostname[72], version[24], aead[32];
+	char interface[20], hostname[72], version[24], aead[32], nat[24];
 	char public_key[KEY_BASE64_LEN + 1]; /* ours, "" if there is none */
 	long pid;
 	unsigned listen_port, mtu, workers;

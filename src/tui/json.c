@@ -269,6 +269,7 @@ static void get_device(struct data *d, const json_t *o)
 	TEXT(o, "hostname", d->hostname);
 	TEXT(o, "version", d->version);
 	TEXT(o, "aead", d->aead);
+	TEXT(o, "nat", d->nat);
 	TEXT(o, "publicKey", d->public_key);
 	d->pid = (long)get_number(o, "pid");
 	d->started_at = get_number(o, "startedAt");

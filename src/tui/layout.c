@@ -94,6 +94,7 @@ static void fit_peers(struct layout *l, int alerts)
 {
 	int head = l->height >= 40 && l->width >= 100 ? 4 : l->height >= 24 && l->width >= 80 ? 2 : 1;
 	int bottom = l->height - 1, want = 0, max_alerts = l->height >= 40 ? 3 : 1;
+	int events = l->width >= 160 ? l->width * 2 / 5 : 46;
 
 	l->alert_row = head;
 	l->alert_rows = alerts < max_alerts ? alerts : max_alerts;
@@ -105,7 +106,7 @@ static void fit_peers(struct layout *l, int alerts)
 		l->detail_row = bottom - want;
 		bottom = l->detail_row - 1;
 		if (l->width >= 110)
-			l->split = l->width - 46 > 74 ? l->width - 46 : 74;
+			l->split = l->width - events > 74 ? l->width - events : 74;
 	}
 	if (l->height >= 30 || l->height < 24)
 		l->status_row = --bottom;

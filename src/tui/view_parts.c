@@ -320,7 +320,7 @@ void part_event(struct pen *p, const struct scene *s, const struct event *ev, bo
 const char *part_handshake(char out[TEXT_ROOM], const struct scene *s, const struct peer *p)
 {
 	const struct timer *retry = part_timer(p, "retry");
-	char ago[FORMAT_ROOM], next[FORMAT_ROOM] = "", took[48] = "", why[48] = "";
+	char ago[FORMAT_ROOM], next[FORMAT_ROOM] = "", took[48] = "", why[48] = "", of[16] = "";
 
 	if (p->attempt) {
 		if (retry)
@@ -329,9 +329,12 @@ const char *part_handshake(char out[TEXT_ROOM], const struct scene *s, const str
 			snprintf(why, sizeof(why), " (%s)", p->handshake_reason);
 		for (char *c = why; *c; c++)
 			*c = *c == '_' ? ' ' : *c;
-		snprintf(out, TEXT_ROOM, "try %u of %u%s%s%s; %llu sent, %llu unanswered", p->attempt,
-			 p->attempts, why, *next ? ", next in " : "", next,
-			 (unsigned long long)p->initiations, (unsigned long long)p->unanswered);
+		/* New data begins the count of those that are left anew. */
+		if (p->attempt <= p->attempts)
+			snprintf(of, sizeof(of), " of %u", p->attempts);
+		snprintf(out, TEXT_ROOM, "try %u%s%s%s%s; %llu sent, %llu unanswered", p->attempt, of, why,
+			 *next ? ", next in " : "", next, (unsigned long long)p->initiations,
+			 (unsigned long long)p->unanswered);
 		return out;
 	}
 	if (p->shown_rtt > 0)

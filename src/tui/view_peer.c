@@ -148,17 +148,19 @@ static int draw_tunnel(struct grid *g, const struct scene *s, const struct peer 
 	return 1;
 }
 
-/* Why it is as it is, where no diagnosis says more. That may take a second row. */
+/* Why it is as it is, where no diagnosis says more: the whole sentence, unless a pane was chosen that wants
+ * the rows. */
 static int draw_why(struct grid *g, const struct scene *s, const struct peer *p, int row)
 {
 	struct pen pen = pen_at(g, row, 1, g->width - 1);
+	int rows = g->height >= 24 ? 2 : p->findings && s->m->pane == PANE_SESSIONS ? 3 : 1;
 	char text[TEXT_ROOM];
 
 	if (p->findings && g->height >= 24)
 		return 0;
 	pen_field(&pen, STYLE_DIM, 7, "why");
 	if (*part_verdict(text, s, p))
-		return draw_wrapped(g, row, g->height >= 24 ? 2 : 1, pen.col, pen.limit, part_style(p), text);
+		return draw_wrapped(g, row, rows, pen.col, pen.limit, part_style(p), text);
 	pen_text(&pen, STYLE_DIM, "nothing is wrong that can be seen from here");
 	return 1;
 }
@@ -420,7 +422,8 @@ static void draw_traffic(struct grid *g, const struct scene *s, const struct pee
 /* Side by side on a wide screen, the timeline on the right; the diagnosis below both. */
 static void draw_wide(struct grid *g, const struct scene *s, const struct peer *p, int top)
 {
-	int split = g->width - 45 > 76 ? g->width - 45 : 76, end = g->height - 1, row = top;
+	int side = g->width >= 160 ? g->width * 2 / 5 : 45;
+	int split = g->width - side > 76 ? g->width - side : 76, end = g->height - 1, row = top;
 	int wanted = view_diagnosis_rows(s, p, g->width), most = s->m->pane == PANE_DIAGNOSIS ? 16 : 9;
 
 	if (wanted) {

@@ -139,13 +139,46 @@ static void draw_relays(struct pen *p, const struct scene *s)
 		pen_skip(p, 3);
 }
 
+/* Known once a direct path was sought in vain: which NATs a tunnel gets through depends on it. */
+static void draw_nat(struct pen *p, const struct data *d)
+{
+	static const struct {
+		const char *word, *shown;
+		enum style style;
+	} nats[] = {
+		{"none", "no nat", STYLE_OK},
+		{"endpoint-independent", "nat eim", STYLE_PLAIN},
+		{"symmetric", "nat symmetric", STYLE_WARN},
+		{"blocked", "no UDP", STYLE_BAD},
+	};
+
+	for (unsigned i = 0; i < sizeof(nats) / sizeof(nats[0]); i++)
+		if (strcmp(d->nat, nats[i].word) == 0) {
+			pen_text(p, nats[i].style, nats[i].shown);
+			pen_skip(p, 3);
+		}
+}
+
 static void draw_engine(struct pen *p, const struct data *d)
 {
-	pen_print(p, STYLE_DIM, "%u worker%s, %s", d->workers, d->workers == 1 ? "" : "s", d->aead);
-	pen_print(p, STYLE_DIM, ", tun%s%s%s", d->tun_vnet ? " vnet" : " plain", d->tun_tso ? " tso" : "",
-		  d->tun_uso ? " uso" : "");
-	pen_print(p, STYLE_DIM, ", udp%s%s%s", d->udp_gso ? " gso" : "", d->udp_gro ? " gro" : "",
-		  d->udp_gso || d->udp_gro ? "" : " plain");
+	char text[128];
+
+	snprintf(text, sizeof(text), "%u worker%s, %s, tun%s%s%s, udp%s%s%s", d->workers,
+		 d->workers == 1 ? "" : "s", d->aead, d->tun_vnet ? " vnet" : " plain",
+		 d->tun_tso ? " tso" : "", d->tun_uso ? " uso" : "", d->udp_gso ? " gso" : "",
+		 d->udp_gro ? " gro" : "", d->udp_gso || d->udp_gro ? "" : " plain");
+	if ((int)strlen(text) <= p->limit - p->col)
+		pen_text(p, STYLE_DIM, text);
+}
+
+/* Whole or not at all: half a number is a wrong one. */
+static void draw_count(struct pen *p, const char *name, uint64_t count)
+{
+	char text[FORMAT_ROOM];
+
+	format_count(text, count);
+	if ((int)(strlen(name) + 1 + strlen(text)) <= p->limit - p->col)
+		pen_print(p, count ? STYLE_WARN : STYLE_PLAIN, "%s %s   ", name, text);
 }
 
 static void draw_numbers(struct grid *g, const struct scene *s, int row, bool rates)
@@ -166,13 +199,15 @@ static void draw_numbers(struct grid *g, const struct scene *s, int row, bool ra
 		pen_text(&p, STYLE_BAD, "UNDER LOAD   ");
 	draw_signal(&p, s);
 	draw_relays(&p, s);
+	draw_nat(&p, d);
 	if (rates) {
 		pen_print(&p, STYLE_PLAIN, "rx %s", format_rate(text, d->shown_rx, s->m->bits));
 		pen_print(&p, STYLE_PLAIN, " tx %s   ", format_rate(text, d->shown_tx, s->m->bits));
 	}
-	pen_print(&p, STYLE_PLAIN, "hs %u/min   ", data_handshakes_per_minute(d));
-	pen_print(&p, rejected ? STYLE_WARN : STYLE_PLAIN, "rejected %s   ", format_count(text, rejected));
-	pen_print(&p, dropped ? STYLE_WARN : STYLE_PLAIN, "dropped %s   ", format_count(text, dropped));
+	draw_count(&p, "rejected", rejected);
+	draw_count(&p, "dropped", dropped);
+	if (p.limit - p.col >= 9)
+		pen_print(&p, STYLE_PLAIN, "hs %u/min   ", data_handshakes_per_minute(d));
 	if (!rates)
 		draw_engine(&p, d);
 }
@@ -421,20 +456,29 @@ static void draw_status(struct grid *g, const struct scene *s)
 	}
 }
 
-/* On the smallest screen the reason of the selected peer has the status line. */
+/* On the smallest screen the reason of the selected peer has the status line, and free rows above it. */
 static void draw_why(struct grid *g, const struct scene *s)
 {
 	const struct peer *p = model_selected(s->m, s->d);
 	struct pen pen = pen_at(g, s->l.status_row, 1, g->width - 1);
+	int spare = s->l.table_rows - (int)s->m->rows.count, rows;
+	struct grid nowhere = {.width = g->width};
 	char text[TEXT_ROOM];
 
 	if (s->m->rows.count > (size_t)s->l.table_rows) {
 		snprintf(text, sizeof(text), "%zu peers", s->m->rows.count);
 		pen_right(&pen, STYLE_DIM, text);
 	}
-	if (p && *part_verdict(text, s, p))
-		pen_print(&pen, STYLE_PLAIN, "why: %s", text);
-	else if (p)
+	if (p && *part_verdict(text, s, p)) {
+		rows = draw_wrapped(&nowhere, 0,
+				    spare > 2	? 3
+				    : spare > 0 ? spare + 1
+						: 1,
+				    6, pen.limit, STYLE_PLAIN, text);
+		pen.row = s->l.status_row - rows + 1;
+		pen_text(&pen, STYLE_PLAIN, "why: ");
+		draw_wrapped(g, s->l.status_row - rows + 1, rows, pen.col, pen.limit, STYLE_PLAIN, text);
+	} else if (p)
 		pen_print(&pen, STYLE_DIM, "hs %s", part_handshake(text, s, p));
 }
 
