@@ -17,8 +17,7 @@ static void good_paths(const struct diagnosis_facts *f, uint64_t now, struct dia
 		    !diagnosis_lately(v->last_proof, now, FRESH))
 			diagnosis_works(out, "relay", 0, "the relay %.80s has it online", f->paths[i].remote);
 		else if (diagnosis_lately(v->last_proof, now, FRESH))
-			diagnosis_works(out, "paths", v->last_proof,
-					"it answered %s ago on the %s path %.80s",
+			diagnosis_works(out, "paths", v->last_proof, "it answered %s on the %s path %.80s",
 					diagnosis_ago(ago, v->last_proof, now), path_kind_name(v->ref.kind),
 					f->paths[i].remote);
 	}
@@ -30,7 +29,7 @@ static void good_wireguard(const struct diagnosis_facts *f, uint64_t now, struct
 
 	if (f->state.tunnel != TUNNEL_UP || !f->word.last_handshake)
 		return;
-	diagnosis_works(out, "wireguard", f->word.last_handshake, "handshake %s ago, last packet in %s ago",
+	diagnosis_works(out, "wireguard", f->word.last_handshake, "handshake %s, last packet in %s",
 			diagnosis_ago(ago, f->word.last_handshake, now),
 			diagnosis_ago(heard, f->word.last_received, now));
 }
@@ -59,7 +58,7 @@ static void good_host(const struct diagnosis_facts *f, uint64_t now, struct diag
 	char ago[DIAGNOSIS_AGE];
 
 	if (f->has_report && diagnosis_lately(f->report_at, now, FRESH))
-		diagnosis_works(out, "signalling", f->report_at, "it told %s ago what it counts",
+		diagnosis_works(out, "signalling", f->report_at, "it told %s what it counts",
 				diagnosis_ago(ago, f->report_at, now));
 	if (v->peers_heard && f->state.tunnel != TUNNEL_UP)
 		diagnosis_works(out, "paths", v->udp_received_at, "%u other peer%s heard by this host",

@@ -42,6 +42,8 @@ const char *diagnosis_mark_name(enum diagnosis_mark m)
 
 /* ---- for the rules ---- */
 
+#define JUST_NOW (2 * NS_PER_SEC)
+
 void diagnosis_holds(struct diagnosis *d, enum diagnosis_confidence c, enum diagnosis_side side,
 		     uint64_t since)
 {
@@ -135,9 +137,17 @@ const char *diagnosis_age(char out[DIAGNOSIS_AGE], uint64_t ns)
 	return out;
 }
 
+const char *diagnosis_for(char out[DIAGNOSIS_AGE], uint64_t since, uint64_t now)
+{
+	return diagnosis_age(out, now > since ? now - since : 0);
+}
+
 const char *diagnosis_ago(char out[DIAGNOSIS_AGE], uint64_t at, uint64_t now)
 {
-	return diagnosis_age(out, now > at ? now - at : 0);
+	if (now < at + JUST_NOW)
+		return strcpy(out, "just now");
+	diagnosis_for(out, at, now);
+	return strcat(out, " ago");
 }
 
 /* ---- how rules look at the facts ---- */
@@ -183,6 +193,17 @@ bool diagnosis_tunnel_works(const struct diagnosis_facts *f, uint64_t now)
 	return f->state.word != WORD_WAIT || diagnosis_lately(f->word.last_received, now, DIAGNOSIS_HEARD);
 }
 
+#define PARKED (60 * NS_PER_SEC)
+
+bool diagnosis_parked(const struct diagnosis_facts *f)
+{
+	uint64_t next = f->word.direct_retry_at;
+
+	if (!next && f->ice_running)
+		next = f->ice_since;
+	return f->word.ice_failed_at && next > f->word.ice_failed_at + PARKED;
+}
+
 void diagnosis_show_tries(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	char ago[DIAGNOSIS_AGE];
@@ -192,8 +213,7 @@ void diagnosis_show_tries(const struct diagnosis_facts *f, uint64_t now, struct 
 			diagnosis_tries(f));
 	if (f->word.last_handshake)
 		diagnosis_shows(d, MARK_NOTE, "wireguard", f->word.last_handshake,
-				"the last handshake was %s ago",
-				diagnosis_ago(ago, f->word.last_handshake, now));
+				"the last handshake was %s", diagnosis_ago(ago, f->word.last_handshake, now));
 }
 
 /* ---- the verdicts ---- */

@@ -53,6 +53,7 @@ struct diagnosis_relay {
 	bool tls_error, name_error;
 	bool closed_by_server;	 /* that is how the last connection ended; else: silent, or we gave it up */
 	bool check_failed;	 /* the last connection was there and answered nothing any more */
+	bool unanswered;	 /* nothing at all comes from there: no answer to a check, nor to dialling */
 	unsigned refusals;	 /* in a row */
 	uint64_t lost_at;	 /* when the last connection ended, 0: none did */
 	char address[ADDRESS_TEXT]; /* where it was dialled, "" */
@@ -94,6 +95,7 @@ struct diagnosis_device { /* the same for all peers */
 	char stun_server[ADDRESS_TEXT]; /* the first of those asked */
 	unsigned stun_servers; /* how many were asked */
 	uint64_t stun_asked_at, stun_answered_at;
+	uint64_t nat_at; /* when the questions were asked that told `nat` */
 	uint64_t udp_heard_at; /* anything by UDP, not by a relay; known only while no STUN server answers */
 	char mapped_before[ADDRESS_TEXT]; /* where we were seen from until mapped_changed_at */
 	uint64_t mapped_changed_at;

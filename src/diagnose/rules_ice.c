@@ -8,9 +8,8 @@
 
 #include "diagnose/rules_net.h"
 
-#define GIVEN	 (3 * NS_PER_SEC)  /* for what is under way: candidates are told within a second */
-#define PARKED	 (60 * NS_PER_SEC) /* from there on retry-parked tells */
-#define STORM	 3		   /* sessions of one end within a minute (F13) */
+#define GIVEN	 (3 * NS_PER_SEC) /* for what is under way: candidates are told within a second */
+#define STORM	 3		  /* sessions of one end within a minute (F13) */
 #define REJECTED 3
 
 /* No direct path, though one is wanted; and not in the first moments of a session. */
@@ -108,8 +107,7 @@ static bool check_no_direct(const struct diagnosis_facts *f, uint64_t now, struc
 {
 	char ago[DIAGNOSIS_AGE], next[48];
 
-	if (!net_relayed(f) || !not_direct(f, now) || !ice_has_failed(f) || f->ice_running ||
-	    f->look.direct_retry_at > now + PARKED)
+	if (!net_relayed(f) || !not_direct(f, now) || !ice_has_failed(f) || diagnosis_parked(f))
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_BETWEEN, f->word.ice_failed_at);
 	d->severity = DIAGNOSIS_NOTE;
@@ -117,10 +115,10 @@ static bool check_no_direct(const struct diagnosis_facts *f, uint64_t now, struc
 		diagnosis_says(d, "It is relayed because the peer does no ICE with us (Mode = relay-only, or "
 				  "ICE is off).");
 	else
-		diagnosis_says(d, "It is relayed because no direct path was found: ICE failed %s ago.%s",
+		diagnosis_says(d, "It is relayed because no direct path was found: the last try failed %s.%s",
 			       diagnosis_ago(ago, f->word.ice_failed_at, now), net_next_try(next, f, now));
 	show_pairs(f, d);
-	diagnosis_shows(d, MARK_NOTE, "ice", f->device->stun_answered_at, "NAT here: %s; there: %s",
+	diagnosis_shows(d, MARK_NOTE, "ice", f->device->nat_at, "NAT here: %s; there: %s",
 			nat_is(f->device->nat), nat_is(f->remote_nat));
 	diagnosis_helps(d, 'p',
 			"A probe tries for a direct path now. Firewalls at both ends must let UDP out.");

@@ -25,7 +25,8 @@ void diagnosis_command(struct diagnosis *d, const struct diagnosis_facts *f,
 /* "25 s", "4 min", "3 h": for sentences. */
 #define DIAGNOSIS_AGE 24
 const char *diagnosis_age(char out[DIAGNOSIS_AGE], uint64_t ns);
-const char *diagnosis_ago(char out[DIAGNOSIS_AGE], uint64_t at, uint64_t now);
+const char *diagnosis_ago(char out[DIAGNOSIS_AGE], uint64_t at, uint64_t now);	  /* "25 s ago", "just now" */
+const char *diagnosis_for(char out[DIAGNOSIS_AGE], uint64_t since, uint64_t now); /* "25 s" */
 
 /* The peer as commands know it: its name, or the start of its key. */
 void diagnosis_peer_name(char out[KEY_BASE64_LEN + 1], const struct diagnosis_facts *f);
@@ -39,17 +40,20 @@ static inline bool diagnosis_lately(uint64_t at, uint64_t now, uint64_t within)
 
 /* Symptoms that a cause of a dead handshake explains. */
 #define DIAGNOSIS_UNANSWERED "no-answer stopped-answering data-unanswered peer-lacks-our-key"
-#define DIAGNOSIS_TRIES	     3		       /* initiations without an answer before they are evidence */
-#define DIAGNOSIS_HEARD	     (15 * NS_PER_SEC) /* KEEPALIVE_TIMEOUT + REKEY_TIMEOUT: a live peer says something \
-						*/
+#define DIAGNOSIS_TRIES	     3 /* initiations without an answer before they are evidence */
+#define DIAGNOSIS_HEARD                                                                                      \
+	(15 * NS_PER_SEC) /* KEEPALIVE_TIMEOUT + REKEY_TIMEOUT: a live peer says something                   \
+			   */
 #define DIAGNOSIS_LATELY (60 * NS_PER_SEC)
 
 uint64_t diagnosis_since(const struct diagnosis_facts *f, enum wg_counter c); /* the last handshake */
 uint64_t diagnosis_recent(const struct diagnosis_facts *f,
 			  enum wg_counter c);		    /* the last minute, if there are samples */
-uint64_t diagnosis_tries(const struct diagnosis_facts *f); /* initiations without an answer, on all paths */
+uint64_t diagnosis_tries(const struct diagnosis_facts *f);  /* initiations without an answer, on all paths */
 bool diagnosis_unanswered(const struct diagnosis_facts *f); /* our handshakes */
 bool diagnosis_tunnel_works(const struct diagnosis_facts *f, uint64_t now); /* good keys alone do not count */
+/* Tries for a direct path are more than a minute apart by now. So it stays while one is under way. */
+bool diagnosis_parked(const struct diagnosis_facts *f);
 bool diagnosis_report_is_new(const struct diagnosis_facts *f, uint64_t now);
 void diagnosis_show_tries(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d);
 

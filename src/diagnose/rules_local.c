@@ -9,7 +9,8 @@
 
 #define LATELY	    (60 * NS_PER_SEC)
 #define WAITED_LONG (10 * NS_PER_SEC) /* a handshake takes two tries at most on a path that works */
-#define PARKED	    (60 * NS_PER_SEC)
+#define SLEPT	    (2 * NS_PER_SEC)  /* less is the reading of two clocks */
+#define A_MOMENT    (3 * NS_PER_SEC)
 #define SANE_WALL   (1735689600ull * NS_PER_SEC) /* 2025: no clock that was set shows less */
 
 #define SILENT_ALL                                                                                           \
@@ -213,7 +214,7 @@ static bool check_suspended(const struct diagnosis_facts *f, uint64_t now, struc
 	const struct diagnosis_device *v = f->device;
 	char age[DIAGNOSIS_AGE], ago[DIAGNOSIS_AGE];
 
-	if (!diagnosis_lately(v->resumed_at, now, LATELY) || !in_trouble(f, now))
+	if (v->suspended_for < SLEPT || !diagnosis_lately(v->resumed_at, now, LATELY) || !in_trouble(f, now))
 		return false;
 	if (f->word.last_received > v->resumed_at)
 		return false;
@@ -221,12 +222,99 @@ static bool check_suspended(const struct diagnosis_facts *f, uint64_t now, struc
 	diagnosis_says(d,
 		       "This host slept for %s: what its peers and the NATs between knew of it has run out.",
 		       diagnosis_age(age, v->suspended_for));
-	diagnosis_shows(d, MARK_NOTE, "clock", v->resumed_at, "it woke up %s ago",
+	diagnosis_shows(d, MARK_NOTE, "clock", v->resumed_at, "it woke up %s",
 			diagnosis_ago(ago, v->resumed_at, now));
 	diagnosis_shows(d, MARK_NOTE, "paths", 0, "%u of %u peers that are in use are in trouble",
 			v->peers_in_trouble, v->peers_wanted);
 	diagnosis_helps(d, 'p', "All paths are tried anew by themselves; a probe asks now.");
 	diagnosis_command(d, f, "probe");
+	return true;
+}
+
+/* Hosts that have nothing to do with each other and are all silent. */
+struct silence {
+	union address hosts[8];
+	unsigned count;
+};
+
+static void add_silent(struct silence *s, const char *text)
+{
+	union address a;
+
+	if (s->count == sizeof(s->hosts) / sizeof(s->hosts[0]) || !address_parse(&a, text))
+		return;
+	for (unsigned i = 0; i < s->count; i++)
+		if (address_same_host(&s->hosts[i], &a))
+			return;
+	s->hosts[s->count++] = a;
+}
+
+/* False: one of the relays is up, or says something, if only no. */
+static bool relays_silent(const struct diagnosis_device *v, struct silence *s)
+{
+	for (unsigned i = 0; i < v->relay_count; i++) {
+		if (v->relays[i].up || !v->relays[i].unanswered)
+			return false;
+		add_silent(s, v->relays[i].address);
+	}
+	return v->relay_count > 0;
+}
+
+static void show_silent(const struct diagnosis_facts *f, bool stun, struct diagnosis *d)
+{
+	const struct diagnosis_device *v = f->device;
+
+	for (unsigned i = 0; i < v->relay_count && i < 2; i++)
+		diagnosis_shows(d, MARK_BAD, "relay", v->relays[i].lost_at, "%.80s answers nothing: %.60s",
+				v->relays[i].url,
+				v->relays[i].error[0] ? v->relays[i].error : "it is dialled anew");
+	if (stun)
+		diagnosis_shows(d, MARK_BAD, "paths", v->nat_at, "STUN requests to %s have no answer",
+				v->stun_server);
+	for (unsigned i = 0; i < f->path_count && i < 3; i++)
+		if (f->paths[i].view.ref.kind != PATH_KIND_RELAY)
+			diagnosis_shows(d, MARK_BAD, "paths", f->paths[i].view.last_proof,
+					"nothing comes by the path to %.80s", f->paths[i].remote);
+	diagnosis_shows(d, MARK_NOTE, "paths", v->udp_received_at,
+			v->udp_received_at ? "the last packet of any peer"
+					   : "no packet of any peer since the start");
+}
+
+/* TCP and UDP, whoever is asked: what all ways have in common is this end of them. */
+static bool check_nothing_out(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
+{
+	const struct diagnosis_device *v = f->device;
+	bool stun = v->nat == NAT_BLOCKED;
+	struct silence s = {.count = 0};
+	char age[DIAGNOSIS_AGE];
+	bool relays = relays_silent(v, &s);
+	uint64_t since = v->udp_received_at;
+
+	if (!relays || f->state.word == WORD_IDLE || now < f->word_since + A_MOMENT ||
+	    diagnosis_tunnel_works(f, now) || diagnosis_lately(since, now, A_MOMENT) || v->link_lost ||
+	    (stun && v->udp_heard_at >= v->nat_at))
+		return false;
+	if (stun)
+		add_silent(&s, v->stun_server);
+	for (unsigned i = 0; i < f->path_count; i++)
+		if (f->paths[i].view.last_proof &&
+		    !diagnosis_lately(f->paths[i].view.last_proof, now, A_MOMENT))
+			add_silent(&s, f->paths[i].remote);
+	if (s.count + (v->peers_in_trouble > 1) < 2)
+		return false;
+	if (!since)
+		since = v->relays[0].lost_at ? v->relays[0].lost_at : f->word_since;
+	diagnosis_holds(d, stun && s.count > 1 ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_HERE, since);
+	diagnosis_says(d,
+		       "Nothing gets out of this host's network or in, by TCP or UDP, for %s: relay%s%s and "
+		       "peer%s are silent together.",
+		       diagnosis_for(age, since, now), v->relay_count > 1 ? "s" : "", stun ? ", STUN" : "",
+		       v->peers_in_trouble > 1 ? "s" : "");
+	show_silent(f, stun, d);
+	diagnosis_helps(
+		d, 0,
+		"Look at this host's router and its line, then at its firewall: ping the default gateway, "
+		"nft list ruleset.");
 	return true;
 }
 
@@ -246,9 +334,8 @@ static bool check_all_at_once(const struct diagnosis_facts *f, uint64_t now, str
 		"All %u peers in use fell silent at the same time: the cause is on this host or its way "
 		"out, not at each peer.",
 		v->peers_in_trouble);
-	diagnosis_shows(d, MARK_BAD, "paths", began,
-			"%u of %u peers in use went silent %s ago, none is heard", v->peers_in_trouble,
-			v->peers_wanted, diagnosis_ago(at, began, now));
+	diagnosis_shows(d, MARK_BAD, "paths", began, "%u of %u peers in use went silent %s, none is heard",
+			v->peers_in_trouble, v->peers_wanted, diagnosis_ago(at, began, now));
 	if (diagnosis_lately(v->clock_stepped_at, began, LATELY))
 		diagnosis_shows(d, MARK_BAD, "clock", v->clock_stepped_at, "the clock was set just before");
 	if (diagnosis_lately(v->network_changed_at, began, LATELY))
@@ -366,12 +453,16 @@ static bool check_parked(const struct diagnosis_facts *f, uint64_t now, struct d
 	bool relayed = f->word.path_kind == PATH_KIND_RELAY || f->word.path_kind == PATH_KIND_TURN;
 	char wait[DIAGNOSIS_AGE];
 
-	if (!relayed || f->word.relay_asked || f->word.ice_off || f->word.direct_retry_at < now + PARKED)
+	if (!relayed || f->word.relay_asked || f->word.ice_off || !diagnosis_parked(f))
 		return false;
 	d->severity = DIAGNOSIS_NOTE;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_UNKNOWN, f->word.ice_failed_at);
-	diagnosis_says(d, "It works over a relay, and the next try for a direct path is %s ahead.",
-		       diagnosis_age(wait, f->word.direct_retry_at - now));
+	if (f->word.direct_retry_at > now)
+		diagnosis_says(d, "It works over a relay, and the next try for a direct path is %s ahead.",
+			       diagnosis_age(wait, f->word.direct_retry_at - now));
+	else
+		diagnosis_says(d, "It works over a relay; a direct path is tried now, as seldom as it failed "
+				  "before.");
 	diagnosis_shows(d, MARK_NOTE, "ice", f->word.ice_failed_at,
 			"the last try failed; tries become rarer each time");
 	diagnosis_helps(d, 'p', "A probe tries now.");
@@ -398,7 +489,19 @@ const struct diagnosis_rule rules_local[] = {
 	 "Datagrams to the peer do not leave this host: the kernel refuses them, for want of a route, by a "
 	 "firewall, or because "
 	 "an address is gone. The verdict has the kernel's word.",
-	 "all-at-once all-silent relay-unreachable " SILENT_ALL, check_send_refused},
+	 "nothing-gets-out all-at-once all-silent relay-unreachable " SILENT_ALL, check_send_refused},
+	{"nothing-gets-out", "nothing gets out of this network or in",
+	 "Paths to peers, every relay and the STUN servers fell silent together, though this host has an "
+	 "address and its "
+	 "kernel sends. What they have in common is this end: the router, the line behind it, or a firewall "
+	 "that drops all.",
+	 "all-at-once all-silent name-unresolved path-died path-flaps udp-blocked wireguard-filtered "
+	 "nat-mapping-lost hairpin "
+	 "turn-unreachable turn-refused candidates-lost symmetric-nats no-direct-path retry-parked "
+	 "relay-unreachable "
+	 "relay-stale relay-cut relay-name relay-peer-absent no-common-relay mtu-black-hole "
+	 "peer-lacks-our-key " SILENT_ALL,
+	 check_nothing_out},
 	{"name-unresolved", "endpoint's name does not resolve",
 	 "The host name of the endpoint has no answer from DNS. It is asked for again and again; until then "
 	 "there is nowhere to "
@@ -420,7 +523,7 @@ const struct diagnosis_rule rules_local[] = {
 	{"suspended", "this host slept",
 	 "This host was suspended, and tunnels have not come back yet: keys and NAT mappings ran out "
 	 "meanwhile.",
-	 SILENT_ALL " all-at-once all-silent", check_suspended},
+	 SILENT_ALL " nothing-gets-out all-at-once all-silent", check_suspended},
 	{"all-at-once", "all peers fell silent in one moment",
 	 "All tunnels fell silent at the same time, as far as keepalives can tell. Peers do not fail "
 	 "together: this host, its network or its "

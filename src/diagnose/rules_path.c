@@ -8,11 +8,12 @@
 
 #include "diagnose/rules_net.h"
 
-#define FRESH	 (15 * NS_PER_SEC) /* a path that is in doubt is pinged several times in it */
-#define TRIES	 3
-#define FIVE_MIN (300 * NS_PER_SEC)
-#define FLAPS	 3
-#define UNPROVEN (4 * NS_PER_SEC)
+#define FRESH	      (15 * NS_PER_SEC) /* a path that is in doubt is pinged several times in it */
+#define TRIES	      3
+#define FIVE_MIN      (300 * NS_PER_SEC)
+#define FLAPS	      3
+#define UNPROVEN      (4 * NS_PER_SEC)
+#define RELAY_CHECKED (10 * NS_PER_SEC)
 #define IDLE_LIMIT                                                                                           \
 	(20 *                                                                                                \
 	 NS_PER_SEC) /* the shortest that NATs remember: RFC 4787 REQ-5 wants two minutes, many have 30 s */
@@ -24,7 +25,7 @@ static void show_udp(const struct diagnosis_facts *f, bool here, struct diagnosi
 	const struct diagnosis_device *v = f->device;
 
 	if (here)
-		diagnosis_shows(d, MARK_BAD, "paths", v->stun_asked_at,
+		diagnosis_shows(d, MARK_BAD, "paths", v->nat_at,
 				"STUN requests to %s have no answer, and nothing else comes in by UDP",
 				v->stun_server);
 	else
@@ -37,18 +38,31 @@ static void show_udp(const struct diagnosis_facts *f, bool here, struct diagnosi
 					v->relays[i].url);
 }
 
+/* STUN has no answer. What came by UDP before it was asked says nothing, if this peer's own path went with
+ * it. */
+static bool blocked_here(const struct diagnosis_facts *f, uint64_t now)
+{
+	const struct diagnosis_device *v = f->device;
+
+	if (v->nat != NAT_BLOCKED || v->udp_heard_at >= v->nat_at)
+		return false;
+	return f->switch_count || !diagnosis_lately(v->udp_heard_at, now, A_MINUTE);
+}
+
 static bool check_udp_blocked(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	const struct diagnosis_device *v = f->device;
-	bool here = v->nat == NAT_BLOCKED && !diagnosis_lately(v->udp_heard_at, now, A_MINUTE);
-	bool there = f->remote_nat == NAT_BLOCKED, relay = false;
+	bool here = blocked_here(f, now), there = f->remote_nat == NAT_BLOCKED, relay = false;
 
 	if ((!here && !there) || net_direct(f) || (!net_relayed(f) && !net_in_trouble(f, now)))
 		return false;
 	for (unsigned i = 0; i < v->relay_count; i++)
 		relay |= v->relays[i].up;
+	/* A relay that seems to be up may be as dead as UDP: a check of it takes some seconds. */
+	if (here && relay && !net_relayed(f) && now < f->word_since + RELAY_CHECKED)
+		return false;
 	diagnosis_holds(d, (relay && v->stun_servers > 1) || there ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY,
-			here ? SIDE_HERE : SIDE_THERE, here ? v->stun_asked_at : f->report_at);
+			here ? SIDE_HERE : SIDE_THERE, here ? v->nat_at : f->report_at);
 	net_severity(d, f, now);
 	if (here)
 		diagnosis_says(d, "UDP does not pass on this host's network: STUN at %s has no answer%s.%s",
@@ -266,7 +280,7 @@ static bool check_died(const struct diagnosis_facts *f, uint64_t now, struct dia
 		       "The %s path died without a word: nothing has come from %.80s for %s, and no other "
 		       "path answers.",
 		       path_kind_name(p->view.ref.kind), p->remote,
-		       diagnosis_ago(ago, p->view.last_proof, now));
+		       diagnosis_for(ago, p->view.last_proof, now));
 	diagnosis_shows(d, MARK_BAD, "paths", p->view.last_proof,
 			"its last sign of life; %u of %u pings were answered", p->view.pongs, p->view.pings);
 	if (f->look.watch_why[0])

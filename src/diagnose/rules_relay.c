@@ -283,7 +283,7 @@ static bool check_unreachable(const struct diagnosis_facts *f, uint64_t now, str
 	diagnosis_says(d, "The relay %.70s %s: %.90s", r->url, r->refused ? "refuses us" : "is not reached",
 		       r->error);
 	if (r->lost_at)
-		diagnosis_shows(d, MARK_NOTE, "relay", r->lost_at, "it was up until %s ago, %u logins so far",
+		diagnosis_shows(d, MARK_NOTE, "relay", r->lost_at, "it was up until %s, %u logins so far",
 				diagnosis_ago(ago, r->lost_at, now), r->connections);
 	else
 		diagnosis_shows(d, MARK_NOTE, "relay", 0, "it has never been up since the start");
@@ -344,8 +344,8 @@ static bool check_cut(const struct diagnosis_facts *f, uint64_t now, struct diag
 	return true;
 }
 
-/* It seemed to be up and was not: shown for a while after it was found out, and as trouble if nothing took
- * its place. */
+/* It seemed to be up and was not, as a new connection shows that came up: told for a while. Without one the
+ * server or the network is gone, and that is another verdict. */
 static bool check_stale(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	const struct diagnosis_device *v = f->device;
@@ -355,7 +355,8 @@ static bool check_stale(const struct diagnosis_facts *f, uint64_t now, struct di
 	if (!needs_relay(f, now))
 		return false;
 	for (unsigned i = 0; i < v->relay_count && !r; i++)
-		if (v->relays[i].check_failed && diagnosis_lately(v->relays[i].lost_at, now, A_MINUTE))
+		if (v->relays[i].up && v->relays[i].check_failed &&
+		    diagnosis_lately(v->relays[i].lost_at, now, A_MINUTE))
 			r = &v->relays[i];
 	if (!r)
 		return false;
@@ -363,14 +364,10 @@ static bool check_stale(const struct diagnosis_facts *f, uint64_t now, struct di
 	net_severity(d, f, now);
 	diagnosis_says(d,
 		       "The connection to the relay %.80s was dead though nobody had closed it; it was given "
-		       "up %s ago%s.",
-		       r->url, diagnosis_ago(ago, r->lost_at, now), r->up ? " and is up again" : "");
+		       "up %s and is up again.",
+		       r->url, diagnosis_ago(ago, r->lost_at, now));
 	diagnosis_shows(d, MARK_BAD, "relay", r->lost_at, "a check over it had no answer");
-	if (r->up)
-		diagnosis_shows(d, MARK_GOOD, "relay", r->since, "a new connection is up, the %uth",
-				r->connections);
-	else
-		holds(f, now, r, d, DIAGNOSIS_CERTAIN, SIDE_BETWEEN);
+	diagnosis_shows(d, MARK_GOOD, "relay", r->since, "a new connection is up, the %uth", r->connections);
 	diagnosis_helps(d, 0,
 			"A NAT or firewall on the way forgot the connection. Nothing needs to be done if it "
 			"stays rare.");

@@ -144,7 +144,7 @@ static bool check_peer_restarted(const struct diagnosis_facts *f, uint64_t now, 
 		return false;
 	d->severity = DIAGNOSIS_NOTE;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_THERE, f->remote_restarted_at);
-	diagnosis_says(d, "It restarted %s ago: it had lost the keys of the session and %s.",
+	diagnosis_says(d, "It restarted %s: it had lost the keys of the session and %s.",
 		       diagnosis_ago(ago, f->remote_restarted_at, now),
 		       f->word.last_handshake >= f->remote_restarted_at ? "a new one stands"
 									: "is making a new one");
@@ -170,7 +170,7 @@ static bool check_we_restarted(const struct diagnosis_facts *f, uint64_t now, st
 								    : "a handshake is under way");
 	diagnosis_shows(d, MARK_NOTE, "wireguard", f->we_restarted_at,
 			"data under a key that we lost; we began a handshake at once");
-	diagnosis_shows(d, MARK_NOTE, "wireguard", f->device->started, "this engine started %s ago",
+	diagnosis_shows(d, MARK_NOTE, "wireguard", f->device->started, "this engine started %s",
 			diagnosis_ago(ago, f->device->started, now));
 	diagnosis_helps(d, 0, "Nothing to do. weir down ends an engine so that its peers know.");
 	return true;

@@ -273,7 +273,7 @@ static bool check_stopped(const struct diagnosis_facts *f, uint64_t now, struct 
 	diagnosis_says(d,
 		       "It was heard %s ago and then no more: it is down, its address changed, or its way to "
 		       "us is cut.",
-		       diagnosis_ago(ago, f->word.last_received, now));
+		       diagnosis_for(ago, f->word.last_received, now));
 	diagnosis_show_tries(f, now, d);
 	diagnosis_shows(d, MARK_BAD, "paths", f->word.last_received, "nothing came in for %s", ago);
 	show_others(f, d);
@@ -292,7 +292,7 @@ static bool check_data_unanswered(const struct diagnosis_facts *f, uint64_t now,
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_UNKNOWN, f->word.unanswered_since);
 	diagnosis_says(
 		d, "The keys are good, and our data has no answer for %s: the path died, or the peer did.",
-		diagnosis_ago(age, f->word.unanswered_since, now));
+		diagnosis_for(age, f->word.unanswered_since, now));
 	diagnosis_shows(d, MARK_BAD, "paths", f->word.unanswered_since,
 			"nothing came in since our data went out, not even a keepalive");
 	diagnosis_shows(d, MARK_GOOD, "wireguard", f->word.last_handshake,

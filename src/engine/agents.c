@@ -270,7 +270,7 @@ static void keep_survey(struct agent_way *w)
 	ice_agent_survey(w->agent, c->failed);
 	ice_agent_look(w->agent, &v);
 	c->failed_since = v.since;
-	nat_want(c->paths->nat);
+	nat_want(c->paths->nat, v.since);
 }
 
 void agents_stop(struct peer_paths *c, uint32_t generation)

@@ -19,7 +19,8 @@
 #define TROUBLES_MAX  1000	       /* three megabytes */
 #define REFUSED_SOME  5
 #define KEPT	      (90 * NS_PER_SEC)
-#define PATIENCE      (3 * NS_PER_SEC) /* handshakes that are under way are no trouble */
+#define HELD	      (15 * NS_PER_SEC) /* what comes and goes with each try is told once */
+#define PATIENCE      (3 * NS_PER_SEC)	/* handshakes that are under way are no trouble */
 
 void diagnosis_open(struct engine *g)
 {
@@ -255,17 +256,28 @@ static void tell(struct trouble *t, const struct diagnosis *first, uint64_t now)
 	t->rule = first ? first->rule : NULL;
 }
 
+/* Tries that are under way hide for some seconds what they failed of before: as long as the peer stands as it
+ * did, the verdict stays. A cause that takes the place of another is told at once, and so is that a tunnel is
+ * well. */
+static bool is_held(const struct trouble *t, enum peer_word word, uint64_t now)
+{
+	return t->rule && t->word == word && word != WORD_DIRECT && word != WORD_IDLE &&
+	       now < t->seen_at + HELD;
+}
+
 /* Two looks in a row must agree before a verdict is told or taken back. */
-static void judge(struct trouble *t, const struct diagnoses *found, uint64_t now)
+static void judge(struct trouble *t, const struct diagnoses *found, enum peer_word word, uint64_t now)
 {
 	const struct diagnosis *first = found->count ? &found->items[0] : NULL;
 	const struct diagnosis_rule *rule = first ? first->rule : NULL;
 
-	if (rule != t->rule && rule == t->candidate)
+	if (rule != t->rule && rule == t->candidate && (rule || !is_held(t, word, now)))
 		tell(t, first, now);
 	t->candidate = rule;
 	if (!first || rule != t->rule)
 		return;
+	t->seen_at = now;
+	t->word = word;
 	t->confidence = first->confidence;
 	t->severity = first->severity;
 	snprintf(t->verdict, sizeof(t->verdict), "%s", first->verdict);
@@ -281,7 +293,7 @@ static void look(struct engine *g, struct trouble *t, uint64_t now)
 	diagnose_peer(&d->facts, now, &d->found);
 	t->stuck = d->facts.state.word == WORD_STUCK || d->facts.state.tunnel == TUNNEL_SILENT ||
 		   (d->facts.state.word == WORD_WAIT && d->facts.word.last_handshake);
-	judge(t, &d->found, now);
+	judge(t, &d->found, d->facts.state.word, now);
 	engine_peer_looked_at(t->peer); /* its report is evidence */
 	if (!t->rule && !t->candidate && !t->stuck && now > t->until)
 		diagnosis_forget(t->peer);

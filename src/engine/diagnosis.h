@@ -1,6 +1,7 @@
 /*
- * How the engine keeps what rules need (diagnose/rules.h): of a peer that is well, nothing but its counters at the last
- * handshake; of one that is not well, or looked at, samples of a minute and the times of what happened. Control thread.
+ * How the engine keeps what rules need (diagnose/rules.h): of a peer that is well, nothing but its counters
+ * at the last handshake; of one that is not well, or looked at, samples of a minute and the times of what
+ * happened. Control thread.
  */
 #ifndef WEIR_ENGINE_DIAGNOSIS_H
 #define WEIR_ENGINE_DIAGNOSIS_H
@@ -30,8 +31,8 @@ struct trouble {
 	unsigned rotations, remote_sessions; /* seen since the trouble began */
 	uint64_t local_session_since, remote_session_since;
 
-	uint64_t timestamp_delta, response_rejected, unknown_index, inner_rejected, key_expired_at, gave_up_at, drained_at,
-		stolen_at, remote_restarted_at, we_restarted_at, initiation_received;
+	uint64_t timestamp_delta, response_rejected, unknown_index, inner_rejected, key_expired_at,
+		gave_up_at, drained_at, stolen_at, remote_restarted_at, we_restarted_at, initiation_received;
 
 	struct signal_report report_before;
 	uint64_t report_before_at;
@@ -41,7 +42,8 @@ struct trouble {
 	const struct diagnosis_rule *rule, *candidate;
 	enum diagnosis_confidence confidence;
 	enum diagnosis_severity severity;
-	uint64_t since;
+	enum peer_word word;	 /* when it was seen last */
+	uint64_t since, seen_at; /* it was first in a look */
 	char verdict[sizeof(((struct diagnosis *)0)->verdict)];
 };
 
@@ -53,7 +55,7 @@ struct device_sample {
 struct diagnosis_desk {
 	struct list troubles;
 	unsigned count;
-	uint64_t due; /* boot ns */
+	uint64_t due;  /* boot ns */
 	bool observed; /* what follows was looked at before */
 	uint64_t wall_minus_boot, suspended;
 	uint64_t clock_stepped_at, resumed_at, suspended_for, network_changed_at, udp_received_at;

@@ -39,7 +39,7 @@ static void observe_clocks(struct diagnosis_desk *d)
 		d->clock_step = moved;
 	}
 	d->wall_minus_boot = offset;
-	if (d->observed && suspended > d->suspended + SUSPENDED) {
+	if (d->observed && (int64_t)(suspended - d->suspended) > (int64_t)SUSPENDED) {
 		d->resumed_at = now.boot;
 		d->suspended_for = suspended - d->suspended;
 	}

@@ -22,6 +22,9 @@ static void relay_failure(const struct relay_status *st, struct diagnosis_relay 
 	r->through_tunnel = st->failure == RELAY_FAILURE_TUNNEL;
 	r->replaced = st->failure == RELAY_FAILURE_REPLACED;
 	r->check_failed = st->lost == RELAY_FAILURE_SILENT;
+	/* A name that is not found is no other fault when the connection fell silent before. */
+	r->unanswered = st->failure == RELAY_FAILURE_SILENT || st->failure == RELAY_FAILURE_UNANSWERED ||
+			(r->name_error && r->check_failed);
 	r->closed_by_server = st->lost == RELAY_FAILURE_ENDED || st->lost == RELAY_FAILURE_REPLACED;
 }
 
@@ -104,6 +107,7 @@ static void nat_facts(struct engine *g, struct diagnosis_device *v)
 	v->stun_answers = n->answered_at && n->answered_at >= n->asked_at;
 	v->stun_servers = n->servers;
 	v->stun_asked_at = n->asked_at;
+	v->nat_at = n->judged_at;
 	v->stun_answered_at = n->answered_at;
 	v->mapped_changed_at = n->mapped_changed_at;
 	put(v->stun_server, &n->server);

@@ -150,7 +150,7 @@ static void wonder(struct peer_paths *c, const struct diagnosis_facts *f)
 		      (f->state.path_kind == PATH_KIND_DIRECT || f->state.path_kind == PATH_KIND_ICE);
 
 	if (c->settings.ice && !direct && f->state.word != WORD_IDLE && f->state.word != WORD_DOWN)
-		nat_want(c->paths->nat);
+		nat_want(c->paths->nat, f->word_since);
 }
 
 void diagnosis_paths_facts(struct engine_peer *p, struct diagnosis_facts *f, uint64_t now)

@@ -15,6 +15,7 @@
 #define TRIES	    5 /* two seconds: loss and slow lines do not look like a firewall */
 #define AGAIN	    (60 * NS_PER_SEC)
 #define BLOCKED_FOR (15 * NS_PER_SEC)
+#define IN_DOUBT    (5 * NS_PER_SEC) /* what was known is older than the trouble */
 
 static bool is_ours(const union address *a)
 {
@@ -95,6 +96,7 @@ static void finish(struct nat *n)
 	uint64_t now = clock_boot_ns();
 
 	n->view.kind = judge(n);
+	n->view.judged_at = n->view.asked_at;
 	n->view.servers = n->count;
 	keep_mapped(n, now);
 	n->ask_at = now + (n->view.kind == SIGNAL_NAT_BLOCKED ? BLOCKED_FOR : AGAIN);
@@ -216,11 +218,14 @@ static void begin(struct nat *n)
 	ask(n);
 }
 
-void nat_want(struct nat *n)
+void nat_want(struct nat *n, uint64_t broke_at)
 {
-	if (n->fd >= 0 || n->paths->network.ice_off || clock_boot_ns() < n->ask_at)
+	uint64_t now = clock_boot_ns();
+	bool doubt = n->view.asked_at < broke_at && now >= n->view.asked_at + IN_DOUBT;
+
+	if (n->fd >= 0 || n->paths->network.ice_off || (now < n->ask_at && !doubt))
 		return;
-	n->ask_at = clock_boot_ns() + NS_PER_SEC; /* without a server: names may be looked up still */
+	n->ask_at = now + NS_PER_SEC; /* without a server: names may be looked up still */
 	begin(n);
 }
 

@@ -27,6 +27,7 @@ struct nat_view {
 	union address server, mapped,
 		mapped_before; /* addresses of the NAT; ports are those of this socket */
 	uint64_t asked_at, answered_at, mapped_changed_at; /* boot ns, 0: never */
+	uint64_t judged_at; /* when the questions were sent that tell the kind */
 	bool turn_answers;
 	union address turn; /* the first TURN server that was asked */
 };
@@ -48,8 +49,8 @@ struct nat {
 struct nat *nat_new(struct paths *s);
 void nat_free(struct nat *n);
 
-/* Somebody wants to know. Asks if that was long ago, or the network has changed. */
-void nat_want(struct nat *n);
+/* Somebody wants to know. Asks if that was long ago, if something broke since, or the network has changed. */
+void nat_want(struct nat *n, uint64_t broke_at);
 void nat_network_changed(struct nat *n);
 
 /* What was found last, for people: "none", "blocked", "endpoint-independent", "symmetric"; NULL: not known. */

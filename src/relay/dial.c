@@ -206,7 +206,7 @@ static void say_failure(struct dial *d, const union address *to, int code)
 {
 	char text[ADDRESS_TEXT];
 
-	d->failure = RELAY_FAILURE_NETWORK;
+	d->failure = code == ETIMEDOUT ? RELAY_FAILURE_UNANSWERED : RELAY_FAILURE_NETWORK;
 	snprintf(d->why, sizeof(d->why), "%s%s: %s", d->target.proxy.host[0] ? "proxy " : "",
 		 address_format(text, to), strerror(code));
 }
@@ -417,7 +417,7 @@ static void on_timer(void *arg)
 
 	if (now >= d->deadline) {
 		if (!d->through && any_attempt(d)) {
-			d->failure = RELAY_FAILURE_NETWORK;
+			d->failure = RELAY_FAILURE_UNANSWERED;
 			snprintf(d->why, sizeof(d->why), "%s%s: no answer within 5 s",
 				 d->target.proxy.host[0] ? "proxy " : "",
 				 address_format(text, &d->addresses[0]));

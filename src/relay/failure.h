@@ -4,7 +4,8 @@
 
 enum relay_failure {
 	RELAY_FAILURE_NONE,
-	RELAY_FAILURE_NETWORK,	   /* no answer, refused, reset; before the login */
+	RELAY_FAILURE_NETWORK,	   /* refused, reset, no way there; before the login */
+	RELAY_FAILURE_UNANSWERED,  /* not even the connection was answered */
 	RELAY_FAILURE_NAME,	   /* its name does not resolve */
 	RELAY_FAILURE_TUNNEL,	   /* the way there leads into our own tunnel */
 	RELAY_FAILURE_TLS,	   /* certificate, name or pin, or it speaks no TLS */

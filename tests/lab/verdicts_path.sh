@@ -26,6 +26,8 @@ site quiet 19 port
 site refused 20 port
 site lost 24 port
 site walled 25 port
+site dark 26 port
+site dims 27 port
 open_host dies1 23
 site dies2 21 port
 site flaps 22 port
@@ -40,7 +42,7 @@ done
 conf_of hub 1 "$relay" "$stun"
 sed -i '/^\[Interface\]/a ListenPort = 51820' $lab/hub/wg0.conf
 n=2
-for name in good blocked filter narrow quiet refused lost walled flaps loop; do
+for name in good blocked filter narrow quiet refused lost walled flaps dark dims loop; do
 	eval "n_$name=$n"
 	ice=$stun
 	more=
@@ -69,17 +71,17 @@ pair_of() { # A NUMBER B NUMBER
 	conf_of $3 $4 "$relay" "$stun"
 	peer_of $3 $1 $2
 }
-pair_of sym1 13 sym2 14
-pair_of twin1 15 twin2 16
+pair_of sym1 23 sym2 24
+pair_of twin1 25 twin2 26
 
 # No relay here, and dies2 calls.
-conf_of dies1 17 "" "[Ice]
+conf_of dies1 27 "" "[Ice]
 Enable = no"
 sed -i '/^\[Interface\]/a ListenPort = 51820' $lab/dies1/wg0.conf
-peer_of dies1 dies2 18
-conf_of dies2 18 "" "[Ice]
+peer_of dies1 dies2 28
+conf_of dies2 28 "" "[Ice]
 Enable = no"
-peer_of dies2 dies1 17 "Endpoint = 203.0.113.23:51820"
+peer_of dies2 dies1 27 "Endpoint = 203.0.113.23:51820"
 
 # What is broken before anybody starts.
 injected blocked hub udp-blocked "UDP is dropped by the network of this end"
@@ -98,18 +100,18 @@ injected loop hub tunnel-in-tunnel "the peer's endpoint is routed into the tunne
 begin hub quiet
 until_true 20 answered quiet 10.9.0.1 || fail "the quiet one is not reached"
 quiet_at=$(milliseconds)
-begin good blocked filter narrow refused lost walled flaps loop dies1 dies2 sym1 sym2 twin1 twin2
+begin good blocked filter narrow refused lost walled flaps dark dims loop dies1 dies2 sym1 sym2 twin1 twin2
 
 talk() { # HOST ADDRESS: a packet every 0.2 s until the test ends
 	ip netns exec "$1" ping -q -n -i 0.2 "$2" >/dev/null 2>&1 &
 }
-for name in good blocked filter narrow refused lost walled flaps loop; do
+for name in good blocked filter narrow refused lost walled flaps dark dims loop; do
 	talk $name 10.9.0.1
 done
-talk dies2 10.9.0.17
-talk sym1 10.9.0.14
-talk twin1 10.9.0.16
-for name in filter narrow flaps; do
+talk dies2 10.9.0.27
+talk sym1 10.9.0.24
+talk twin1 10.9.0.26
+for name in filter narrow flaps dark dims; do
 	until_true 20 path_is $name ice || fail "$name is on $(path_of $name)"
 done
 say "all are up, as far as they can be"
@@ -119,10 +121,16 @@ fault_wireguard filter
 injected hub narrow mtu-black-hole "datagrams over 1300 bytes vanish"
 fault_size narrow 1308
 on hub ping -q -n -c 20 -i 0.1 -s 1380 -M "do" 10.9.0.$n_narrow >/dev/null 2>&1 || true
-until_true 20 answered dies1 10.9.0.18 || fail "dies1 is not reached"
+until_true 20 answered dies1 10.9.0.28 || fail "dies1 is not reached"
+injected dims hub udp-blocked "UDP stops to pass, and the relay carries"
+injected hub dims udp-blocked "the same, seen by the other end"
+fault_udp dims
+injected dark hub nothing-gets-out "this end's network is cut off"
+injected hub dark path-died "the network of the other end is cut off"
+fault_all dark
 injected dies1 dies2 path-died "the only path dies"
 fault_all dies2
-talk dies1 10.9.0.18
+talk dies1 10.9.0.28
 
 (
 	for round in 1 2 3; do

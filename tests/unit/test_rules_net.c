@@ -134,7 +134,7 @@ static void ice_failed(void)
 {
 	relayed();
 	w.f.word.ice_failed_at = AGO(10);
-	w.f.look.direct_retry_at = AHEAD(20);
+	w.f.word.direct_retry_at = w.f.look.direct_retry_at = AHEAD(20);
 	w.f.pairs = w.f.pairs_failed = 3;
 }
 
@@ -183,6 +183,7 @@ static void udp_fits(void)
 {
 	ice_failed();
 	w.device.nat = NAT_BLOCKED;
+	w.device.nat_at = AGO(20);
 	w.device.stun_answers = false;
 	w.device.stun_answered_at = 0;
 }
@@ -191,6 +192,75 @@ static void udp_near(void)
 	udp_fits();
 	w.device.udp_heard_at = AGO(3); /* STUN is silent, but UDP comes in */
 }
+static void udp_just_fits(void)
+{
+	udp_fits();
+	w.device.udp_heard_at = AGO(25); /* until just before, and the path went with it */
+	w.f.switch_count = 1;
+}
+static void udp_just_near(void)
+{
+	udp_just_fits();
+	w.f.switch_count = 0; /* its own path tells nothing, and another's may only be idle */
+}
+static void udp_stuck_fits(void)
+{
+	stuck();
+	w.device.nat = NAT_BLOCKED;
+	w.device.nat_at = AGO(5);
+}
+static void udp_unsure_near(void)
+{
+	udp_stuck_fits();
+	w.f.word_since = AGO(4); /* the relay is being checked still: it may be dead as well */
+	w.device.nat = NAT_BLOCKED;
+	w.device.nat_at = AGO(5);
+}
+/* A router that is off: the path, STUN and the relay are on three hosts. */
+static void outage_fits(void)
+{
+	struct diagnosis_path *p;
+
+	stuck();
+	w.f.state = (struct peer_state){.path = PATH_STALE,
+					.path_kind = PATH_KIND_ICE,
+					.tunnel = TUNNEL_UP,
+					.word = WORD_WAIT};
+	w.f.word_since = AGO(8);
+	w.f.word.keypair_usable = w.f.word.keys_held = true;
+	w.f.word.last_received = w.device.udp_received_at = AGO(25);
+	w.f.switch_count = 3;
+	p = add_path(PATH_KIND_ICE, PATH_STALE, "198.51.100.7:51820");
+	p->chosen = true;
+	p->view.last_proof = AGO(25);
+	w.device.nat = NAT_BLOCKED;
+	w.device.nat_at = AGO(4);
+	w.device.udp_heard_at = AGO(25);
+	relay()->up = false;
+	relay()->unanswered = relay()->check_failed = true;
+	relay()->lost_at = AGO(5);
+	snprintf(relay()->address, sizeof(relay()->address), "203.0.113.9:443");
+	snprintf(relay()->error, sizeof(relay()->error), "203.0.113.9:443: no answer within 5 s");
+}
+static void outage_near(void)
+{
+	outage_fits();
+	relay()->unanswered = false; /* the connection is refused: so something comes back */
+}
+static void outage_dead_relay_near(void)
+{
+	outage_fits();
+	w.f.path_count = 0; /* relay and STUN are one host: that is down, as far as anybody knows */
+	snprintf(relay()->address, sizeof(relay()->address), "203.0.113.5:443");
+	w.device.nat = NAT_BLOCKED;
+}
+static void outage_no_stun_fits(void)
+{
+	outage_fits();
+	w.device.nat = NAT_UNKNOWN;
+	w.device.nat_at = 0;
+}
+
 static void udp_there_fits(void)
 {
 	ice_failed();
@@ -451,6 +521,12 @@ static void stale_fits(void)
 	relay()->lost_at = AGO(10);
 	relay()->since = AGO(9);
 }
+static void stale_down_near(void)
+{
+	stale_fits();
+	relay()->up = false; /* nothing took its place: who knows whether it was the connection */
+	relay()->unanswered = true;
+}
 static void stale_near(void)
 {
 	stale_fits();
@@ -659,9 +735,17 @@ static void no_direct_fits(void)
 {
 	ice_failed();
 }
+static void no_direct_again_fits(void)
+{
+	ice_failed();
+	w.f.ice_running = true; /* the next try changes nothing about it */
+	w.f.ice_since = AGO(3);
+	w.f.word.direct_retry_at = w.f.look.direct_retry_at = 0;
+}
 static void no_direct_near(void)
 {
 	ice_failed();
+	w.f.word.ice_failed_at = 0; /* the first try is under way */
 	w.f.ice_running = true;
 }
 
@@ -683,8 +767,12 @@ static const struct {
 	void (*fits)(void), (*near)(void);
 	bool note; /* it hurts nobody, and must not be called trouble */
 } cases[] = {
+	{"nothing-gets-out", outage_fits, outage_near, false},
+	{"nothing-gets-out", outage_no_stun_fits, outage_dead_relay_near, false},
 	{"tunnel-in-tunnel", loop_fits, loop_near, true},
 	{"udp-blocked", udp_fits, udp_near, true},
+	{"udp-blocked", udp_just_fits, udp_just_near, true},
+	{"udp-blocked", udp_stuck_fits, udp_unsure_near, false},
 	{"udp-blocked", udp_there_fits, udp_there_near, true},
 	{"nat-mapping-lost", mapping_fits, mapping_near, true},
 	{"nat-mapping-lost", forgotten_fits, forgotten_near, false},
@@ -705,6 +793,7 @@ static const struct {
 	{"relay-duplicate", duplicate_fits, duplicate_near, false},
 	{"relay-cut", cut_fits, cut_near, true},
 	{"relay-stale", stale_fits, stale_near, true},
+	{"relay-stale", stale_fits, stale_down_near, true},
 	{"no-common-relay", common_fits, common_near, false},
 	{"relay-peer-absent", absent_fits, absent_near, false},
 	{"relay-peer-absent", ghost_fits, ghost_near, false},
@@ -722,6 +811,7 @@ static const struct {
 	{"frames-of-other-version", version_fits, version_near, false},
 	{"forged-frames", forged_fits, forged_near, true},
 	{"no-direct-path", no_direct_fits, no_direct_near, true},
+	{"no-direct-path", no_direct_again_fits, no_direct_near, true},
 	{"mtu-black-hole", mtu_fits, mtu_near, true},
 };
 #define CASES (sizeof(cases) / sizeof(cases[0]))

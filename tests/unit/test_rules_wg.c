@@ -313,6 +313,9 @@ static void test_all_at_once(void **state)
 	w.f.word.last_received = AGO(100);
 	w.device.resumed_at = AGO(300);
 	assert_false(given("suspended"));
+	w.device.resumed_at = AGO(20);
+	w.device.suspended_for = 100; /* ns: two readings of clocks */
+	assert_false(given("suspended"));
 
 	never_heard();
 	w.device.peers_in_trouble = w.device.peers_wanted = 3;
@@ -372,6 +375,14 @@ static void test_asked_for(void **state)
 	w.f.word.direct_retry_at = NOW + 300 * NS_PER_SEC;
 	assert_true(given("retry-parked"));
 	w.f.word.direct_retry_at = NOW + 20 * NS_PER_SEC;
+	assert_false(given("retry-parked"));
+	w.f.word.ice_failed_at = AGO(600); /* it stays while the end of that wait comes near, and while it is tried */
+	assert_true(given("retry-parked"));
+	w.f.word.direct_retry_at = 0;
+	w.f.ice_running = true;
+	w.f.ice_since = AGO(2);
+	assert_true(given("retry-parked"));
+	w.f.word.ice_failed_at = AGO(30);
 	assert_false(given("retry-parked"));
 	w.f.word.direct_retry_at = NOW + 300 * NS_PER_SEC;
 	w.f.word.relay_asked = true;
