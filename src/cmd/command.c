@@ -149,8 +149,9 @@ static int run(const struct command *c, int argc, char **argv)
 		return EXIT_OK;
 	}
 	if (count < c->min || count > c->max) {
-		fprintf(stderr, "weir: %s\nusage: weir %s [options] %s\n",
-			count < c->min ? "something is missing" : "too many words", c->name, c->words);
+		fprintf(stderr, "weir: %s: %s %s\nusage: weir %s [options] %s\n", c->name,
+			count < c->min ? "give" : "too many words: it takes", *c->words ? c->words : "none",
+			c->name, c->words);
 		return EXIT_USAGE;
 	}
 	if (o.log_level_given)

@@ -27,10 +27,11 @@ int view_possible(struct error *e)
 	int known;
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-		return error_exit(
-			e, EXIT_USAGE, ENOTTY,
-			"the dashboard needs a terminal, and %s is none: use --headless to run without one",
-			isatty(STDIN_FILENO) ? "stdout" : "stdin");
+		return error_exit(e, EXIT_USAGE, ENOTTY,
+				  "the dashboard needs a terminal, and %s is none: weir status prints what "
+				  "is known, and "
+				  "--headless runs an engine without one",
+				  isatty(STDIN_FILENO) ? "stdout" : "stdin");
 	if (setupterm(NULL, STDOUT_FILENO, &known) != OK)
 		return error_exit(e, EXIT_USAGE, EINVAL,
 				  "the terminal type \"%s\" is unknown here: set TERM to another (try "

@@ -189,7 +189,7 @@ static void explain_silent(char *out, size_t size, const struct peer_facts *f, u
 static void explain_relayed(char *out, size_t size, const struct peer_facts *f, uint64_t now)
 {
 	const char *how = f->path_kind == PATH_KIND_TURN ? "through TURN" : "relayed";
-	char failed[24], next[24];
+	char failed[40], next[24];
 
 	if (f->relay_asked) {
 		snprintf(out, size, "%s: asked for", how);
@@ -207,12 +207,17 @@ static void explain_relayed(char *out, size_t size, const struct peer_facts *f, 
 		snprintf(out, size, "%s: no direct path yet", how);
 		return;
 	}
-	age(failed, sizeof(failed), now > f->ice_failed_at ? now - f->ice_failed_at : 0);
+	if (f->ice_failed_at + NS_PER_SEC > now) {
+		snprintf(failed, sizeof(failed), "just now");
+	} else {
+		age(failed, 24, now - f->ice_failed_at);
+		strcat(failed, " ago");
+	}
 	if (f->direct_retry_at >= now + NS_PER_SEC) {
 		age(next, sizeof(next), f->direct_retry_at - now);
-		snprintf(out, size, "%s: ICE failed %s ago, next try in %s", how, failed, next);
+		snprintf(out, size, "%s: ICE failed %s, next try in %s", how, failed, next);
 	} else {
-		snprintf(out, size, "%s: ICE failed %s ago", how, failed);
+		snprintf(out, size, "%s: ICE failed %s", how, failed);
 	}
 }
 

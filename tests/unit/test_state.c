@@ -290,7 +290,7 @@ static void a_relayed_peer_says_why(void **state)
 	assert_string_equal(derive(&f).reason, "relayed: ICE failed 12 s ago, next try in 40 s");
 	f.ice_failed_at = NOW + 1; /* noted within this very step */
 	f.direct_retry_at = NOW + 2;
-	assert_string_equal(derive(&f).reason, "relayed: ICE failed 0 s ago");
+	assert_string_equal(derive(&f).reason, "relayed: ICE failed just now");
 	f.path_kind = PATH_KIND_TURN;
 	assert_int_equal(derive(&f).word, WORD_RELAY);
 	assert_non_null(strstr(derive(&f).reason, "through TURN"));
