@@ -219,7 +219,7 @@ void diagnosis_show_tries(const struct diagnosis_facts *f, uint64_t now, struct 
 /* ---- the verdicts ---- */
 
 /* Is `id` one of the space-separated words? "*": all others. */
-static bool explains(const struct diagnosis_rule *cause, const struct diagnosis_rule *symptom)
+bool diagnosis_explains(const struct diagnosis_rule *cause, const struct diagnosis_rule *symptom)
 {
 	const char *at = cause->explains;
 	size_t len = strlen(symptom->id);
@@ -256,8 +256,8 @@ static int rank(const struct diagnosis *d)
 static bool explained(const struct found *all, unsigned i)
 {
 	for (unsigned n = 0; n < all->count; n++)
-		if (all->sure[n] && explains(all->rules[n], all->rules[i]) &&
-		    (n < i || !all->sure[i] || !explains(all->rules[i], all->rules[n])))
+		if (all->sure[n] && diagnosis_explains(all->rules[n], all->rules[i]) &&
+		    (n < i || !all->sure[i] || !diagnosis_explains(all->rules[i], all->rules[n])))
 			return true;
 	return false;
 }

@@ -230,6 +230,9 @@ struct diagnoses {
 
 void diagnose_peer(const struct diagnosis_facts *f, uint64_t now, struct diagnoses *out);
 
+/* Is the verdict of `symptom` dropped where `cause` holds? */
+bool diagnosis_explains(const struct diagnosis_rule *cause, const struct diagnosis_rule *symptom);
+
 /* The tables of rules in the order of the manual, NULL at the end; each ends with an entry without id. */
 extern const struct diagnosis_rule *const diagnosis_rules[];
 

@@ -151,8 +151,8 @@ static bool check_candidates_lost(const struct diagnosis_facts *f, uint64_t now,
 {
 	uint64_t since = f->look.remote_session_since;
 
-	if (!not_direct(f, now) || !f->ice_running || !f->local_candidates || f->remote_candidates ||
-	    !since || now < since + GIVEN || since < f->ice_since ||
+	if (!not_direct(f, now) || !(f->ice_running || f->ice_failed) || !f->local_candidates ||
+	    f->remote_candidates || !since || now < since + GIVEN || since < f->ice_since ||
 	    !(f->look.answers_received || f->look.offers_received))
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, f->look.candidates_astray ? SIDE_BETWEEN : SIDE_THERE, since);
@@ -248,7 +248,8 @@ static bool check_storm(const struct diagnosis_facts *f, uint64_t now, struct di
 {
 	unsigned ours = f->recent.rotations, theirs = f->recent.remote_sessions;
 
-	if (!not_direct(f, now) || (ours <= STORM && theirs <= STORM) || !f->recent.since)
+	/* Where nothing answers, new sessions are what recovery tries, and no cause. */
+	if (!net_wants_direct(f) || !net_relayed(f) || (ours <= STORM && theirs <= STORM) || !f->recent.since)
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_UNKNOWN, f->recent.since);
 	net_severity(d, f, now);

@@ -160,6 +160,8 @@ static bool check_return_blocked(const struct diagnosis_facts *f, uint64_t now, 
 
 	if (!diagnosis_unanswered(f) || !diagnosis_report_is_new(f, now) || !f->report_before_at ||
 	    diagnosis_tunnel_works(f, now) ||
+	    /* Both are of the time since it fell silent: what it heard before is no wonder. */
+	    f->report_before_at <= f->word.last_received ||
 	    f->report.initiations_received <= f->report_before.initiations_received || !answered ||
 	    diagnosis_since(f, WG_COUNT_reject_response) || diagnosis_since(f, WG_COUNT_initiation_received))
 		return false;

@@ -83,9 +83,15 @@ static bool began_too_early(struct engine_peer *p, const struct wg_peer_view *v,
 static void initiation_came(struct engine_peer *p, uint64_t now)
 {
 	struct wg_peer_view v;
+	struct peer_look look = {0};
 	struct trouble *t;
 
 	p->heard_initiation = now;
+	/* A weir tells by its frames when it has begun anew; a drain, or an order of somebody, is no restart.
+	 */
+	paths_glance(p, &look);
+	if (look.remote_is_weir)
+		return;
 	wg_peer_look(p->wg, &v, now);
 	if (!began_too_early(p, &v, now))
 		return;
@@ -271,7 +277,8 @@ static void judge(struct trouble *t, const struct diagnoses *found, enum peer_wo
 	const struct diagnosis *first = found->count ? &found->items[0] : NULL;
 	const struct diagnosis_rule *rule = first ? first->rule : NULL;
 
-	if (rule != t->rule && rule == t->candidate && (rule || !is_held(t, word, now)))
+	if (rule != t->rule && rule == t->candidate &&
+	    ((rule && !(t->rule && diagnosis_explains(t->rule, rule))) || !is_held(t, word, now)))
 		tell(t, first, now);
 	t->candidate = rule;
 	if (!first || rule != t->rule)

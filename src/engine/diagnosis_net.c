@@ -174,6 +174,17 @@ static void resolver_facts(struct engine *g, struct diagnosis_device *v)
 		fclose(f);
 }
 
+static bool relay_is_here(struct engine *g)
+{
+	struct engine_relay_view views[RELAY_SERVERS_MAX];
+	size_t count = engine_look_relays(g, views, RELAY_SERVERS_MAX);
+	bool here = !count;
+
+	for (size_t i = 0; i < count; i++)
+		here |= address_is_loopback(&views[i].status.address);
+	return here;
+}
+
 void diagnosis_paths_device(struct engine *g, struct diagnosis_device *v, uint64_t now)
 {
 	struct paths *s = g->paths;
@@ -193,6 +204,10 @@ void diagnosis_paths_device(struct engine *g, struct diagnosis_device *v, uint64
 		return;
 	g->desk->host_looked_at = now;
 	v->local_addresses = s->ice ? (unsigned)ice_local_addresses(s->ice, own, ICE_ADDRESSES_MAX) : 1;
+	/* Those of this host alone are offered for want of others: worth something if the relay is on this
+	 * host, too. */
+	if (s->ice && v->local_addresses && address_is_loopback(&own[0]) && !relay_is_here(g))
+		v->local_addresses = 0;
 	if (name_error)
 		resolver_facts(g, v);
 }

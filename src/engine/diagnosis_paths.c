@@ -183,7 +183,9 @@ void diagnosis_paths_facts(struct engine_peer *p, struct diagnosis_facts *f, uin
 		 v.remote_relay[0] || !p->relay ? v.remote_relay : p->relay);
 	put(f->observed, &c->observed);
 	put(f->observed_before, &c->observed_before);
-	f->observed_changed_at = c->observed_changed_at;
+	/* A host with several addresses that takes another for its way is no NAT. */
+	if (now - c->observed_changed_at < FIVE_MINUTES && !nat_address_is_ours(&c->observed))
+		f->observed_changed_at = c->observed_changed_at;
 	switch_facts(p, f, now);
 	ice_facts(c, f);
 	wonder(c, f);

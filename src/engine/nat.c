@@ -17,7 +17,7 @@
 #define BLOCKED_FOR (15 * NS_PER_SEC)
 #define IN_DOUBT    (5 * NS_PER_SEC) /* what was known is older than the trouble */
 
-static bool is_ours(const union address *a)
+bool nat_address_is_ours(const union address *a)
 {
 	struct ifaddrs *all;
 	bool found = false;
@@ -53,7 +53,7 @@ static enum signal_nat judge(const struct nat *n)
 		return n->sent && !n->refused ? SIGNAL_NAT_BLOCKED : SIGNAL_NAT_UNKNOWN;
 	if (varies)
 		return SIGNAL_NAT_VARIES;
-	if (is_ours(first))
+	if (nat_address_is_ours(first))
 		return SIGNAL_NAT_OPEN;
 	return answers > 1 ? SIGNAL_NAT_SAME : SIGNAL_NAT_UNKNOWN;
 }

@@ -52,6 +52,7 @@ void nat_free(struct nat *n);
 /* Somebody wants to know. Asks if that was long ago, if something broke since, or the network has changed. */
 void nat_want(struct nat *n, uint64_t broke_at);
 void nat_network_changed(struct nat *n);
+bool nat_address_is_ours(const union address *a); /* no NAT stands before it */
 
 /* What was found last, for people: "none", "blocked", "endpoint-independent", "symmetric"; NULL: not known. */
 const char *nat_word(const struct nat *n);

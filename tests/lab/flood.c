@@ -3,10 +3,12 @@
  * bounded time, from one socket. With --cookie it answers cookie replies as a real peer does, so that its
  * messages carry a mac2.
  *
- *   flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie | --frames | --frames PRIVATE-KEY]
+ *   flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie | --frames | --frames PRIVATE-KEY [old |
+ * version]]
  *
  * With --frames it sends forged control frames instead: of a pair that nobody knows, or with the id of the
- * pair of the two keys, as somebody on the way sees it.
+ * pair of the two keys, as somebody on the way sees it. "old": frames that open, of a start in 1970;
+ * "version": of a version of the protocol that there is not.
  *
  * For the lab's namespaces alone. Prints how many were sent, and how many cookie replies came that open.
  */
@@ -26,7 +28,8 @@
 #define PER_SECOND_MAX 50000
 #define SECONDS_MAX    60
 #define FRAME_LEN      200
-#define FRAME_HEAD     8		  /* magic and version */
+#define FRAME_HEAD     8 /* magic and version */
+#define FRAME_VERSION  4
 #define ROUND	       (NS_PER_SEC / 100) /* messages go in bursts, one each 10 ms: a queue must form */
 
 struct flood {
@@ -34,7 +37,7 @@ struct flood {
 	struct cookie_maker maker;
 	bool cookie, frames;
 	uint8_t frame[FRAME_LEN]; /* what a forged frame begins with */
-	size_t known;		  /* bytes of it that are right; the others are random */
+	size_t len, known;	  /* known: bytes of it that are right; the others are random */
 	uint64_t sent, replies;
 	uint32_t sender;
 };
@@ -68,18 +71,19 @@ static void send_one(struct flood *f, uint64_t now)
 
 static void send_frame(struct flood *f)
 {
-	crypto_random(f->frame + f->known, sizeof(f->frame) - f->known);
-	if (send(f->fd, f->frame, sizeof(f->frame), MSG_DONTWAIT) == sizeof(f->frame))
+	crypto_random(f->frame + f->known, f->len - f->known);
+	if (send(f->fd, f->frame, f->len, MSG_DONTWAIT) == (ssize_t)f->len)
 		f->sent++;
 }
 
 /* Sealed with the pair's own keys, so that all that is kept of it is as it would be. */
-static bool make_frame(struct flood *f, const struct key *public, const char *private)
+static bool make_frame(struct flood *f, const struct key *public, const char *private, const char *how)
 {
 	struct signal_message m = {.type = SIGNAL_PING};
 	struct key secret, own, shared;
 	struct signal_pair pair = {0};
 	uint8_t frame[SIGNAL_FRAME_MAX];
+	int len;
 
 	if (private) {
 		if (!key_from_base64(&secret, private) || !dh(&shared, &secret, public))
@@ -87,9 +91,15 @@ static bool make_frame(struct flood *f, const struct key *public, const char *pr
 		dh_public(&own, &secret);
 		signal_pair_init(&pair, &shared, &own, public, 1, 1);
 	}
-	if (signal_seal(&pair, &m, frame, sizeof(frame)) < FRAME_HEAD)
+	len = signal_seal(&pair, &m, frame, sizeof(frame));
+	if (len < FRAME_HEAD)
 		return false;
+	f->len = sizeof(f->frame);
 	f->known = private ? FRAME_HEAD + SIGNAL_PAIR_LEN : FRAME_HEAD;
+	if (!strcmp(how, "version"))
+		frame[FRAME_VERSION] ^= 0x80;
+	if (!strcmp(how, "old") && (size_t)len <= sizeof(f->frame))
+		f->len = f->known = (size_t)len;
 	memcpy(f->frame, frame, f->known);
 	return true;
 }
@@ -124,7 +134,7 @@ int main(int argc, char **argv)
 
 	if (argc < 6 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1 || !key_from_base64(&key, argv[3])) {
 		fprintf(stderr, "usage: flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie | "
-				"--frames [PRIVATE-KEY]]\n");
+				"--frames [PRIVATE-KEY [old | version]]]\n");
 		return 2;
 	}
 	to.sin_port = htons((uint16_t)atoi(argv[2]));
@@ -132,7 +142,7 @@ int main(int argc, char **argv)
 	seconds = (unsigned)atoi(argv[5]);
 	f.cookie = argc > 6 && !strcmp(argv[6], "--cookie");
 	f.frames = argc > 6 && !strcmp(argv[6], "--frames");
-	if (f.frames && !make_frame(&f, &key, argc > 7 ? argv[7] : NULL))
+	if (f.frames && !make_frame(&f, &key, argc > 7 ? argv[7] : NULL, argc > 8 ? argv[8] : ""))
 		return 2;
 	if (per_second > PER_SECOND_MAX || seconds > SECONDS_MAX || crypto_init())
 		return 2;

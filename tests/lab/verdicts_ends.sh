@@ -5,6 +5,11 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/verdicts.sh"
 need wg ping ip nft
+flood=$LAB_BUILD/tests/lab/flood
+[ -x "$flood" ] || {
+	echo "skipped: tests/lab/flood is not built (make check builds it)"
+	exit 77
+}
 
 host rel here
 ip -n rel link add br0 type bridge
@@ -19,12 +24,16 @@ plugged() { # NAME LAST
 	keys "$1"
 }
 plugged here 2
-host good psk lacks left right
+host good psk lacks left right forged old next forger
 plugged good 3
 plugged psk 4
 plugged lacks 5
 plugged left 6
 plugged right 7
+plugged forged 8
+plugged old 9
+plugged next 10
+plugged forger 20
 relay_on rel 8001 rel://203.0.113.1:8001
 
 umask 077
@@ -44,8 +53,15 @@ relay=$(printf '[Relay]\nUrl = rel://203.0.113.1:8001\nSecretFile = %s' $lab/sec
 	peer good 3
 	peer psk 4 "$(secret)"
 	peer lacks 5
+	peer forged 8
+	peer old 9 | grep -v Endpoint
+	peer next 10
 } >$lab/here/wg0.conf
-for name in good:3 lacks:5; do
+{
+	interface old 9 "$relay"
+	peer here 2 | grep -v Endpoint
+} >$lab/old/wg0.conf
+for name in good:3 lacks:5 forged:8; do
 	{
 		interface ${name%:*} ${name#*:} "$relay"
 		peer here 2
@@ -64,15 +80,28 @@ done
 	peer left 6
 } >$lab/right/wg0.conf
 
-for name in good psk lacks left right here; do
+for name in good psk lacks left right forged old here; do
 	weir_start $name $lab/$name/wg0.conf --time-divisor 5
 done
 injected here psk psk-differs "preshared keys differ, both ends weir"
-for pair in good:10.9.0.2 lacks:10.9.0.2 left:10.9.0.7; do
+for pair in good:10.9.0.2 lacks:10.9.0.2 forged:10.9.0.2 old:10.9.0.2 left:10.9.0.7; do
 	until_true 20 pings ${pair%:*} ${pair#*:} 1 || fail "no tunnel of $pair"
 done
 ip netns exec good ping -n -q -i 0.2 10.9.0.2 >/dev/null 2>&1 &
 ip netns exec left ping -n -q -i 0.2 10.9.0.7 >/dev/null 2>&1 &
+
+# Somebody on the way who makes frames up; frames of a start that is over; and those of a version to come.
+forge() { # NAME SECONDS [HOW]
+	fo_name=$1
+	shift
+	ip netns exec forger "$flood" 203.0.113.2 51820 "$(cat $lab/here/pub)" 100 "$1" --frames "$(cat $lab/$fo_name/key)" ${2:-} >/dev/null 2>&1 &
+}
+injected here forged forged-frames "control frames are forged"
+forge forged 40
+injected here old frames-of-old-start "frames of a start that is over"
+forge old 40 old
+injected here next frames-of-other-version "frames of another version"
+forge next 40 version
 
 # It forgets us, and stays at its relay.
 sed -i '/^\[Peer\]/,$d' $lab/lacks/wg0.conf

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/nat.sh"
 . "$(dirname "$0")/faults.sh"
 . "$(dirname "$0")/verdicts.sh"
-need wg ping ip nft conntrack turnserver
+need wg ping ip nft conntrack turnserver python3
 
 public
 relay_start
@@ -14,6 +14,33 @@ relay="Url = rel://$nat_server:443
 SecretFile = $lab/srv/secret"
 stun="[Ice]
 Stun = $nat_server:3478, $nat_server:3479"
+
+# Its only network is a tunnel (of another VPN, say), which ICE passes by: the box has the other end of it.
+only_tunnel() { # SITE NUMBER
+	ip -n "$1" link del lan
+	ip -n "$1-nat" link del lan
+	ip netns exec "$1-nat" python3 - >>$lab/$1/log.tunnel 2>&1 <<'PY' &
+import fcntl, os, select, struct
+ends = []
+for name in (b"lan", b"vpn"):
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name, 0x1001))
+    ends.append(fd)
+while True:
+    for fd in select.select(ends, [], [])[0]:
+        try:
+            os.write(ends[fd == ends[0]], os.read(fd, 65536))
+        except OSError:
+            pass
+PY
+	until_true 20 ip -n "$1-nat" link show vpn || fail "no tunnel for $1"
+	ip -n "$1-nat" link set vpn netns "$1"
+	ip -n "$1-nat" addr add "10.$2.0.1/24" dev lan
+	ip -n "$1-nat" link set lan up
+	ip -n "$1" addr add "10.$2.0.2/24" dev vpn
+	ip -n "$1" link set vpn up
+	ip -n "$1" route add default via "10.$2.0.1"
+}
 
 # All of them speak with the hub; two pairs are for themselves.
 open_host hub 10
@@ -28,6 +55,7 @@ site lost 24 port
 site walled 25 port
 site dark 26 port
 site dims 27 port
+site tuns 28 port
 open_host dies1 23
 site dies2 21 port
 site flaps 22 port
@@ -42,7 +70,7 @@ done
 conf_of hub 1 "$relay" "$stun"
 sed -i '/^\[Interface\]/a ListenPort = 51820' $lab/hub/wg0.conf
 n=2
-for name in good blocked filter narrow quiet refused lost walled flaps dark dims loop; do
+for name in good blocked filter narrow quiet refused lost walled flaps dark dims tuns loop; do
 	eval "n_$name=$n"
 	ice=$stun
 	more=
@@ -95,17 +123,19 @@ for name in refused lost walled; do
 	fault $name ip daddr 203.0.113.10 meta l4proto udp drop
 	fault $name ip saddr 203.0.113.10 meta l4proto udp drop
 done
+only_tunnel tuns 28
+injected tuns hub no-local-candidates "the only address is a tunnel's"
 injected loop hub tunnel-in-tunnel "the peer's endpoint is routed into the tunnel"
 
 begin hub quiet
 until_true 20 answered quiet 10.9.0.1 || fail "the quiet one is not reached"
 quiet_at=$(milliseconds)
-begin good blocked filter narrow refused lost walled flaps dark dims loop dies1 dies2 sym1 sym2 twin1 twin2
+begin good blocked filter narrow refused lost walled flaps dark dims tuns loop dies1 dies2 sym1 sym2 twin1 twin2
 
 talk() { # HOST ADDRESS: a packet every 0.2 s until the test ends
 	ip netns exec "$1" ping -q -n -i 0.2 "$2" >/dev/null 2>&1 &
 }
-for name in good blocked filter narrow refused lost walled flaps dark dims loop; do
+for name in good blocked filter narrow refused lost walled flaps dark dims tuns loop; do
 	talk $name 10.9.0.1
 done
 talk dies2 10.9.0.27

@@ -209,6 +209,13 @@ static void udp_stuck_fits(void)
 	w.device.nat = NAT_BLOCKED;
 	w.device.nat_at = AGO(5);
 }
+static void udp_server_near(void)
+{
+	udp_fits(); /* the one server is gone, with the relay that it is beside: no word about the network */
+	w.device.relay_count = 2;
+	w.device.relays[1] = (struct diagnosis_relay){.url = "rels://second.example:443"};
+	snprintf(w.device.relays[1].address, sizeof(w.device.relays[1].address), "203.0.113.5:443");
+}
 static void udp_unsure_near(void)
 {
 	udp_stuck_fits();
@@ -222,10 +229,8 @@ static void outage_fits(void)
 	struct diagnosis_path *p;
 
 	stuck();
-	w.f.state = (struct peer_state){.path = PATH_STALE,
-					.path_kind = PATH_KIND_ICE,
-					.tunnel = TUNNEL_UP,
-					.word = WORD_WAIT};
+	w.f.state = (struct peer_state){
+		.path = PATH_STALE, .path_kind = PATH_KIND_ICE, .tunnel = TUNNEL_UP, .word = WORD_WAIT};
 	w.f.word_since = AGO(8);
 	w.f.word.keypair_usable = w.f.word.keys_held = true;
 	w.f.word.last_received = w.device.udp_received_at = AGO(25);
@@ -695,6 +700,19 @@ static void storm_near(void)
 	w.f.recent.rotations = w.f.recent.remote_sessions = 2;
 }
 
+static void storm_silent_near(void)
+{
+	storm_fits();
+	w.f.state = (struct peer_state){.path = PATH_STALE, .tunnel = TUNNEL_SILENT, .word = WORD_WAIT};
+	w.f.word.last_received = AGO(30); /* nobody answers: recovery begins sessions, too */
+}
+static void candidates_gone_fits(void)
+{
+	candidates_lost_fits();
+	w.f.ice_running = false; /* between two tries */
+	w.f.ice_failed = true;
+}
+
 static void old_start_fits(void)
 {
 	relayed();
@@ -772,6 +790,7 @@ static const struct {
 	{"tunnel-in-tunnel", loop_fits, loop_near, true},
 	{"udp-blocked", udp_fits, udp_near, true},
 	{"udp-blocked", udp_just_fits, udp_just_near, true},
+	{"udp-blocked", udp_fits, udp_server_near, true},
 	{"udp-blocked", udp_stuck_fits, udp_unsure_near, false},
 	{"udp-blocked", udp_there_fits, udp_there_near, true},
 	{"nat-mapping-lost", mapping_fits, mapping_near, true},
@@ -807,6 +826,8 @@ static const struct {
 	{"turn-unreachable", turn_silent_fits, turn_silent_near, true},
 	{"sessions-disagree", disagree_fits, disagree_near, true},
 	{"session-storm", storm_fits, storm_near, true},
+	{"session-storm", storm_fits, storm_silent_near, true},
+	{"candidates-lost", candidates_gone_fits, candidates_lost_near, true},
 	{"frames-of-old-start", old_start_fits, old_start_near, true},
 	{"frames-of-other-version", version_fits, version_near, false},
 	{"forged-frames", forged_fits, forged_near, true},

@@ -477,6 +477,9 @@ static void test_directions(void **state)
 	w.f.report_before.initiations_received = 9; /* it hears no more */
 	assert_false(given("return-path-blocked"));
 	w.f.report_before.initiations_received = 5;
+	w.f.report_before_at = AGO(110); /* it counted those before it fell silent */
+	assert_false(given("return-path-blocked"));
+	w.f.report_before_at = AGO(15);
 	w.f.report_at = AGO(500); /* that was then */
 	assert_false(given("return-path-blocked"));
 
