@@ -36,17 +36,19 @@ struct parser {
 
 static void fail(struct parser *p, const struct token *t, const char *what)
 {
-	char near[64];
+	char near[64], why[FILTER_WHY];
 
 	if (p->failed)
 		return;
 	p->failed = true;
 	log_visible(near, sizeof(near), t->at, strlen(t->at));
+	/* libpcap repeats what it does not know as it is. */
+	log_visible(why, sizeof(why), what, strlen(what));
 	if (*t->at)
 		error_exit(p->error, EXIT_USAGE, EINVAL, "filter, column %zu, at \"%s\": %s",
-			   (size_t)(t->at - p->text) + 1, near, what);
+			   (size_t)(t->at - p->text) + 1, near, why);
 	else
-		error_exit(p->error, EXIT_USAGE, EINVAL, "filter, at its end: %s", what);
+		error_exit(p->error, EXIT_USAGE, EINVAL, "filter, at its end: %s", why);
 }
 
 /* ---- tokens ---- */
