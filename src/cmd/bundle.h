@@ -53,7 +53,8 @@ void bundle_config(struct bundle *b, const char *word);
  * unpacked to disk, and an archive that is no bundle, is damaged, or would take too much memory is an error.
  */
 int bundle_write(const struct bundle *b, const char *path, const char *folder, struct error *e);
-int bundle_read(const char *path, const char *const *names, struct strbuf *files, struct error *e);
+int bundle_open(const char *path, struct error *e); /* descriptor, or -errno */
+int bundle_read(int fd, const char *const *names, struct strbuf *files, struct error *e); /* closes fd */
 int bundle_read_bytes(const void *bytes, size_t len, const char *const *names, struct strbuf *files,
 		      struct error *e);
 

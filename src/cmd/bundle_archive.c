@@ -148,20 +148,21 @@ static struct archive *reader_new(void)
 	return a;
 }
 
-int bundle_read(const char *path, const char *const *names, struct strbuf *files, struct error *e)
+int bundle_open(const char *path, struct error *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd >= 0 ? fd : error_exit(e, EXIT_USAGE, errno, "cannot open %s: %s", path, strerror(errno));
+}
+
+int bundle_read(int fd, const char *const *names, struct strbuf *files, struct error *e)
 {
 	struct archive *a = reader_new();
-	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
+	int r = archive_read_open_fd(a, fd, 65536) == ARCHIVE_OK ? read_all(a, names, files, e)
+								 : damaged(a, e);
 
-	if (fd < 0)
-		r = error_exit(e, EXIT_USAGE, errno, "cannot open %s: %s", path, strerror(errno));
-	else if (archive_read_open_fd(a, fd, 65536) != ARCHIVE_OK)
-		r = damaged(a, e);
-	else
-		r = read_all(a, names, files, e);
 	archive_read_free(a);
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return r;
 }
 

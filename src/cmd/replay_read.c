@@ -8,6 +8,10 @@
 #include "cmd/bundle.h"
 #include "cmd/replay.h"
 
+/* Parsed, text takes some dozen times its size. Ten thousand peers are nine megabytes. */
+#define MANIFEST_MAX (1u << 20)
+#define STATUS_MAX   (64u << 20)
+
 static int foreign(struct error *e, const char *why)
 {
 	return error_exit(e, EXIT_USAGE, EINVAL, "this is no bundle that can be replayed: %s", why);
@@ -72,6 +76,20 @@ static int read_manifest(struct replay *r, const struct strbuf *file, struct err
 	return code;
 }
 
+static size_t longest_line(const struct strbuf *file)
+{
+	size_t longest = 0, at = 0;
+
+	while (at < file->len) {
+		const char *newline = memchr(file->text + at, '\n', file->len - at);
+		size_t len = newline ? (size_t)(newline - file->text) - at : file->len - at;
+
+		longest = len > longest ? len : longest;
+		at += len + 1;
+	}
+	return longest;
+}
+
 int replay_open(struct replay *r, const struct strbuf *manifest, const struct strbuf *status,
 		const struct strbuf *history, struct error *e)
 {
@@ -79,6 +97,8 @@ int replay_open(struct replay *r, const struct strbuf *manifest, const struct st
 	int code;
 
 	*r = (struct replay){0};
+	if (manifest->len > MANIFEST_MAX || status->len > STATUS_MAX || longest_line(history) > STATUS_MAX)
+		return foreign(e, "what it holds is too large");
 	code = read_manifest(r, manifest, e);
 	if (code)
 		return code;

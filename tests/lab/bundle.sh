@@ -162,7 +162,7 @@ head -c 3000 $lab/plain.tar.gz >$lab/cut.tar.gz
 echo nothing >$lab/text.tar.gz
 tar -czf $lab/other.tar.gz -C $lab/plain status.json
 tm send-keys -t lab "for f in cut text other none; do $weir replay $lab/\$f.tar.gz; echo code \$?; done 2>$lab/errors; echo don''e" Enter
-wait_screen '^done' "damaged bundles are not refused"
+wait_screen '^done$' "damaged bundles are not refused"
 [ "$(screen | grep -c '^code 2')" = 4 ] || fail "exit codes of damaged bundles: $(screen)"
 [ "$(grep -c 'bundle\|cannot open' $lab/errors)" = 4 ] || fail "words about damaged bundles: $(cat $lab/errors)"
 say "damaged and foreign archives are refused with words"

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/xalloc.h"
 #include "cmd/bundle.h"
 #include "cmd/replay.h"
 #include "crypto/primitives.h"
@@ -256,6 +257,13 @@ static void put_files(struct bundle *b, const char *manifest, const char *status
 	"{\"kind\":\"weir-bundle\",\"schema\":1,\"version\":\"1\",\"interface\":\"wg7\",\"at\":1790000000}"
 #define LINE "{\"past\":1789999990.5,\"event\":\"snapshot\",\"full\":true,\"at\":1789999990.5,\"peers\":[]}"
 
+static int read_at(const char *path, struct strbuf files[3], struct error *e)
+{
+	int fd = bundle_open(path, e);
+
+	return fd < 0 ? fd : bundle_read(fd, names, files, e);
+}
+
 static void test_archive_comes_back(void **unused)
 {
 	struct bundle b = {.failed = json_array(), .warnings = json_array(), .hide = hide_new(false)};
@@ -273,7 +281,7 @@ static void test_archive_comes_back(void **unused)
 	assert_int_equal(bundle_write(&b, path, "weir-wg7", &e), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(bundle_read(path, names, files, &e), 0);
+	assert_int_equal(read_at(path, files, &e), 0);
 	assert_string_equal(files[0].text, MANIFEST);
 	assert_int_equal(replay_open(&r, &files[0], &files[1], &files[2], &e), 0);
 	assert_string_equal(r.interface, "wg7");
@@ -284,13 +292,13 @@ static void test_archive_comes_back(void **unused)
 
 	/* Half of it, and garbage in it. */
 	assert_int_equal(truncate(path, st.st_size / 2), 0);
-	assert_int_not_equal(bundle_read(path, names, files, &e), 0);
+	assert_int_not_equal(read_at(path, files, &e), 0);
 	assert_int_equal(e.exit, EXIT_USAGE);
 	clear(files);
 	f = fopen(path, "w");
 	fputs("this is no archive at all, but a text that is long enough to look at", f);
 	fclose(f);
-	assert_int_not_equal(bundle_read(path, names, files, &e), 0);
+	assert_int_not_equal(read_at(path, files, &e), 0);
 	clear(files);
 	unlink(path);
 
@@ -319,6 +327,8 @@ static void expect_foreign(const char *manifest, const char *status, const char 
 
 static void test_foreign_bundles(void **unused)
 {
+	char *blanks;
+
 	(void)unused;
 	expect_foreign("", "{}", LINE, "no MANIFEST.json");
 	expect_foreign("[1]", "{}", LINE, "no MANIFEST.json");
@@ -327,6 +337,15 @@ static void test_foreign_bundles(void **unused)
 	expect_foreign("{\"kind\":\"weir-bundle\",\"schema\":1}", "{}", LINE, "when it was made");
 	expect_foreign(MANIFEST, "nonsense", LINE, "no JSON");
 	expect_foreign(MANIFEST, "", "", "no engine ran");
+	/* An archive of some kilobytes can hold as much. */
+	blanks = xmalloc((64u << 20) + 2);
+	memset(blanks, ' ', (64u << 20) + 1);
+	blanks[(64u << 20) + 1] = '\0';
+	expect_foreign(MANIFEST, blanks, LINE, "too large");
+	expect_foreign(MANIFEST, "{}", blanks, "too large");
+	blanks[(1u << 20) + 1] = '\0';
+	expect_foreign(blanks, "{}", LINE, "too large");
+	free(blanks);
 }
 
 static void test_times(void **unused)
