@@ -422,12 +422,11 @@ static size_t replace_address(struct hide *h, const char *text, size_t len, stru
 	char copy[INET6_ADDRSTRLEN] = "", shown[INET6_ADDRSTRLEN];
 	uint8_t bytes[16];
 	size_t n = 0;
-	bool v6 = false;
 	unsigned bits;
 
 	while (n < len && n + 1 < sizeof(copy) &&
 	       (isxdigit((unsigned char)text[n]) || strchr(".:", text[n])) && text[n])
-		v6 |= text[n++] == ':';
+		n++;
 	/* "1.2.3.4:51820": the port is none of it. And sentences end. */
 	for (size_t cut = n; cut; cut--) {
 		int family = memchr(text, ':', cut) ? AF_INET6 : AF_INET;
