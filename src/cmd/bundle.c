@@ -18,9 +18,10 @@
 
 /* ---- the report of the network, in a process of its own: it takes a while ---- */
 
-static struct tool *start_netreport(struct bundle *b, const char *word)
+static struct tool *start_netreport(struct bundle *b, const struct options *o, const char *word)
 {
-	const char *argv[] = {"/proc/self/exe", "netreport", "--json", word, NULL};
+	const char *argv[] = {"/proc/self/exe", "netreport", "--json", word, o->run_dir ? "--run-dir" : NULL,
+			      o->run_dir,	NULL};
 	struct error e = {0};
 	struct tool *t = tool_start(argv, &e);
 
@@ -119,7 +120,7 @@ static void gather(struct bundle *b, const struct options *o, struct client *c, 
 		   const char *ifname)
 {
 	uint64_t started = clock_boot_ns();
-	struct tool *netreport = start_netreport(b, word);
+	struct tool *netreport = start_netreport(b, o, word);
 
 	if (c)
 		bundle_engine(b, c, o->seconds);

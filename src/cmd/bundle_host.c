@@ -241,7 +241,11 @@ void bundle_config(struct bundle *b, const char *word)
 	struct conf *c;
 	size_t len;
 
-	if (conf_locate(word, &path, ifname, &e) || file_read(path, &text, &len, OUTPUT_MAX, &e)) {
+	if (conf_locate(word, &path, ifname, &e)) {
+		bundle_failed(b, "config.conf", "%s; name the file: weir bundle FILE", e.text);
+		return;
+	}
+	if (file_read(path, &text, &len, OUTPUT_MAX, &e)) {
 		bundle_failed(b, "config.conf", "%s", e.text);
 		free(path);
 		return;

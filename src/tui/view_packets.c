@@ -63,11 +63,11 @@ static void draw_head(struct grid *g, const struct scene *s)
 		  (unsigned long long)(p ? p->lost : 0));
 	if (wide)
 		pen_print(&pen, STYLE_DIM, ", %zu listed", pm->count);
-	if (wide && !pm->points)
-		pen_text(&pen, STYLE_DIM, "   all points");
+	if (g->width >= 72 && !pm->points)
+		pen_print(&pen, STYLE_DIM, "%sall points", wide ? "   " : "  ");
 	else if (g->width >= 72)
-		pen_print(&pen, pm->points ? STYLE_ACCENT : STYLE_DIM, "%spoints%s%s", wide ? "   " : "  ",
-			  wide ? "" : " ", points_text(points, pm->points, !wide));
+		pen_print(&pen, STYLE_ACCENT, "%spoints%s%s", wide ? "   " : "  ", wide ? "" : " ",
+			  points_text(points, pm->points, !wide));
 	pen_skip(&pen, wide ? 3 : 2);
 	if (*pm->error)
 		pen_print(&pen, STYLE_BAD, "filter?");

@@ -131,6 +131,12 @@ if grep -rlaiF -f $lab/secrets $lab/plain; then
 fi
 say "a bundle holds history, state and host, and no secret"
 
+# Without the file: what can be told without it is there all the same.
+on left "$weir" bundle wg0 --run-dir $lab/left -o $lab/named.tar.gz >$lab/bundle.out </dev/null ||
+	fail "weir bundle wg0: $(cat $lab/bundle.out)"
+tar -tzf $lab/named.tar.gz | grep -q /netreport.json || fail "no report of the network without the file: $(cat $lab/bundle.out)"
+grep -q 'weir bundle FILE' $lab/bundle.out || fail "not told how the configuration is added: $(cat $lab/bundle.out)"
+
 on left "$weir" bundle $lab/left/wg0.conf --run-dir $lab/left --anonymise -o $lab/veiled.tar.gz >$lab/bundle.out </dev/null ||
 	fail "weir bundle --anonymise: $(cat $lab/bundle.out)"
 tar -xzf $lab/veiled.tar.gz -C $lab/veiled --strip-components=1
