@@ -58,6 +58,8 @@ struct path {
 
 	uint32_t unanswered;	  /* small pings since the last pong */
 	uint64_t unanswered_from; /* when the first of them was sent */
+	uint32_t mute;		  /* the same, but whatever begins anew: it ends by a pong alone */
+	uint64_t mute_received;	  /* data packets that had come in when that was no accident any more */
 	struct ping open[PINGS_OPEN];
 	uint64_t next_ping; /* 0: at once */
 	uint8_t checks;	    /* pings in this state, for the back-off */
@@ -171,6 +173,7 @@ struct peer_machine {
 	uint64_t report_at;
 	bool overflow;	    /* an action found no room: peer_check() complains */
 	bool wanted, works; /* as of the last step */
+	uint64_t wanted_at; /* when data, a keepalive or a handshake last wanted it */
 };
 
 /* One step: what every part is given. */
@@ -226,6 +229,7 @@ void adopt_direct(struct step *s, const struct peer_path_ref *ref);
 void ping(struct step *s, enum peer_slot slot, uint16_t size);
 void ping_all(struct step *s);
 void forget_pings(struct path *p);
+bool path_is_mute(const struct step *s, const struct path *p);
 void take_pong(struct step *s, enum peer_slot slot);
 void take_counts(struct step *s, enum peer_slot slot);
 void probe(struct step *s); /* pings and hellos that are due */

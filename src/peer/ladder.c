@@ -74,7 +74,7 @@ static bool fits(struct step *s, enum peer_rung r)
 	const struct path *d = &m->paths[PEER_DIRECT];
 	bool direct_silent = d->ready && path_allowed(m, PEER_DIRECT) &&
 			     (d->state != PATH_UP || m->chosen == PEER_DIRECT) &&
-			     (!d->last_proof || s->now >= d->last_proof + ms(m, 1500));
+			     (!d->last_proof || s->now >= d->last_proof + ms(m, 1500) || path_is_mute(s, d));
 	const struct path *relay = &m->paths[PEER_RELAY];
 	enum peer_slot on = carrier(s, 0);
 

@@ -8,9 +8,8 @@
 
 #include "base/xalloc.h"
 
-#define LATE_TIMER                                                                                           \
-	3000 /* ms: a timer that comes later than this means that we were not running (suspend)              \
-	      */
+#define LATE_TIMER 3000 /* ms: a timer that comes later means that we were not running (suspend) */
+#define WANTED_ON  3000 /* ms */
 
 uint64_t ms(const struct peer_machine *m, uint64_t milliseconds)
 {
@@ -139,9 +138,22 @@ bool auto_ice(const struct peer_machine *m)
 	return m->settings.mode == PEER_AUTO && m->settings.ice && m->preference != PEER_FORCE_RELAY;
 }
 
-static bool is_wanted(const struct step *s)
+/* In trouble a moment longer: their initiation answers our data for WireGuard, and the next packet is not. */
+static bool is_wanted(struct step *s)
 {
-	return s->f->device_up && !s->m->away && (s->f->wants || s->f->unanswered_since || s->f->attempt);
+	struct peer_machine *m = s->m;
+	uint64_t until = m->wanted_at + ms(m, WANTED_ON);
+
+	if (!s->f->device_up || m->away)
+		return false;
+	if (s->f->wants || s->f->unanswered_since || s->f->attempt) {
+		m->wanted_at = s->now;
+		return true;
+	}
+	if (!m->ladder.trouble_since || s->now >= until)
+		return false;
+	want_turn(s, until);
+	return true;
 }
 
 /*
@@ -154,7 +166,7 @@ static bool is_working(const struct step *s)
 	const struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];
 	uint64_t since = s->f->unanswered_since;
 
-	if (!s->f->usable || !c)
+	if (!s->f->usable || !c || path_is_mute(s, c))
 		return false;
 	if (!since)
 		return true;

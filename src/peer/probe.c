@@ -6,6 +6,7 @@
 #define STANDBY_BUSY 30000  /* ms between pings of a path that is up, while there is traffic */
 #define STANDBY_IDLE 300000 /* and without */
 #define HELLO_MAX    3	    /* to a remote that never answers: it is a plain WireGuard peer */
+#define MUTE	     6	    /* unanswered pings */
 
 uint64_t patience(const struct peer_machine *m, const struct path *p)
 {
@@ -22,6 +23,17 @@ void forget_pings(struct path *p)
 	memset(p->open, 0, sizeof(p->open));
 	p->unanswered = 0;
 	p->unanswered_from = 0;
+	p->mute = 0;
+}
+
+/*
+ * A long row of pings without an answer, and no data either: what does come in (handshakes, frames) shows
+ * that the way to us works, and nothing about our way out.
+ */
+bool path_is_mute(const struct step *s, const struct path *p)
+{
+	return s->m->remote_is_weir && p->mute >= MUTE &&
+	       (s->f->received == p->mute_received || p->out_growth_at);
 }
 
 static void write_echo(uint8_t echo[16], uint32_t number, const struct peer_path_ref *ref)
@@ -56,6 +68,8 @@ void ping(struct step *s, enum peer_slot slot, uint16_t size)
 	}
 	if (!p->unanswered++)
 		p->unanswered_from = s->now;
+	if (++p->mute <= MUTE / 2)
+		p->mute_received = s->f->received;
 	p->checks += p->checks < 255;
 }
 
@@ -100,7 +114,7 @@ void take_pong(struct step *s, enum peer_slot slot)
 			p->history |= 1u << behind;
 		p->pongs++;
 		p->last_pong = s->now;
-		p->unanswered = 0;
+		p->unanswered = p->mute = 0;
 		measure(p, s->now - o->sent_at);
 		mtu_pong(s, slot, o->size);
 		o->number = 0;

@@ -301,6 +301,15 @@ static void dead_since_network(struct step *s, enum peer_slot slot)
 	act_on(s, PEER_ACT_RELAY_REOPEN, &p->ref);
 }
 
+/* Both ways, as far as is known: what only comes in is of no use to us. */
+static bool some_path_works(const struct step *s)
+{
+	for (unsigned i = 0; i < PEER_SLOTS; i++)
+		if (path_rank(s->m, i) && !path_is_mute(s, &s->m->paths[i]))
+			return true;
+	return false;
+}
+
 /* The tunnel is wanted, and no path works: a connection that only looks alive would keep the peer's presence
  * from us. */
 static void check_all(struct step *s)
@@ -308,7 +317,7 @@ static void check_all(struct step *s)
 	struct peer_machine *m = s->m;
 	uint64_t from = m->ladder.trouble_since + ms(m, 300);
 
-	if (!m->ladder.trouble_since || !m->wanted || m->works || path_best(s, PEER_NO_SLOT) != PEER_NO_SLOT)
+	if (!m->ladder.trouble_since || !m->wanted || m->works || some_path_works(s))
 		return;
 	if (s->now >= from) {
 		for (unsigned i = 0; i < RELAYS_KNOWN; i++) {
