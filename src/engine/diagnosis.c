@@ -19,7 +19,7 @@
 #define TROUBLES_MAX  1000	       /* three megabytes */
 #define REFUSED_SOME  5
 #define KEPT	      (90 * NS_PER_SEC)
-#define HELD	      (15 * NS_PER_SEC) /* what comes and goes with each try is told once */
+#define HELD	      (20 * NS_PER_SEC) /* what comes and goes with each try is told once */
 #define PATIENCE      (3 * NS_PER_SEC)	/* handshakes that are under way are no trouble */
 
 void diagnosis_open(struct engine *g)

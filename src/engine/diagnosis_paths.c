@@ -116,7 +116,7 @@ static void ice_facts(struct peer_paths *c, struct diagnosis_facts *f)
 		ice_agent_survey(w->agent, &survey);
 		f->ice_running = true;
 		f->ice_since = v.since;
-		f->ice_gathered = w->gathered;
+		f->ice_gathered = w->gathered || c->failed;
 		if (!c->failed)
 			survey_facts(&survey, f);
 		f->local_candidates = survey.local;

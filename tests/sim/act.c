@@ -86,6 +86,13 @@ static void send_frame(struct world *w, struct remote *r, const struct peer_acti
 	p->message = message_new(w);
 	p->whole = a->frame == SIGNAL_PING && a->size;
 	fill(r, a, path, &p->message->m);
+	if (w->way[r->node->number][r->peer].no_candidates) {
+		p->message->m.candidate_count = 0;
+		if (a->frame == SIGNAL_CANDIDATE) {
+			packet_free(w, p);
+			return;
+		}
+	}
 	world_say(w, "%c>%c: sends %s by %s %u/%u%s%s", node_letter(r->node->number), node_letter(r->peer),
 		  signal_type_name(a->frame), path_kind_name(path->kind), path->id, path->generation,
 		  a->reason ? ": " : "", a->reason ? signal_reason_text(a->reason) : "");

@@ -7,4 +7,5 @@ if grep -q '^#define WEIR_SANITIZED 1' "$build/config.h"; then
 	seeds=${WEIR_SIM_SEEDS:-300}
 fi
 "$build/tests/sim/sim" --table
+"$build/tests/sim/sim" --verdicts
 "$build/tests/sim/sim" --seeds "$seeds"

@@ -18,7 +18,7 @@
 
 struct options {
 	uint64_t seeds, first;
-	bool one, verbose, forever, table;
+	bool one, verbose, forever, table, verdicts;
 	unsigned peers;
 	const char *scenario;
 };
@@ -29,7 +29,8 @@ static void usage(void)
 	     "       sim --seed N [--scenario NAME] [--peers N] [--verbose] one of them, told in words\n"
 	     "       sim --scenario NAME|all [--seeds N]                    named faults\n"
 	     "       sim --table                                            all named faults, with evidence "
-	     "and times");
+	     "and times\n"
+	     "       sim --verdicts                                         faults that the rules must name");
 }
 
 static int compare(const void *a, const void *b)
@@ -173,12 +174,17 @@ static bool number(const char *text, uint64_t *out)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-	static const struct option words[] = {
-		{"seeds", required_argument, NULL, 'n'},    {"seed", required_argument, NULL, 's'},
-		{"from", required_argument, NULL, 'f'},	    {"peers", required_argument, NULL, 'p'},
-		{"scenario", required_argument, NULL, 'c'}, {"verbose", no_argument, NULL, 'v'},
-		{"forever", no_argument, NULL, 'e'},	    {"table", no_argument, NULL, 't'},
-		{"help", no_argument, NULL, 'h'},	    {0}};
+	static const struct option words[] = {{"seeds", required_argument, NULL, 'n'},
+					      {"seed", required_argument, NULL, 's'},
+					      {"from", required_argument, NULL, 'f'},
+					      {"peers", required_argument, NULL, 'p'},
+					      {"scenario", required_argument, NULL, 'c'},
+					      {"verbose", no_argument, NULL, 'v'},
+					      {"forever", no_argument, NULL, 'e'},
+					      {"table", no_argument, NULL, 't'},
+					      {"verdicts", no_argument, NULL, 'r'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	uint64_t peers = 0;
 	bool good = true;
 	int c;
@@ -211,6 +217,9 @@ static bool parse(int argc, char **argv, struct options *o)
 		case 't':
 			o->table = true;
 			break;
+		case 'r':
+			o->verdicts = true;
+			break;
 		default:
 			good = false;
 		}
@@ -226,6 +235,8 @@ int main(int argc, char **argv)
 		usage();
 		return 2;
 	}
+	if (o.verdicts)
+		return verdicts_run();
 	if (o.forever) {
 		o.first = (uint64_t)time(NULL) * 1000;
 		printf("from seed %" PRIu64 " on\n", o.first);

@@ -97,6 +97,7 @@ struct way {
 	unsigned loss, doubled, late; /* per mille */
 	uint64_t delay, jitter, lateness;
 	bool blocked, no_wireguard, no_initiations;
+	bool no_candidates; /* those of its offers and answers are lost */
 	unsigned no_stun; /* per mille of ICE checks lost */
 	unsigned limit;	  /* larger datagrams vanish, 0: none */
 };
@@ -485,6 +486,7 @@ void world_fault(struct world *w, const char *what); /* marks the time, for evid
 /* Runs until payload flows between a and b, sent after now; ns, or UINT64_MAX when `limit` has passed. */
 uint64_t world_until_flows(struct world *w, unsigned a, unsigned b, uint64_t limit);
 
+int verdicts_run(void); /* verdicts.c: rows of a table; 1: one did not come */
 void chaos_run(uint64_t seed, unsigned peers, bool verbose, struct result *out);
 
 struct scenario {

@@ -134,6 +134,10 @@ void inject_frame(struct world *w, unsigned from, unsigned to, enum signal_type 
 	m->has = SIGNAL_HAS_CREDENTIALS | SIGNAL_HAS_REASON;
 	m->reason = SIGNAL_REASON_start;
 	memcpy(m->session, session, sizeof(m->session));
+	if (type == SIGNAL_ANSWER) {
+		m->has |= SIGNAL_HAS_ANSWERED;
+		memcpy(m->answered, session, sizeof(m->answered));
+	}
 	memcpy(m->ufrag, "ffffff", 7);
 	memcpy(m->pwd, "pffffff", 8);
 	pool_send(w, n, n->home == PEER_NO_SERVER ? 0 : n->home, p);
