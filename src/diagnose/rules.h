@@ -26,14 +26,13 @@
 struct diagnosis_window {
 	uint64_t since;
 	uint64_t counters[WG_COUNTERS];
-	uint64_t rx_bytes, tx_bytes;
-	unsigned path_changes, rotations, remote_sessions, endpoint_changes;
+	unsigned rotations, remote_sessions, endpoint_changes;
 };
 
 struct diagnosis_path {
 	struct peer_path_view view;
 	bool chosen;
-	char local[ADDRESS_TEXT], remote[ADDRESS_TEXT], local_type[8], remote_type[8];
+	char remote[ADDRESS_TEXT];
 	uint64_t sent, received; /* WireGuard packets in this generation */
 	uint64_t last_sent, last_received;
 	bool through_tunnel;	 /* the route to remote leads into a tunnel: ours, or (through_other) somebody's */
@@ -45,13 +44,12 @@ struct diagnosis_path {
 
 struct diagnosis_relay {
 	char url[128], error[160];
-	bool up, home, peer_online;
-	uint64_t since, next_try, rtt;
+	bool up, home;
+	uint64_t since, next_try;
 	unsigned connections;	 /* how often it was made */
 	uint64_t lifetimes[4];	 /* how long the last connections lived, newest first, 0: none */
 	bool refused, bad_token, expired_token, silent_close, replaced; /* how logging in failed, or what ended it */
 	bool tls_error, name_error;
-	bool closed_by_server;	 /* that is how the last connection ended; else: silent, or we gave it up */
 	bool check_failed;	 /* the last connection was there and answered nothing any more */
 	bool unanswered;	 /* nothing at all comes from there: no answer to a check, nor to dialling */
 	unsigned refusals;	 /* in a row */
@@ -65,24 +63,21 @@ struct diagnosis_relay {
 enum diagnosis_nat { NAT_UNKNOWN, NAT_BLOCKED, NAT_OPEN, NAT_SAME_MAPPING, NAT_MAPPING_VARIES };
 
 struct diagnosis_device { /* the same for all peers */
-	bool up, has_private_key, under_load;
+	bool up, has_private_key;
 	uint64_t started;	       /* boot ns */
-	bool restored;		       /* we started within the last minutes after a run that did not end in order */
 	uint64_t clock_stepped_at;     /* the wall clock was set */
 	int64_t clock_step;	       /* by how many ns */
 	uint64_t resumed_at, suspended_for;
 	uint64_t network_changed_at;   /* addresses, routes or links */
 	bool link_lost;		       /* no interface but our own is up, or no default route */
-	unsigned peers, peers_in_trouble;
+	unsigned peers_in_trouble;
 	uint64_t trouble_since;	       /* when the last of them began, if they began within 2 s of each other */
 	uint64_t counters[WG_COUNTERS];
 	uint64_t window_since;
 	uint64_t window[WG_COUNTERS];  /* of the last minute */
-	bool stun_answers, stun_asked; /* servers that ICE's agents asked */
+	bool stun_answers;	       /* one of the servers that ICE's agents asked */
 	uint64_t udp_received_at;      /* anything by UDP from anywhere */
 	char mapped[ADDRESS_TEXT];     /* where we are seen from, "" */
-	bool mapping_varies;	       /* by destination: a symmetric NAT here */
-	bool behind_nat;
 	/* of initiations of keys that are not configured, and of bad mac1: the last one */
 	struct key unknown_key;
 	uint64_t unknown_key_at, mac1_at;
@@ -125,7 +120,6 @@ struct diagnosis_facts { /* one peer */
 	char name[32];
 	struct key public_key;
 	bool has_psk, has_allowed_ips;
-	uint16_t keepalive;
 	union address endpoint;
 	char host[256];
 
@@ -133,12 +127,11 @@ struct diagnosis_facts { /* one peer */
 	uint64_t since_handshake[WG_COUNTERS]; /* since the last completed one */
 	struct diagnosis_window recent;
 	uint64_t last_timestamp_delta;	/* ns that its clock was behind, of the last old timestamp */
-	uint64_t last_initiation_received, last_response_rejected, last_unknown_index, last_inner_rejected;
+	uint64_t last_initiation_received, last_response_rejected, last_inner_rejected;
 	char inner_rejected_source[64], inner_rejected_owner[32]; /* the last one, and whose it is ("" nobody's) */
 	char stolen_prefix[64], stolen_by[32];			  /* an allowed IP that another peer took, "" none */
 	uint64_t stolen_at;
 	char route_missing[64]; /* a configured prefix that the system does not route into the tunnel, "" none */
-	uint64_t key_expired_at, gave_up_at, drained_at;
 
 	bool controlled;
 	enum peer_mode mode;
@@ -146,19 +139,18 @@ struct diagnosis_facts { /* one peer */
 	unsigned path_count;
 	struct diagnosis_path paths[PEER_SLOTS];
 	unsigned local_candidates, remote_candidates, pairs, pairs_failed, pairs_succeeded;
-	bool ice_running, ice_failed, local_symmetric, remote_symmetric, same_public_address, host_pair_tried;
+	bool ice_running, ice_failed, same_public_address;
 	uint64_t ice_since;
-	uint16_t inner_mtu, device_mtu;
-	uint64_t frames_sent, frames_received, frames_rejected[SIGNAL_VERDICTS];
+	uint16_t device_mtu;
+	uint64_t frames_received, frames_rejected[SIGNAL_VERDICTS];
 	bool has_report;
 	struct signal_report report; /* what they count about us */
 	uint64_t report_at;
 	struct signal_report report_before; /* the one before, to see what moves; report_before_at 0: none */
 	uint64_t report_before_at;
-	uint64_t ours_at_report[WG_COUNTERS]; /* our counters when the report came */
 
 	enum diagnosis_nat remote_nat; /* as it says itself */
-	char remote_version[32], remote_relay[128]; /* "" not told */
+	char remote_relay[128]; /* "" not told */
 	char observed[ADDRESS_TEXT], observed_before[ADDRESS_TEXT]; /* where the remote sees us; and until then */
 	uint64_t observed_changed_at;
 	unsigned switch_count; /* changes of the path within the last five minutes */

@@ -419,7 +419,8 @@ static bool check_route_missing(const struct diagnosis_facts *f, uint64_t now, s
 {
 	if (!*f->route_missing || !diagnosis_tunnel_works(f, now))
 		return false;
-	d->severity = f->counters[WG_COUNT_data_sent] ? DIAGNOSIS_NOTE : DIAGNOSIS_TROUBLE;
+	/* Whoever sets Table = off routes as he likes: the tunnel itself is well. */
+	d->severity = DIAGNOSIS_NOTE;
 	diagnosis_holds(d, f->counters[WG_COUNT_data_sent] ? DIAGNOSIS_POSSIBLE : DIAGNOSIS_LIKELY, SIDE_HERE,
 			0);
 	diagnosis_says(d, "This host does not route %s into the tunnel, though it is in its AllowedIPs.",

@@ -112,7 +112,6 @@ void diagnosis_report_came(struct engine_peer *p, const struct signal_report *af
 			   const struct signal_report *before, uint64_t before_at)
 {
 	uint64_t now = clock_boot_ns();
-	struct wg_peer_view v;
 	struct trouble *t;
 
 	/* It drops what we send: nothing here can tell. */
@@ -126,9 +125,6 @@ void diagnosis_report_came(struct engine_peer *p, const struct signal_report *af
 		t->report_before = *before;
 		t->report_before_at = before_at;
 	}
-	wg_peer_look(p->wg, &v, now);
-	for (unsigned i = 0; i < WG_COUNTERS; i++)
-		t->ours_at_report[i] = counter_get(&v.counters[i]);
 }
 
 static void rejected(struct trouble *t, const struct wg_event *ev)
@@ -145,9 +141,6 @@ static void rejected(struct trouble *t, const struct wg_event *ev)
 	case WG_COUNT_reject_inner_source:
 		t->inner_rejected = ev->at_boot;
 		break;
-	case WG_COUNT_reject_unknown_index:
-		t->unknown_index = ev->at_boot;
-		break;
 	default:
 		break;
 	}
@@ -155,7 +148,6 @@ static void rejected(struct trouble *t, const struct wg_event *ev)
 
 static void unknown_index(struct engine_peer *p, struct trouble *t, const struct wg_event *ev)
 {
-	t->unknown_index = ev->at_boot;
 	/* Keys that ran out or were drained are lost as well; those of an earlier run are what a restart
 	 * loses. */
 	if (!p->base_handshake && !wg_peer_ever_connected(p->wg))
@@ -191,12 +183,6 @@ void diagnosis_event(struct engine_peer *p, const struct wg_event *ev)
 		unknown_index(p, t, ev);
 	else if (ev->type == WG_EVENT_ALLOWED_IP_STOLEN)
 		t->stolen_at = ev->at_boot;
-	else if (ev->type == WG_EVENT_KEY_EXPIRED)
-		t->key_expired_at = ev->at_boot;
-	else if (ev->type == WG_EVENT_GAVE_UP)
-		t->gave_up_at = ev->at_boot;
-	else if (ev->type == WG_EVENT_DRAINED)
-		t->drained_at = ev->at_boot;
 }
 
 /* The list's word was looked at: is that a peer to watch? */

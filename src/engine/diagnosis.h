@@ -8,6 +8,7 @@
 
 #include "diagnose/rules.h"
 #include "engine/internal.h"
+#include "engine/ways.h"
 
 #define DIAGNOSIS_SAMPLES  7
 #define DIAGNOSIS_INTERVAL (10 * NS_PER_SEC) /* between samples: they reach back a minute */
@@ -15,8 +16,7 @@
 struct peer_sample {
 	uint64_t at;
 	uint32_t counters[WG_COUNTERS]; /* low halves: differences of a minute fit */
-	uint64_t rx_bytes, tx_bytes;
-	unsigned path_changes, rotations, remote_sessions;
+	unsigned rotations, remote_sessions;
 };
 
 /* A peer that is not well, or was looked at lately. */
@@ -31,12 +31,11 @@ struct trouble {
 	unsigned rotations, remote_sessions; /* seen since the trouble began */
 	uint64_t local_session_since, remote_session_since;
 
-	uint64_t timestamp_delta, response_rejected, unknown_index, inner_rejected, key_expired_at,
-		gave_up_at, drained_at, stolen_at, remote_restarted_at, we_restarted_at, initiation_received;
+	uint64_t timestamp_delta, response_rejected, inner_rejected, stolen_at, remote_restarted_at, we_restarted_at,
+		initiation_received;
 
 	struct signal_report report_before;
 	uint64_t report_before_at;
-	uint64_t ours_at_report[WG_COUNTERS];
 
 	/* the verdict that is told: the first of two looks that agreed */
 	const struct diagnosis_rule *rule, *candidate;
@@ -70,6 +69,7 @@ struct diagnosis_desk {
 	struct diagnoses found;
 	struct wg_stranger strangers[WG_STRANGERS];
 	size_t stranger_count;
+	struct ways inner_ways; /* of this host's packets into the tunnels */
 };
 
 /* diagnosis.c */

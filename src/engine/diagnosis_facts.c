@@ -9,12 +9,12 @@
 #include "base/clock.h"
 #include "engine/diagnosis.h"
 
-#define STEP	    (500 * NS_PER_MS) /* of the wall clock: more than anybody slews in a pass */
-#define SUSPENDED   (2 * NS_PER_SEC)
-#define COUNT_PEERS (2 * NS_PER_SEC)
-#define HEARD	    (30 * NS_PER_SEC) /* a persistent keepalive is usually 25 s */
-#define TOGETHER    (30 * NS_PER_SEC)
-#define RESTORED    (120 * NS_PER_SEC)
+#define STEP		 (500 * NS_PER_MS) /* of the wall clock: more than anybody slews in a pass */
+#define SUSPENDED	 (2 * NS_PER_SEC)
+#define COUNT_PEERS	 (2 * NS_PER_SEC)
+#define HEARD		 (30 * NS_PER_SEC) /* a persistent keepalive is usually 25 s */
+#define TOGETHER	 (30 * NS_PER_SEC)
+#define ROUTES_LOOKED_AT 4 /* prefixes of a peer */
 
 /* ---- device ---- */
 
@@ -115,6 +115,7 @@ void diagnosis_network_changed(struct engine *g)
 
 	g->desk->network_changed_at = now;
 	g->desk->link_looked_at = 0;
+	ways_forget(&g->desk->inner_ways);
 	if (!link_lost(g))
 		return;
 	for (struct engine_peer *p = engine_first_peer(g); p; p = engine_next_peer(p))
@@ -174,7 +175,6 @@ void diagnosis_device(struct engine *g, uint64_t now)
 	const counter_t *c = wg_device_counters(g->wg);
 
 	d->device_at = now;
-	v->under_load = wg_under_load(g->wg, now);
 	v->started = g->started_boot;
 	v->wall = clock_wall_ns();
 	v->clock_stepped_at = d->clock_stepped_at;
@@ -184,7 +184,6 @@ void diagnosis_device(struct engine *g, uint64_t now)
 	v->network_changed_at = d->network_changed_at;
 	v->udp_received_at = d->udp_received_at;
 	v->floor_in_use = wg_clock_is_behind(g->wg, v->wall);
-	v->peers = (unsigned)g->peer_count;
 	for (unsigned i = 0; i < WG_COUNTERS; i++)
 		v->counters[i] = counter_get(&c[i]);
 	device_window(d, v);
@@ -219,12 +218,8 @@ void diagnosis_sample(struct trouble *t, uint64_t now)
 	if (t->count && now - last->at < DIAGNOSIS_INTERVAL)
 		return;
 	wg_peer_look(t->peer->wg, &v, now);
-	*s = (struct peer_sample){.at = now,
-				  .rx_bytes = v.rx_bytes,
-				  .tx_bytes = v.tx_bytes,
-				  .path_changes = look.path_changes,
-				  .rotations = t->rotations,
-				  .remote_sessions = t->remote_sessions};
+	*s = (struct peer_sample){
+		.at = now, .rotations = t->rotations, .remote_sessions = t->remote_sessions};
 	for (unsigned i = 0; i < WG_COUNTERS; i++)
 		s->counters[i] = (uint32_t)counter_get(&v.counters[i]);
 	t->next = (t->next + 1) % DIAGNOSIS_SAMPLES;
@@ -232,7 +227,7 @@ void diagnosis_sample(struct trouble *t, uint64_t now)
 		t->count++;
 }
 
-static void window(const struct trouble *t, const struct wg_peer_view *v, struct diagnosis_facts *f)
+static void window(const struct trouble *t, struct diagnosis_facts *f)
 {
 	const struct peer_sample *oldest =
 		&t->samples[(t->next + DIAGNOSIS_SAMPLES - t->count) % DIAGNOSIS_SAMPLES];
@@ -241,9 +236,6 @@ static void window(const struct trouble *t, const struct wg_peer_view *v, struct
 	w->since = oldest->at;
 	for (unsigned i = 0; i < WG_COUNTERS; i++)
 		w->counters[i] = (uint32_t)((uint32_t)f->counters[i] - oldest->counters[i]);
-	w->rx_bytes = v->rx_bytes - oldest->rx_bytes;
-	w->tx_bytes = v->tx_bytes - oldest->tx_bytes;
-	w->path_changes = f->look.path_changes - oldest->path_changes;
 	w->rotations = t->rotations - oldest->rotations;
 	w->remote_sessions = t->remote_sessions - oldest->remote_sessions;
 	w->endpoint_changes = (unsigned)w->counters[WG_COUNT_roamed];
@@ -253,17 +245,12 @@ static void evidence(const struct trouble *t, struct diagnosis_facts *f)
 {
 	f->last_timestamp_delta = t->timestamp_delta;
 	f->last_response_rejected = t->response_rejected;
-	f->last_unknown_index = t->unknown_index;
 	f->last_inner_rejected = t->inner_rejected;
 	f->stolen_at = t->stolen_at;
-	f->key_expired_at = t->key_expired_at;
-	f->gave_up_at = t->gave_up_at;
-	f->drained_at = t->drained_at;
 	f->remote_restarted_at = t->remote_restarted_at;
 	f->we_restarted_at = t->we_restarted_at;
 	f->report_before = t->report_before;
 	f->report_before_at = t->report_before_at;
-	memcpy(f->ours_at_report, t->ours_at_report, sizeof(f->ours_at_report));
 }
 
 /* The last stranger of this kind at the peer's address, else the last of all. */
@@ -335,18 +322,39 @@ static void allowed_ips(struct engine_peer *p, struct diagnosis_facts *f)
 			 timeline_label(peer_of(owner)));
 }
 
-static void seen(void *arg, int family, const uint8_t *addr, unsigned prefix)
+struct allowed_look {
+	struct engine *engine;
+	struct diagnosis_facts *facts;
+	unsigned left; /* how many prefixes may be looked at: each is a question to the kernel */
+};
+
+/* Does this host route the prefix into the tunnel? Its first address stands for all. None stands for a prefix
+ * as wide as the Internet, of which much goes other ways by right. */
+static void look_allowed(void *arg, int family, const uint8_t *addr, unsigned prefix)
 {
-	(void)family;
-	(void)addr;
-	(void)prefix;
-	*(bool *)arg = true;
+	struct allowed_look *l = arg;
+	struct engine *g = l->engine;
+	union address to = {.sa.sa_family = (sa_family_t)family};
+	uint8_t *bytes = family == AF_INET ? (uint8_t *)&to.in.sin_addr : to.in6.sin6_addr.s6_addr;
+	unsigned len = family == AF_INET ? 4 : 16;
+	struct way_into into;
+
+	l->facts->has_allowed_ips = true;
+	if (!l->left || prefix < 8 || !g->netlink || !g->ifindex || l->facts->route_missing[0])
+		return;
+	l->left--;
+	memcpy(bytes, addr, len);
+	if (prefix < len * 8)
+		bytes[len - 1] |= 1;
+	if (!ways_look(g, &g->desk->inner_ways, 0, &to, &into) || (!into.own && !into.local))
+		prefix_text(l->facts->route_missing, sizeof(l->facts->route_missing), family, addr, prefix);
 }
 
 void diagnosis_gather(struct engine_peer *p, uint64_t now)
 {
 	struct diagnosis_desk *d = p->engine->desk;
 	struct diagnosis_facts *f = &d->facts;
+	struct allowed_look allowed;
 	struct wg_peer_view v;
 
 	memset(f, 0, sizeof(*f));
@@ -358,7 +366,6 @@ void diagnosis_gather(struct engine_peer *p, uint64_t now)
 	snprintf(f->name, sizeof(f->name), "%s", p->name);
 	wg_peer_public_key(p->wg, &f->public_key);
 	f->has_psk = wg_peer_has_psk(p->wg);
-	f->keepalive = wg_peer_keepalive(p->wg);
 	f->endpoint = wg_peer_endpoint(p->wg).remote;
 	if (f->endpoint.sa.sa_family == AF_UNSPEC)
 		f->endpoint = paths_direct(p).remote;
@@ -369,10 +376,11 @@ void diagnosis_gather(struct engine_peer *p, uint64_t now)
 		f->counters[i] = counter_get(&v.counters[i]);
 		f->since_handshake[i] = (uint32_t)((uint32_t)f->counters[i] - p->base_counters[i]);
 	}
-	wg_each_allowed(p->wg, seen, &f->has_allowed_ips);
+	allowed = (struct allowed_look){p->engine, f, f->state.tunnel == TUNNEL_UP ? ROUTES_LOOKED_AT : 0};
+	wg_each_allowed(p->wg, look_allowed, &allowed);
 	diagnosis_paths_facts(p, f, now);
 	if (p->trouble) {
-		window(p->trouble, &v, f);
+		window(p->trouble, f);
 		evidence(p->trouble, f);
 	}
 	allowed_ips(p, f);

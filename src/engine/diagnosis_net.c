@@ -25,7 +25,6 @@ static void relay_failure(const struct relay_status *st, struct diagnosis_relay 
 	/* A name that is not found is no other fault when the connection fell silent before. */
 	r->unanswered = st->failure == RELAY_FAILURE_SILENT || st->failure == RELAY_FAILURE_UNANSWERED ||
 			(r->name_error && r->check_failed);
-	r->closed_by_server = st->lost == RELAY_FAILURE_ENDED || st->lost == RELAY_FAILURE_REPLACED;
 }
 
 static void relay_facts(struct engine *g, const struct engine_relay_view *from, struct diagnosis_relay *r)
@@ -41,7 +40,6 @@ static void relay_facts(struct engine *g, const struct engine_relay_view *from, 
 	r->home = st->home;
 	r->since = st->since;
 	r->next_try = st->next_try;
-	r->rtt = st->rtt;
 	r->connections = st->opened;
 	r->refusals = st->refusals;
 	r->lost_at = st->lost_at;
@@ -51,7 +49,7 @@ static void relay_facts(struct engine *g, const struct engine_relay_view *from, 
 	if (st->address.sa.sa_family == AF_UNSPEC)
 		return;
 	address_format(r->address, &st->address);
-	if (!ways_look(g, &g->paths->ways, &st->address, &into))
+	if (!ways_look(g, &g->paths->ways, g->fwmark, &st->address, &into))
 		return;
 	memcpy(r->through, into.interface, sizeof(r->through));
 	r->through_other = into.tunnel;
@@ -103,7 +101,6 @@ static void nat_facts(struct engine *g, struct diagnosis_device *v)
 	const struct nat_view *n = &g->paths->nat->view;
 
 	v->nat = nat_fact(n->kind);
-	v->stun_asked = n->asked_at != 0;
 	v->stun_answers = n->answered_at && n->answered_at >= n->asked_at;
 	v->stun_servers = n->servers;
 	v->stun_asked_at = n->asked_at;
@@ -116,8 +113,6 @@ static void nat_facts(struct engine *g, struct diagnosis_device *v)
 	put(v->turn_server, &n->turn);
 	v->turn_servers = g->paths->network.turn_count;
 	v->turn_answers = n->turn_answers;
-	v->mapping_varies = v->nat == NAT_MAPPING_VARIES;
-	v->behind_nat = v->nat == NAT_SAME_MAPPING || v->mapping_varies;
 }
 
 /* Anything that came by UDP: on the shared socket, or on a path of any peer but over relays. */
@@ -168,7 +163,7 @@ static void resolver_facts(struct engine *g, struct diagnosis_device *v)
 		snprintf(v->resolver, sizeof(v->resolver), "%s", text);
 		/* its own sockets have no mark; but which route they take differs seldom, and never for the
 		 * better */
-		v->resolver_through_tunnel = ways_look(g, &g->paths->ways, &a, &into) && into.own;
+		v->resolver_through_tunnel = ways_look(g, &g->paths->ways, g->fwmark, &a, &into) && into.own;
 	}
 	if (f)
 		fclose(f);

@@ -24,7 +24,7 @@ static void way_facts(struct peer_paths *c, struct diagnosis_path *to)
 	struct way_into into;
 	union address a;
 
-	if (!address_parse(&a, to->remote) || !ways_look(g, &c->paths->ways, &a, &into))
+	if (!address_parse(&a, to->remote) || !ways_look(g, &c->paths->ways, g->fwmark, &a, &into))
 		return;
 	to->through_tunnel = into.own;
 	to->through_other = into.tunnel;
@@ -36,10 +36,7 @@ static void path_facts(struct peer_paths *c, const struct engine_path_view *from
 {
 	to->view = from->path;
 	to->chosen = from->chosen;
-	memcpy(to->local, from->local, sizeof(to->local));
 	memcpy(to->remote, from->remote, sizeof(to->remote));
-	memcpy(to->local_type, from->local_type, sizeof(to->local_type));
-	memcpy(to->remote_type, from->remote_type, sizeof(to->remote_type));
 	to->sent = from->sent;
 	to->received = from->received;
 	to->last_sent = from->last_sent;
@@ -84,7 +81,6 @@ static void survey_facts(const struct ice_survey *v, struct diagnosis_facts *f)
 	f->pairs_succeeded = v->succeeded;
 	f->local_turn = v->turn;
 	f->same_public_address = v->same_public_address;
-	f->host_pair_tried = v->host_pair;
 	f->host_pair_failed = v->host_pair_failed;
 	if (v->host_pair)
 		snprintf(f->host_pair, sizeof(f->host_pair), "%s %s", address_format(local, &v->host_local),
@@ -122,8 +118,6 @@ static void ice_facts(struct peer_paths *c, struct diagnosis_facts *f)
 		f->local_candidates = survey.local;
 		f->remote_candidates = survey.remote;
 	}
-	f->local_symmetric = c->paths->nat->view.kind == SIGNAL_NAT_VARIES;
-	f->remote_symmetric = c->remote_nat == SIGNAL_NAT_VARIES;
 	f->remote_nat = diagnosis_remote_nat(c->remote_nat);
 }
 
@@ -136,7 +130,8 @@ static void route_facts(struct engine_peer *p, struct diagnosis_facts *f)
 	struct engine *g = p->engine;
 	struct way_into into;
 
-	if (!g->paths || !ways_look(g, &g->paths->ways, &f->endpoint, &into) || (!into.own && !into.tunnel))
+	if (!g->paths || !ways_look(g, &g->paths->ways, g->fwmark, &f->endpoint, &into) ||
+	    (!into.own && !into.tunnel))
 		return;
 	put(f->loop_address, &f->endpoint);
 	memcpy(f->loop_through, into.interface, sizeof(f->loop_through));
@@ -171,14 +166,11 @@ void diagnosis_paths_facts(struct engine_peer *p, struct diagnosis_facts *f, uin
 	f->path_count = v.path_count;
 	for (unsigned i = 0; i < v.path_count; i++)
 		path_facts(c, &v.paths[i], &f->paths[i]);
-	f->frames_sent = v.frames_sent;
 	f->frames_received = v.frames_received;
 	memcpy(f->frames_rejected, v.frames_rejected, sizeof(f->frames_rejected));
 	f->has_report = v.has_report;
 	f->report = v.report;
 	f->report_at = v.report_at;
-	f->inner_mtu = v.inner_mtu;
-	snprintf(f->remote_version, sizeof(f->remote_version), "%s", v.remote_version);
 	snprintf(f->remote_relay, sizeof(f->remote_relay), "%.127s",
 		 v.remote_relay[0] || !p->relay ? v.remote_relay : p->relay);
 	put(f->observed, &c->observed);

@@ -24,7 +24,7 @@ static unsigned place(const union address *to)
 	return hash % WAYS_KEPT;
 }
 
-bool ways_look(struct engine *g, struct ways *w, const union address *to, struct way_into *out)
+bool ways_look(struct engine *g, struct ways *w, uint32_t mark, const union address *to, struct way_into *out)
 {
 	const void *bytes = to->sa.sa_family == AF_INET ? (const void *)&to->in.sin_addr
 							: (const void *)&to->in6.sin6_addr;
@@ -38,10 +38,11 @@ bool ways_look(struct engine *g, struct ways *w, const union address *to, struct
 		memset(&w->kept[i], 0, sizeof(w->kept[i]));
 		w->kept[i].to = *to;
 		w->kept[i].at = now;
-		if (!netlink_route_get(g->netlink, to->sa.sa_family, bytes, g->fwmark, &way)) {
+		if (!netlink_route_get(g->netlink, to->sa.sa_family, bytes, mark, &way)) {
 			struct way_into *into = &w->kept[i].into;
 
 			memcpy(into->interface, way.ifname, sizeof(into->interface));
+			into->local = way.local;
 			into->own = !way.local && way.ifindex == g->ifindex;
 			into->tunnel = !way.local && !into->own && ice_interface_is_tunnel(way.ifname);
 		}

@@ -15,6 +15,7 @@ struct engine;
 
 struct way_into {
 	char interface[IF_NAMESIZE];
+	bool local;  /* the address is our own */
 	bool own;    /* our tunnel */
 	bool tunnel; /* another one */
 };
@@ -27,8 +28,9 @@ struct ways { /* all zero: empty */
 	} kept[WAYS_KEPT];
 };
 
-/* With the mark of our sockets. False: no route, or the address is unknown. */
-bool ways_look(struct engine *g, struct ways *w, const union address *to, struct way_into *out);
+/* With the mark of our sockets, or 0 for packets of this host's programs: each mark has a struct ways of its own.
+ * False: no route, or the address is unknown. */
+bool ways_look(struct engine *g, struct ways *w, uint32_t mark, const union address *to, struct way_into *out);
 void ways_forget(struct ways *w);
 
 #endif

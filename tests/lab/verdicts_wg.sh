@@ -25,7 +25,7 @@ spoke() { # HUB NAME...
 		keys "$sp_name"
 	done
 }
-spoke here good psk mute inner oldkey clock twin twin2 phoenix refuses leaves keyless busy lonely
+spoke here good psk mute inner oldkey clock twin twin2 phoenix refuses leaves keyless busy lonely unrouted
 spoke hub one two three
 cp $lab/twin/key $lab/twin/pub $lab/twin2/
 
@@ -79,6 +79,7 @@ lines() {
 	printf '[Peer]\nName = keyless\nPublicKey = %s\nMode = plain\n' "$(cat $lab/keyless/pub)"
 	of busy "$(lines "$plain" "$(to busy)" "$often")"
 	of lonely "$(lines "$plain" "$(to lonely)" "$often")"
+	peer unrouted "$(cat $lab/unrouted/pub)" "10.9.0.$((100 + $(number unrouted)))/32, 10.66.0.0/16" "$plain"
 	peer nobody "$(stranger)" 10.9.0.201/32 "$(lines "$plain" "Endpoint = 172.16.1.77:51820" "$often")"
 	peer noroute "$(stranger)" 10.9.0.202/32 "$(lines "$plain" "Endpoint = 192.88.99.1:51820" "$often")"
 	peer noname "$(stranger)" 10.9.0.203/32 "$(lines "$plain" "Endpoint = nosuch.invalid:51820" "$often")"
@@ -101,6 +102,7 @@ end leaves here "$(home leaves)"
 end keyless here "$(lines "$plain" "$(home keyless)" "$often")"
 end busy here "$(lines "$plain" "$(home busy)" "$often")"
 end lonely here "$(lines "$plain" "$(home lonely)" "$often")"
+end unrouted here "$(lines "$plain" "$(home unrouted)" "$often")"
 end oldkey here "$(lines "$plain" "$(home oldkey)" "$often")"
 sed -i "s|^PublicKey = .*|PublicKey = $(stranger)|" $lab/oldkey/wg0.conf
 {
@@ -136,7 +138,7 @@ began() {
 		weir_start $name $lab/$name/wg0.conf --time-divisor 5
 	done
 }
-began good psk mute inner oldkey clock twin phoenix refuses leaves keyless lonely one two three here hub void
+began good psk mute inner oldkey clock twin phoenix refuses leaves keyless lonely unrouted one two three here hub void
 injected here nobody no-answer "wrong endpoint"
 injected here noroute send-refused "no route to the endpoint"
 injected here noname name-unresolved "name does not resolve"
@@ -150,7 +152,7 @@ injected here victim prefix-stolen "two peers list one prefix"
 injected void lost1 all-silent "nothing answers this host"
 until_true 20 pings here "10.9.0.$((100 + $(number good)))" 1 || fail "no tunnel for the good pair"
 ip netns exec good ping -n -q -i 0.2 10.9.0.1 >/dev/null 2>&1 &
-for name in clock twin leaves lonely; do
+for name in clock twin leaves lonely unrouted; do
 	until_true 20 pings $name 10.9.0.1 1 || fail "no tunnel of $name"
 done
 until_true 20 pings here "10.9.0.$((100 + $(number phoenix)))" 1 || fail "no tunnel of phoenix"
@@ -181,6 +183,8 @@ for name in one two three; do
 	ip netns exec hub ping -n -q -i 0.2 "10.9.0.$((100 + $(number $name)))" >/dev/null 2>&1 &
 done
 injected hub one all-at-once "all peers fall silent at once"
+ip -n here route del 10.66.0.0/16 || fail "the route was not there"
+injected here unrouted route-missing "a prefix is routed elsewhere"
 weir_on here ladder held hold >/dev/null
 injected here held recovery-held "recovery on hold"
 for name in inner keyless; do

@@ -33,7 +33,7 @@ static void healthy(void)
 					     .started = AGO(5000),
 					     .wall = 1800000000 * NS_PER_SEC,
 					     .window_since = AGO(60),
-					     .peers = 5,
+					     
 					     .peers_wanted = 5,
 					     .peers_heard = 4,
 					     .udp_received_at = AGO(1)};
@@ -349,6 +349,7 @@ static void test_prefixes(void **state)
 	healthy();
 	snprintf(w.f.route_missing, sizeof(w.f.route_missing), "10.7.0.0/16");
 	first_is("route-missing", DIAGNOSIS_LIKELY, SIDE_HERE);
+	assert_int_equal(found.items[0].severity, DIAGNOSIS_NOTE);
 	w.f.counters[WG_COUNT_data_sent] = 900; /* other prefixes are in use */
 	first_is("route-missing", DIAGNOSIS_POSSIBLE, SIDE_HERE);
 	assert_int_equal(found.items[0].severity, DIAGNOSIS_NOTE);
