@@ -337,11 +337,8 @@ static bool check_relay_only_plain(const struct diagnosis_facts *f, uint64_t now
 {
 	if (f->mode != PEER_RELAY_ONLY || f->look.remote_is_weir || f->frames_received ||
 	    !(f->word.initiations_unanswered >= REJECTED || net_in_trouble(f, now)) ||
-	    !f->device->relay_configured)
+	    !f->device->relay_configured || net_announced(f))
 		return false;
-	for (unsigned i = 0; i < f->path_count; i++)
-		if (f->paths[i].view.peer_online)
-			return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_HERE, f->word_since);
 	diagnosis_says(d, "Mode = relay-only is set for a peer that has never been at a relay: a plain "
 			  "WireGuard peer, or an older "

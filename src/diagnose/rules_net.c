@@ -57,3 +57,11 @@ const char *net_next_try(char out[48], const struct diagnosis_facts *f, uint64_t
 		snprintf(out, 48, " Tried again in %s.", diagnosis_age(age, at - now));
 	return out;
 }
+
+bool net_announced(const struct diagnosis_facts *f)
+{
+	for (unsigned i = 0; i < f->path_count; i++)
+		if (f->paths[i].view.peer_online)
+			return true;
+	return false;
+}

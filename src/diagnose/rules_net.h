@@ -19,6 +19,7 @@ bool net_relayed(const struct diagnosis_facts *f);	/* the tunnel works, over a r
 bool net_direct(const struct diagnosis_facts *f);	/* it works without */
 bool net_wants_direct(const struct diagnosis_facts *f); /* nobody asked for the relay, and ICE may be used */
 bool net_over_udp(const struct diagnosis_path *p);
+bool net_announced(const struct diagnosis_facts *f); /* some relay has the peer online */
 
 /* Trouble, or a note when the tunnel works all the same. */
 void net_severity(struct diagnosis *d, const struct diagnosis_facts *f, uint64_t now);

@@ -2,19 +2,17 @@
  * Rules about relays: why none is up, why one that is up ends again and again, and why the peer is not at it.
  * They speak only for peers that need a relay: one that is reached directly misses nothing.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "diagnose/rules_net.h"
 
-#define ABSENT (30 * NS_PER_SEC)
-#define CUT_WITHIN                                                                                           \
-	(70 * NS_PER_SEC) /* no longer than proxies' usual limit of a minute, and some lateness              \
-			   */
-#define CUT_ALIKE (3 * NS_PER_SEC)
-#define CUTS	  3
-#define SHORT	  (10 * NS_PER_SEC) /* lives that are shorter tell of a crash or of a second host instead */
+#define ABSENT	   (30 * NS_PER_SEC)
+#define CUT_WITHIN (70 * NS_PER_SEC) /* proxies' usual limit of a minute, and some lateness */
+#define CUT_ALIKE  (3 * NS_PER_SEC)
+#define CUTS	   3
+#define SHORT	   (10 * NS_PER_SEC) /* lives that are shorter tell of a crash or of a second host instead */
+#define LIVES	   (sizeof(((struct diagnosis_relay *)NULL)->lifetimes) / sizeof(uint64_t))
 
 /* What hangs on a relay that is not there. */
 #define WITHOUT_RELAY NO_WAY " relay-peer-absent no-common-relay relay-unreachable"
@@ -33,11 +31,8 @@ static const struct diagnosis_relay *down(const struct diagnosis_facts *f, uint6
 	const struct diagnosis_device *v = f->device;
 	const struct diagnosis_relay *found = NULL;
 
-	if (!needs_relay(f, now) || net_relayed(f))
+	if (!needs_relay(f, now) || net_relayed(f) || net_announced(f))
 		return NULL;
-	for (unsigned i = 0; i < f->path_count; i++)
-		if (f->paths[i].view.peer_online)
-			return NULL;
 	for (unsigned i = 0; i < v->relay_count; i++)
 		if (!v->relays[i].up && is(&v->relays[i]) && (!found || v->relays[i].home))
 			found = &v->relays[i];
@@ -73,7 +68,40 @@ static void show_next(const struct diagnosis_relay *r, uint64_t now, struct diag
 				diagnosis_age(age, r->next_try - now));
 }
 
+static void show_lives(const struct diagnosis_relay *r, struct diagnosis *d)
+{
+	for (unsigned i = 0; i < LIVES && r->lifetimes[i]; i++)
+		diagnosis_shows(d, MARK_BAD, "relay", i ? 0 : r->lost_at,
+				"a connection that lived %llu.%llu s", r->lifetimes[i] / NS_PER_SEC,
+				r->lifetimes[i] / (NS_PER_SEC / 10) % 10);
+}
+
+/* A server whose connection ended within that time, and for which `is` holds. */
+static const struct diagnosis_relay *lost(const struct diagnosis_facts *f, uint64_t now, uint64_t within,
+					  bool (*is)(const struct diagnosis_relay *r))
+{
+	const struct diagnosis_device *v = f->device;
+
+	for (unsigned i = 0; i < v->relay_count && needs_relay(f, now); i++)
+		if (is(&v->relays[i]) && diagnosis_lately(v->relays[i].lost_at, now, within))
+			return &v->relays[i];
+	return NULL;
+}
+
 /* ---- logging in ---- */
+
+/* The server closes after the login without a word; note: what else is known, or NULL. */
+static void login_refused(const struct diagnosis_facts *f, uint64_t now, const struct diagnosis_relay *r,
+			  struct diagnosis *d, const char *note, const char *help)
+{
+	holds(f, now, r, d, DIAGNOSIS_CERTAIN, SIDE_HERE);
+	diagnosis_shows(d, MARK_GOOD, "relay", 0, "network and TLS work up to the login");
+	if (note)
+		diagnosis_shows(d, MARK_NOTE, "clock", 0, "%s", note);
+	show_next(r, now, d);
+	diagnosis_helps(d, 0, "%s", help);
+	strcpy(d->command, "weir reload");
+}
 
 static bool is_expired(const struct diagnosis_relay *r)
 {
@@ -86,16 +114,11 @@ static bool check_expired(const struct diagnosis_facts *f, uint64_t now, struct 
 
 	if (!r)
 		return false;
-	holds(f, now, r, d, DIAGNOSIS_CERTAIN, SIDE_HERE);
 	diagnosis_says(d, "The token for the relay %.80s has expired: the server closes after the login.",
 		       r->url);
-	diagnosis_shows(d, MARK_GOOD, "relay", 0, "network and TLS work up to the login");
-	show_next(r, now, d);
-	diagnosis_helps(d, 0,
-			"Put a new Token, or the Secret, into [Relay] and reload. If the token is new, look "
-			"at this host's "
-			"clock.");
-	strcpy(d->command, "weir reload");
+	login_refused(f, now, r, d, NULL,
+		      "Put a new Token, or the Secret, into [Relay] and reload. If the token is new, look at "
+		      "this host's clock.");
 	return true;
 }
 
@@ -110,17 +133,13 @@ static bool check_bad_token(const struct diagnosis_facts *f, uint64_t now, struc
 
 	if (!r)
 		return false;
-	holds(f, now, r, d, DIAGNOSIS_CERTAIN, SIDE_HERE);
 	diagnosis_says(d,
 		       "The relay %.80s does not take our token: it closes after the login without a word.",
 		       r->url);
-	diagnosis_shows(d, MARK_GOOD, "relay", 0, "network and TLS work up to the login");
-	diagnosis_shows(d, MARK_NOTE, "clock", 0, "by our clock the token is valid still");
-	show_next(r, now, d);
-	diagnosis_helps(d, 0,
-			"The token is of another server, or damaged. Put the right Token or Secret into "
-			"[Relay] and reload.");
-	strcpy(d->command, "weir reload");
+	login_refused(
+		f, now, r, d, "by our clock the token is valid still",
+		"The token is of another server, or damaged. Put the right Token or Secret into [Relay] "
+		"and reload.");
 	return true;
 }
 
@@ -135,35 +154,25 @@ static bool check_wrong_secret(const struct diagnosis_facts *f, uint64_t now, st
 
 	if (!r)
 		return false;
-	holds(f, now, r, d, DIAGNOSIS_CERTAIN, SIDE_HERE);
 	diagnosis_says(d,
 		       "The relay %.80s closes after our login without a word (%u times): the secret here is "
 		       "not the server's.",
 		       r->url, r->refusals);
-	diagnosis_shows(d, MARK_GOOD, "relay", 0, "network and TLS work up to the login");
-	diagnosis_shows(d, MARK_NOTE, "clock", 0,
-			"a clock that is off by more than 12 hours, here or there, looks the same");
-	show_next(r, now, d);
-	diagnosis_helps(d, 0, "Compare Secret or SecretFile in [Relay] with the server's, then reload.");
-	strcpy(d->command, "weir reload");
+	login_refused(f, now, r, d,
+		      "a clock that is off by more than 12 hours, here or there, looks the same",
+		      "Compare Secret or SecretFile in [Relay] with the server's, then reload.");
 	return true;
-}
-
-static bool is_replaced(const struct diagnosis_relay *r)
-{
-	return r->replaced;
 }
 
 static bool check_replaced(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	const struct diagnosis_device *v = f->device;
 	const struct diagnosis_relay *r = NULL;
-	char age[DIAGNOSIS_AGE];
 
 	if (!needs_relay(f, now))
 		return false;
 	for (unsigned i = 0; i < v->relay_count && !r; i++)
-		if (is_replaced(&v->relays[i]))
+		if (v->relays[i].replaced)
 			r = &v->relays[i];
 	if (!r)
 		return false;
@@ -172,9 +181,7 @@ static bool check_replaced(const struct diagnosis_facts *f, uint64_t now, struct
 		d,
 		"Another host logs in at the relay %.80s with this host's key: each login there ends ours.",
 		r->url);
-	for (unsigned i = 0; i < 4 && r->lifetimes[i]; i++)
-		diagnosis_shows(d, MARK_BAD, "relay", i ? 0 : r->lost_at, "a connection that lived %s",
-				diagnosis_age(age, r->lifetimes[i]));
+	show_lives(r, d);
 	show_next(r, now, d);
 	diagnosis_helps(d, 0,
 			"A configuration was copied: give each host a PrivateKey of its own. The server's "
@@ -309,7 +316,7 @@ static bool is_cut(const struct diagnosis_relay *r)
 	uint64_t least = UINT64_MAX, most = 0;
 	unsigned n = 0;
 
-	for (; n < 4 && r->lifetimes[n]; n++) {
+	for (; n < LIVES && r->lifetimes[n]; n++) {
 		least = r->lifetimes[n] < least ? r->lifetimes[n] : least;
 		most = r->lifetimes[n] > most ? r->lifetimes[n] : most;
 	}
@@ -318,46 +325,34 @@ static bool is_cut(const struct diagnosis_relay *r)
 
 static bool check_cut(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
-	const struct diagnosis_device *v = f->device;
-	const struct diagnosis_relay *r = NULL;
+	const struct diagnosis_relay *r = lost(f, now, 2 * CUT_WITHIN, is_cut);
 	char age[DIAGNOSIS_AGE];
 
-	if (!needs_relay(f, now))
-		return false;
-	for (unsigned i = 0; i < v->relay_count && !r; i++)
-		if (is_cut(&v->relays[i]) && diagnosis_lately(v->relays[i].lost_at, now, 2 * CUT_WITHIN))
-			r = &v->relays[i];
 	if (!r)
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_BETWEEN, r->lost_at);
 	net_severity(d, f, now);
 	diagnosis_says(d, "Something on the way to the relay %.80s ends each connection after about %s.",
 		       r->url, diagnosis_age(age, r->lifetimes[0]));
-	for (unsigned i = 0; i < 4 && r->lifetimes[i]; i++)
-		diagnosis_shows(d, MARK_BAD, "relay", i ? 0 : r->lost_at,
-				"a connection that lived %" PRIu64 ".%" PRIu64 " s",
-				(uint64_t)(r->lifetimes[i] / NS_PER_SEC),
-				(uint64_t)(r->lifetimes[i] / (NS_PER_SEC / 10) % 10));
+	show_lives(r, d);
 	diagnosis_helps(d, 0,
 			"Raise the idle or read timeout of the proxy before the relay (WebSocket, over 60 "
 			"s), or go around it.");
 	return true;
 }
 
+static bool is_stale(const struct diagnosis_relay *r)
+{
+	return r->up && r->check_failed;
+}
+
 /* It seemed to be up and was not, as a new connection shows that came up: told for a while. Without one the
  * server or the network is gone, and that is another verdict. */
 static bool check_stale(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
-	const struct diagnosis_device *v = f->device;
-	const struct diagnosis_relay *r = NULL;
+	const struct diagnosis_relay *r = lost(f, now, A_MINUTE, is_stale);
 	char ago[DIAGNOSIS_AGE];
 
-	if (!needs_relay(f, now))
-		return false;
-	for (unsigned i = 0; i < v->relay_count && !r; i++)
-		if (v->relays[i].up && v->relays[i].check_failed &&
-		    diagnosis_lately(v->relays[i].lost_at, now, A_MINUTE))
-			r = &v->relays[i];
 	if (!r)
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_BETWEEN, r->lost_at);
@@ -375,14 +370,6 @@ static bool check_stale(const struct diagnosis_facts *f, uint64_t now, struct di
 }
 
 /* ---- the peer is not there ---- */
-
-static bool announced(const struct diagnosis_facts *f)
-{
-	for (unsigned i = 0; i < f->path_count; i++)
-		if (f->paths[i].view.peer_online)
-			return true;
-	return false;
-}
 
 static bool check_absent(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
@@ -402,7 +389,7 @@ static bool check_absent(const struct diagnosis_facts *f, uint64_t now, struct d
 		ghost |= f->paths[i].view.peer_online && f->paths[i].view.pings >= 3 &&
 			 !diagnosis_lately(f->paths[i].view.last_proof, now, ABSENT) &&
 			 now > f->paths[i].view.since + ABSENT;
-	if (!r || now < r->since + ABSENT || (announced(f) && !ghost))
+	if (!r || now < r->since + ABSENT || (net_announced(f) && !ghost))
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_THERE, f->word_since > r->since ? f->word_since : r->since);
 	if (ghost)
@@ -440,7 +427,7 @@ static bool check_no_common(const struct diagnosis_facts *f, uint64_t now, struc
 	const char *theirs = f->remote_relay;
 	const struct diagnosis_relay *r = NULL;
 
-	if (!needs_relay(f, now) || net_relayed(f) || !*theirs || announced(f) ||
+	if (!needs_relay(f, now) || net_relayed(f) || !*theirs || net_announced(f) ||
 	    (f->mode != PEER_RELAY_ONLY && !net_in_trouble(f, now) && f->state.tunnel == TUNNEL_UP))
 		return false;
 	for (unsigned i = 0; i < v->relay_count; i++) {

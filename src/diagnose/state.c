@@ -255,6 +255,26 @@ static void explain_no_way(char *out, size_t size, const struct peer_facts *f)
 			 "relay?");
 }
 
+/* Its keys work, and what we send is answered as far as is known. */
+static void derive_up(struct peer_state *out, const struct peer_facts *f, uint64_t now)
+{
+	bool relayed = f->path_kind == PATH_KIND_RELAY || f->path_kind == PATH_KIND_TURN;
+
+	out->word = WORD_WAIT;
+	if (f->controlled && !f->endpoint_known) {
+		explain_no_way(out->reason, sizeof(out->reason), f);
+	} else if (f->controlled && f->path_state == PATH_STALE && f->unanswered_since) {
+		explain_silent(out->reason, sizeof(out->reason), f, now);
+	} else if (f->controlled && f->remote_is_weir && f->path_state == PATH_CHECKING) {
+		snprintf(out->reason, sizeof(out->reason), "the path is lost, and another is not proven yet");
+	} else {
+		out->word = relayed ? WORD_RELAY : WORD_DIRECT;
+		explain_refused(out->reason, sizeof(out->reason), f);
+		if (relayed && !*out->reason)
+			explain_relayed(out->reason, sizeof(out->reason), f, now);
+	}
+}
+
 void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint64_t now)
 {
 	char text[24];
@@ -291,24 +311,8 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 		out->word = WORD_WAIT;
 		age(text, sizeof(text), now - f->unanswered_since);
 		snprintf(out->reason, sizeof(out->reason), "no answer to our data for %s", text);
-	} else if (out->tunnel == TUNNEL_UP && f->controlled && !f->endpoint_known) {
-		out->word = WORD_WAIT;
-		explain_no_way(out->reason, sizeof(out->reason), f);
-	} else if (out->tunnel == TUNNEL_UP && f->controlled && f->path_state == PATH_STALE &&
-		   f->unanswered_since) {
-		out->word = WORD_WAIT;
-		explain_silent(out->reason, sizeof(out->reason), f, now);
-	} else if (out->tunnel == TUNNEL_UP && f->controlled && f->remote_is_weir &&
-		   f->path_state == PATH_CHECKING) {
-		out->word = WORD_WAIT;
-		snprintf(out->reason, sizeof(out->reason), "the path is lost, and another is not proven yet");
 	} else if (out->tunnel == TUNNEL_UP) {
-		bool relayed = f->path_kind == PATH_KIND_RELAY || f->path_kind == PATH_KIND_TURN;
-
-		out->word = relayed ? WORD_RELAY : WORD_DIRECT;
-		explain_refused(out->reason, sizeof(out->reason), f);
-		if (relayed && !*out->reason)
-			explain_relayed(out->reason, sizeof(out->reason), f, now);
+		derive_up(out, f, now);
 	} else if (f->attempt) {
 		out->word = WORD_WAIT;
 		snprintf(out->reason, sizeof(out->reason), "handshake under way, try %u", f->attempt);
