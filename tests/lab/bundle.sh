@@ -2,7 +2,8 @@
 # What went wrong can be looked at afterwards: trouble that healed is in the engine's record, in the dashboard's past, in
 # a bundle and its replay; and a bundle holds no secret, an anonymous one no key, address or name either.
 . "$(dirname "$0")/lib.sh"
-need wg ping ip tmux jq tar
+. "$(dirname "$0")/terminal.sh"
+need wg ping ip jq tar
 
 host left right
 cable left 203.0.113.1/24 right 203.0.113.2/24
@@ -57,28 +58,13 @@ ip -n left link set to-right up
 until_true 30 pings left 10.9.0.2 1 || fail "the tunnel does not come back"
 until_true 20 is_word left DIRECT || fail "it is $(word left), not DIRECT again"
 
-export TERM=xterm-256color LANG=C.UTF-8 LC_ALL=C.UTF-8
-unset TMUX SSH_CONNECTION
-tm() {
-	tmux -S $lab/tmux -f /dev/null "$@"
-}
-screen() {
-	tm capture-pane -p -t lab 2>/dev/null
-}
-shows() {
-	screen | grep -q -- "$1"
-}
-wait_screen() { # PATTERN WHAT
-	until_true 20 shows "$1" || fail "$2: the screen is
-$(screen)"
-}
 back_to() { # PATTERN: through the past, step by step
 	back_tries=0
 	until shows "$1"; do
 		back_tries=$((back_tries + 1))
 		[ $back_tries -lt 200 ] || fail "no moment with $1: the screen is
 $(screen)"
-		tm send-keys -t lab Left
+		keys_to Left
 		sleep 0.03
 	done
 }
@@ -86,18 +72,18 @@ tm new-session -d -s lab -x 100 -y 30 "ip netns exec left env PS1='shell> ' sh -
 wait_screen 'shell>' "no shell"
 
 # A dashboard that comes after the trouble.
-tm send-keys -t lab "$weir attach wg0 --run-dir $lab/left" Enter
+keys_to "$weir attach wg0 --run-dir $lab/left" Enter
 wait_screen 'castle-right *DIRECT' "no dashboard"
-tm send-keys -t lab t
+keys_to t
 wait_screen 'PAST ' "no past"
 back_to 'castle-right *STUCK'
-tm send-keys -t lab D
+keys_to D
 wait_screen 'nothing can be changed in the past' "the past can be changed"
-tm send-keys -t lab Enter
+keys_to Enter
 wait_screen 'castle-right STUCK PAST' "no Peer screen of the past"
-tm send-keys -t lab Escape
+keys_to Escape
 wait_screen 'castle-right.*DIRECT' "no way back to now"
-tm send-keys -t lab q
+keys_to q
 wait_screen 'shell>' "q does not leave"
 say "a dashboard shows trouble that was over when it came"
 
@@ -153,21 +139,21 @@ jq -r '.peers[0].allowedIps[0]' $lab/veiled/status.json | grep -q '^10\..*/32$' 
 say "an anonymous bundle names nobody, and the same thing the same"
 
 # Its replay, without an engine and without rights.
-tm send-keys -t lab "$weir replay $lab/veiled.tar.gz --at $stuck_at" Enter
+keys_to "$weir replay $lab/veiled.tar.gz --at $stuck_at" Enter
 wait_screen 'peer-1 *STUCK' "no STUCK at $stuck_at"
 shows 'PAST ' || fail "a replay does not say that it is the past"
-tm send-keys -t lab End
+keys_to End
 wait_screen 'peer-1 *DIRECT' "the end of the bundle is not how things were"
-tm send-keys -t lab Escape
+keys_to Escape
 wait_screen 'no now behind a bundle' "a bundle has a now"
-tm send-keys -t lab q
+keys_to q
 wait_screen 'shell>' "q does not leave"
 say "weir replay shows what was, at any moment"
 
 head -c 3000 $lab/plain.tar.gz >$lab/cut.tar.gz
 echo nothing >$lab/text.tar.gz
 tar -czf $lab/other.tar.gz -C $lab/plain status.json
-tm send-keys -t lab "for f in cut text other none; do $weir replay $lab/\$f.tar.gz; echo code \$?; done 2>$lab/errors; echo don''e" Enter
+keys_to "for f in cut text other none; do $weir replay $lab/\$f.tar.gz; echo code \$?; done 2>$lab/errors; echo don''e" Enter
 wait_screen '^done$' "damaged bundles are not refused"
 [ "$(screen | grep -c '^code 2')" = 4 ] || fail "exit codes of damaged bundles: $(screen)"
 [ "$(grep -c 'bundle\|cannot open' $lab/errors)" = 4 ] || fail "words about damaged bundles: $(cat $lab/errors)"

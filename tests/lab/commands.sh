@@ -4,25 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 need wg ping ip jq python3
 
-host left right
-cable left 192.0.2.1/24 right 192.0.2.2/24
-keys left right
-for side in left right; do
-	other=right n=1 m=2
-	[ $side = right ] && other=left n=2 m=1
-	cat >$lab/$side/wg0.conf <<CONF
-[Interface]
-PrivateKey = $(cat $lab/$side/key)
-ListenPort = 51820
-Address = 10.9.0.$n/24
-[Peer]
-Name = host-$other
-PublicKey = $(cat $lab/$other/pub)
-Endpoint = 192.0.2.$m:51820
-AllowedIPs = 10.9.0.$m/32
-CONF
-	chmod 600 $lab/$side/wg0.conf
-done
+two_hosts host-
 
 # expect EXIT-CODE PATTERN COMMAND...: the pattern must be in what it prints, and it must not take long.
 expect() {

@@ -2,47 +2,11 @@
 # The dashboard in a real terminal (tmux): screens, actions, leaving, job control, crash, lost terminal, and a terminal
 # that nobody reads, none of which may hold up a packet.
 . "$(dirname "$0")/lib.sh"
-need wg ping ip tmux jq
+. "$(dirname "$0")/terminal.sh"
+need wg ping ip jq
 
-host left right
-cable left 192.0.2.1/24 right 192.0.2.2/24
-keys left right
-for side in left right; do
-	other=right n=1 m=2
-	[ $side = right ] && other=left n=2 m=1
-	cat >$lab/$side/wg0.conf <<CONF
-[Interface]
-PrivateKey = $(cat $lab/$side/key)
-ListenPort = 51820
-Address = 10.9.0.$n/24
-[Peer]
-Name = host-$other
-PublicKey = $(cat $lab/$other/pub)
-Endpoint = 192.0.2.$m:51820
-AllowedIPs = 10.9.0.$m/32
-CONF
-	chmod 600 $lab/$side/wg0.conf
-done
+two_hosts host-
 weir_start right $lab/right/wg0.conf
-
-export TERM=xterm-256color LANG=C.UTF-8 LC_ALL=C.UTF-8
-unset TMUX SSH_CONNECTION
-tm() {
-	tmux -S $lab/tmux -f /dev/null "$@"
-}
-screen() {
-	tm capture-pane -p -t lab 2>/dev/null
-}
-shows() {
-	screen | grep -q -- "$1"
-}
-wait_screen() { # PATTERN WHAT
-	until_true 30 shows "$1" || fail "$2: the screen is
-$(screen)"
-}
-keys_to() {
-	tm send-keys -t lab "$@"
-}
 
 tm new-session -d -s lab -x 80 -y 24 "ip netns exec left env PS1='shell> ' sh -i"
 wait_screen 'shell>' "no shell"

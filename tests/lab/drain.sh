@@ -4,25 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 need wg ping ip jq
 
-host left right
-cable left 192.0.2.1/24 right 192.0.2.2/24
-keys left right
+two_hosts '' "Mode = plain"
 for side in left right; do
-	other=right n=1 m=2
-	[ $side = right ] && other=left n=2 m=1
-	cat >$lab/$side/wg0.conf <<CONF
-[Interface]
-PrivateKey = $(cat $lab/$side/key)
-ListenPort = 51820
-Address = 10.9.0.$n/24
-[Peer]
-Name = $other
-PublicKey = $(cat $lab/$other/pub)
-Endpoint = 192.0.2.$m:51820
-AllowedIPs = 10.9.0.$m/32
-Mode = plain
-CONF
-	chmod 600 $lab/$side/wg0.conf
 	weir_start $side $lab/$side/wg0.conf
 done
 until_true 20 pings left 10.9.0.2 1 || fail "no tunnel"

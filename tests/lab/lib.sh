@@ -85,6 +85,31 @@ cable() {
 	ip -n "$3" link set "to-$1" up
 }
 
+# two_hosts PREFIX [LINES]: left (192.0.2.1, in the tunnel 10.9.0.1) and right (.2) on a wire, and a file wg0.conf of each, in
+# which the other is called PREFIXleft or PREFIXright; LINES end its section.
+two_hosts() {
+	host left right
+	cable left 192.0.2.1/24 right 192.0.2.2/24
+	keys left right
+	for th_side in left right; do
+		th_other=right th_n=1 th_m=2
+		[ $th_side = right ] && th_other=left th_n=2 th_m=1
+		cat >$lab/$th_side/wg0.conf <<CONF
+[Interface]
+PrivateKey = $(cat $lab/$th_side/key)
+ListenPort = 51820
+Address = 10.9.0.$th_n/24
+[Peer]
+Name = $1$th_other
+PublicKey = $(cat $lab/$th_other/pub)
+Endpoint = 192.0.2.$th_m:51820
+AllowedIPs = 10.9.0.$th_m/32
+${2:-}
+CONF
+		chmod 600 $lab/$th_side/wg0.conf
+	done
+}
+
 # Makes $lab/HOST/key and $lab/HOST/pub once.
 keys() {
 	for keys_host in "$@"; do

@@ -2,7 +2,8 @@
 # Many peers: 2,000 through wg setconf, 10,000 from a file. What they cost is printed; the bounds are wide, for slow
 # machines. Status, dashboard and packets of a good peer among 1,000 that do not answer.
 . "$(dirname "$0")/lib.sh"
-need wg ping ip jq tmux python3
+. "$(dirname "$0")/terminal.sh"
+need wg ping ip jq python3
 
 host left right
 cable left 192.0.2.1/24 right 192.0.2.2/24
@@ -122,21 +123,13 @@ echo "# 10,000 peers from a file: up after $ms ms, $bytes bytes of memory each, 
 say "10,000 peers from a file"
 
 # 3. the dashboard shows them; packets go on beside it
-export TERM=xterm-256color LANG=C.UTF-8 LC_ALL=C.UTF-8
-unset TMUX SSH_CONNECTION
-tm() {
-	tmux -S $lab/tmux -f /dev/null "$@"
-}
-shows() {
-	tm capture-pane -p -t lab 2>/dev/null | grep -q -- "$1"
-}
 ip netns exec left ping -n -q -i 0.02 10.9.0.2 >$lab/pings 2>&1 &
 ping_pid=$!
 start=$(milliseconds)
 tm new-session -d -s lab -x 120 -y 40 "ip netns exec left $weir attach wg0 --run-dir $lab/left"
-until_true 30 shows "10,\{0,1\}001" || fail "the dashboard does not show 10,001 peers: $(tm capture-pane -p -t lab)"
+until_true 30 shows "10,\{0,1\}001" || fail "the dashboard does not show 10,001 peers: $(screen)"
 shown=$(($(milliseconds) - start))
-tm send-keys -t lab End
+keys_to End
 until_true 30 shows "IDLE" || fail "no list at its end"
 sleep 1
 busy=$(ticks "$engine")

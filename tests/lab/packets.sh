@@ -2,51 +2,15 @@
 # The Packets screen on a real engine: what it shows, what its filter picks, what it saves, and that nothing is tapped
 # when nobody looks.
 . "$(dirname "$0")/lib.sh"
-need wg ping ip tmux jq od
+. "$(dirname "$0")/terminal.sh"
+need wg ping ip jq od
 
-host left right
-cable left 192.0.2.1/24 right 192.0.2.2/24
-keys left right
+two_hosts host-
 for side in left right; do
-	other=right n=1 m=2
-	[ $side = right ] && other=left n=2 m=1
-	cat >$lab/$side/wg0.conf <<CONF
-[Interface]
-PrivateKey = $(cat $lab/$side/key)
-ListenPort = 51820
-Address = 10.9.0.$n/24
-[Peer]
-Name = host-$other
-PublicKey = $(cat $lab/$other/pub)
-Endpoint = 192.0.2.$m:51820
-AllowedIPs = 10.9.0.$m/32
-CONF
-	chmod 600 $lab/$side/wg0.conf
 	weir_start $side $lab/$side/wg0.conf
 done
 until_true 20 pings left 10.9.0.2 1 || fail "no tunnel"
 
-export TERM=xterm-256color LANG=C.UTF-8 LC_ALL=C.UTF-8
-unset TMUX SSH_CONNECTION
-tm() {
-	tmux -S $lab/tmux -f /dev/null "$@"
-}
-screen() {
-	tm capture-pane -p -t lab 2>/dev/null
-}
-shows() {
-	screen | grep -q -- "$1"
-}
-lacks() {
-	! shows "$1"
-}
-wait_screen() { # PATTERN WHAT
-	until_true 20 shows "$1" || fail "$2: the screen is
-$(screen)"
-}
-keys_to() {
-	tm send-keys -t lab "$@"
-}
 sessions() {
 	[ "$(weir_on left status wg0 --json | jq .tap.sessions)" = "$1" ]
 }
