@@ -143,8 +143,9 @@ static bool what_it_is(struct entry *e, const char *line, size_t len)
 		return false;
 	if (begins(at, end, "\"past\":")) {
 		at = memchr(at, ',', (size_t)(end - at));
-		if (!at++)
+		if (!at)
 			return false;
+		at++;
 	}
 	e->level = LEVELS;
 	if (begins(at, end, "\"event\":\"snapshot\",\"full\":true"))
