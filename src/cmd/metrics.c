@@ -1,4 +1,5 @@
 /* weir metrics: prints what the engine counts, or serves it over HTTP. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "cmd/command.h"
@@ -6,11 +7,22 @@
 #include "cmd/openmetrics.h"
 #include "cmd/sandbox.h"
 
+/* What speaks HTTP may look at the engine, and do nothing to it, whoever started it. */
+static int give_up_rights(const struct options *o, struct client *c, struct error *e)
+{
+	json_t *done = client_call(c, "unsubscribe", json_pack("{s:b}", "readonly", 1), e);
+
+	if (!done)
+		return -EIO;
+	json_decref(done);
+	return o->no_sandbox ? 0 : sandbox_relay(NULL, e);
+}
+
 static int serve_http(const struct options *o, struct client *c, struct error *e)
 {
 	int fd = exporter_listen(o->listen, e);
 
-	if (fd < 0 || (!o->no_sandbox && sandbox_relay(NULL, e))) {
+	if (fd < 0 || give_up_rights(o, c, e)) {
 		client_close(c);
 		return command_failed(e);
 	}

@@ -348,6 +348,11 @@ static void method_subscribe(struct request *r)
 
 static void method_unsubscribe(struct request *r)
 {
+	bool readonly = false;
+
+	if (!param_flag(r, "readonly", &readonly))
+		return;
+	r->client->readonly |= readonly;
 	subscription_stop(r->client);
 	r->client->view = false;
 	reply_empty(r);

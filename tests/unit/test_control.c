@@ -557,6 +557,12 @@ static void test_readonly(void **state)
 	json_decref(expect_result(&k, "{\"id\":1,\"method\":\"subscribe\",\"params\":{\"readonly\":false}}"));
 	expect_looking_only(&k);
 	talk_close(&k);
+
+	talk_adopted(&k, t, false);
+	json_decref(
+		expect_result(&k, "{\"id\":1,\"method\":\"unsubscribe\",\"params\":{\"readonly\":true}}"));
+	expect_looking_only(&k);
+	talk_close(&k);
 	assert_int_equal(t->downs + t->reloads, 0);
 }
 
