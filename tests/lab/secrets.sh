@@ -3,6 +3,10 @@
 # with keys needed is wiped when it has ended. And what clients open and close in turn leaves nothing open.
 . "$(dirname "$0")/lib.sh"
 need wg ping ip python3 setpriv
+[ "$(awk 'NR == 1 { print $3 }' /proc/self/uid_map)" -gt 65534 ] || {
+	echo "skipped: nobody is nobody here, and memory cannot be looked at"
+	exit 77
+}
 
 host left right
 cable left 192.0.2.1/24 right 192.0.2.2/24
