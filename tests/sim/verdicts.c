@@ -56,7 +56,6 @@ static void device_facts(const struct world *w, const struct remote *r)
 					   .has_private_key = true,
 					   .started = r->node->started,
 					   .wall = SECONDS(1800000000),
-					   .peers = 1,
 					   .peers_wanted = 1,
 					   .peers_heard = 1,
 					   .udp_received_at = w->now,
@@ -65,7 +64,6 @@ static void device_facts(const struct world *w, const struct remote *r)
 					   .local_addresses = 1,
 					   .nat = NAT_SAME_MAPPING,
 					   .stun_answers = true,
-					   .stun_asked = true,
 					   .stun_asked_at = w->now,
 					   .stun_answered_at = w->now,
 					   .nat_at = w->now};
