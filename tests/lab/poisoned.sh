@@ -4,7 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nat.sh"
 . "$(dirname "$0")/faults.sh"
-need wg ping ip nft
+. "$(dirname "$0")/verdicts.sh"
+need wg ping ip nft jq
 
 public
 open_host left 10
@@ -25,5 +26,8 @@ hold_fast() {
 table inet f { chain i { type filter hook input priority 0; ip saddr 203.0.113.10 udp sport 51820 drop; }; }
 NFT
 }
+injected left right poisoned-mapping "the flow of one source port is held fast on the way"
 outage_case poisoned "the flow of one port is held fast" 8000 hold_fast left 10.9.0.2
 told left "$begun" "fresh source port" | grep -q . || fail "no fresh port: $(told left "$begun")"
+verdicts_come 20
+say "and the verdict says so"

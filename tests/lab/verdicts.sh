@@ -1,7 +1,8 @@
 # Verdicts for lab scripts, to be sourced after lib.sh: faults stand side by side, each on a peer of its own, and each must
 # get its verdict first.
 #
-#   injected HOST PEER RULE FAULT...   from now on HOST's engine should give PEER this verdict; FAULT in words
+#   injected HOST PEER RULE[/SIDE] FAULT...
+#                                      from now on HOST's engine should give PEER this verdict; FAULT in words
 #   verdicts_come SECONDS              waits for all that were injected, and prints a row for each:
 #                                      "| fault | verdict | confidence, side | seconds |"
 #   never_a_verdict HOST PEER          asserts that the peer was never in trouble since its engine started
@@ -27,12 +28,14 @@ verdicts_of() { # HOST
 	: >$lab/rest
 	while IFS='	' read -r vo_host vo_peer vo_rule vo_at vo_fault; do
 		vo_got=
+		vo_side=
 		if [ "$vo_host" = "$1" ]; then
 			vo_got=$(jq -r --arg p "$vo_peer" '.peers[] | select(.name == $p) | .diagnosis.verdicts[0] |
 				.rule + "\t" + .confidence + (if .side == "" then "" else ", " + .side end)' $lab/$1/explain.json)
 		fi
-		if [ "${vo_got%%	*}" = "$vo_rule" ]; then
-			printf '| %s | %s | %s | %d.%d |\n' "$vo_fault" "$vo_rule" "${vo_got#*	}" \
+		case $vo_rule in */*) vo_side=${vo_rule#*/} ;; esac
+		if [ "${vo_got%%	*}" = "${vo_rule%/*}" ] && case $vo_got in *"${vo_side:+, }$vo_side") ;; *) false ;; esac; then
+			printf '| %s | %s | %s | %d.%d |\n' "$vo_fault" "${vo_rule%/*}" "${vo_got#*	}" \
 				$(((vo_now - vo_at) / 1000)) $(((vo_now - vo_at) % 1000 / 100))
 		else
 			printf '%s\t%s\t%s\t%s\t%s\n' "$vo_host" "$vo_peer" "$vo_rule" "$vo_at" "$vo_fault" >>$lab/rest

@@ -106,7 +106,7 @@ forge next 40 version
 # It forgets us, and stays at its relay.
 sed -i '/^\[Peer\]/,$d' $lab/lacks/wg0.conf
 weir_on lacks reload >/dev/null
-injected here lacks peer-lacks-our-key "our key was removed there"
+injected here lacks peer-lacks-our-key/there "our key was removed there"
 # What is not a frame does not come in.
 echo 'table inet f { chain i { type filter hook input priority 0; udp dport 51820 @th,64,32 != 0x77656972 drop; }; }' |
 	on left nft -f -

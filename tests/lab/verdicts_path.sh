@@ -112,8 +112,8 @@ Enable = no"
 peer_of dies2 dies1 27 "Endpoint = 203.0.113.23:51820"
 
 # What is broken before anybody starts.
-injected blocked hub udp-blocked "UDP is dropped by the network of this end"
-injected hub blocked udp-blocked "UDP is dropped by the network of the other end"
+injected blocked hub udp-blocked/here "UDP is dropped by the network of this end"
+injected hub blocked udp-blocked/there "UDP is dropped by the network of the other end"
 injected sym1 sym2 symmetric-nats "a symmetric NAT at each end"
 injected twin1 twin2 hairpin "both behind one NAT without hairpin, isolated inside"
 injected refused hub turn-refused "wrong password for TURN"
@@ -124,7 +124,7 @@ for name in refused lost walled; do
 	fault $name ip saddr 203.0.113.10 meta l4proto udp drop
 done
 only_tunnel tuns 28
-injected tuns hub no-local-candidates "the only address is a tunnel's"
+injected tuns hub no-local-candidates/here "the only address is a tunnel's"
 injected loop hub tunnel-in-tunnel "the peer's endpoint is routed into the tunnel"
 
 begin hub quiet
@@ -146,16 +146,16 @@ for name in filter narrow flaps dark dims; do
 done
 say "all are up, as far as they can be"
 
-injected hub filter wireguard-filtered "WireGuard is dropped, pings and STUN pass"
+injected hub filter wireguard-filtered/between "WireGuard is dropped, pings and STUN pass"
 fault_wireguard filter
 injected hub narrow mtu-black-hole "datagrams over 1300 bytes vanish"
 fault_size narrow 1308
 on hub ping -q -n -c 20 -i 0.1 -s 1380 -M "do" 10.9.0.$n_narrow >/dev/null 2>&1 || true
 until_true 20 answered dies1 10.9.0.28 || fail "dies1 is not reached"
-injected dims hub udp-blocked "UDP stops to pass, and the relay carries"
-injected hub dims udp-blocked "the same, seen by the other end"
+injected dims hub udp-blocked/here "UDP stops to pass, and the relay carries"
+injected hub dims udp-blocked/there "the same, seen by the other end"
 fault_udp dims
-injected dark hub nothing-gets-out "this end's network is cut off"
+injected dark hub nothing-gets-out/here "this end's network is cut off"
 injected hub dark path-died "the network of the other end is cut off"
 fault_all dark
 injected dies1 dies2 path-died "the only path dies"

@@ -146,8 +146,8 @@ injected here psk psk-differs "preshared keys differ"
 injected psk here psk-differs "preshared keys differ, seen by who answers"
 injected here mute outbound-blocked "return path blocked, seen by who answers"
 injected mute here no-answer "return path blocked, seen by who calls"
-injected here oldkey wrong-key-for-us "the peer has a wrong key for us"
-injected oldkey here unknown-key "we have no such key"
+injected here oldkey wrong-key-for-us/there "the peer has a wrong key for us"
+injected oldkey here unknown-key/here "we have no such key"
 injected here victim prefix-stolen "two peers list one prefix"
 injected void lost1 all-silent "nothing answers this host"
 until_true 20 pings here "10.9.0.$((100 + $(number good)))" 1 || fail "no tunnel for the good pair"
@@ -168,14 +168,14 @@ weir_end clock KILL
 rm -rf $lab/clock/state
 sleep 1 # its peer must have something unanswered
 began phoenix clock twin2
-injected here phoenix peer-restarted "the peer restarted"
-injected phoenix here we-restarted "we restarted"
+injected here phoenix peer-restarted/there "the peer restarted"
+injected phoenix here we-restarted/here "we restarted"
 injected here clock peer-clock-back "its clock went back"
 injected here twin duplicate-key "one key on two hosts"
 weir_on leaves down >/dev/null
 injected here leaves peer-away "the peer went down in order"
 ip -n lonely link set to-here down
-injected lonely here link-lost "this host lost its link"
+injected lonely here link-lost/here "this host lost its link"
 ip netns exec here ping -n -q -i 0.2 "10.9.0.$((100 + $(number lonely)))" >/dev/null 2>&1 &
 injected here lonely stopped-answering "the peer lost its link"
 echo 'table inet f { chain i { type filter hook input priority 0; udp dport 51820 drop; }; }' | on hub nft -f -
@@ -193,8 +193,8 @@ done
 injected here inner allowed-ip-in "source not allowed here"
 injected here keyless no-allowed-ips "no allowed IPs"
 ip netns exec here ping -n -q -i 0.2 "10.9.0.$((100 + $(number refuses)))" >/dev/null 2>&1 &
-injected refuses here allowed-ip-in "source not allowed, seen there"
-injected here refuses allowed-ip-out "source not allowed there, by its report"
+injected refuses here allowed-ip-in/here "source not allowed, seen there"
+injected here refuses allowed-ip-out/there "source not allowed there, by its report"
 ip netns exec here ping -n -q -i 0.2 10.9.0.204 >/dev/null 2>&1 &
 injected here nowhere no-endpoint "nobody knows where it is"
 # Somebody looks at that peer, or nobody asks for its report.
@@ -207,8 +207,8 @@ host attacker
 cable attacker 203.0.113.1/24 busy 203.0.113.2/24
 ip netns exec attacker "$flood" 203.0.113.2 51820 "$(cat $lab/busy/pub)" 20000 15 >$lab/flood.txt 2>&1 &
 flood_pid=$!
-injected here busy load-there "the peer is flooded"
-injected busy here load-here "we are flooded"
+injected here busy load-there/there "the peer is flooded"
+injected busy here load-here/here "we are flooded"
 verdicts_come 25
 kill $flood_pid 2>/dev/null || true
 ip -n three link set wg0 down
