@@ -28,7 +28,6 @@ struct peer_facts {
 	bool keypair_usable;		 /* a confirmed keypair younger than REJECT_AFTER_TIME */
 	bool keys_held;			 /* any keypair at all */
 	unsigned attempt;		 /* running handshake, 0: none */
-	uint64_t next_retry;		 /* boot ns */
 	uint64_t initiations_unanswered; /* sent since the last valid response or handshake */
 	uint64_t given_up;		 /* handshakes given up since the last completed one */
 	unsigned staged;

@@ -46,7 +46,6 @@ static void gather(struct engine_peer *p, const struct wg_peer_view *wg, uint64_
 		.keys_held = wg->keypairs[WG_CURRENT].used || wg->keypairs[WG_NEXT].used ||
 			     wg->keypairs[WG_PREVIOUS].used,
 		.attempt = wg->attempt,
-		.next_retry = wg->timers[WG_TIMER_RETRY],
 		.initiations_unanswered = counter_get(&c[WG_COUNT_initiation_sent]) - p->base_sent,
 		.given_up = counter_get(&c[WG_COUNT_handshake_given_up]) - p->base_given_up,
 		.staged = wg->staged,
