@@ -1,167 +1,8 @@
-/*
- * The rules about paths, relays, ICE and MTU: for each the facts that fit, of which it must be the first
- * verdict, and the nearest facts that do not.
- */
-#include "tests/unit/test.h"
+/* The rules about paths, ICE and MTU: for each the facts that fit, and the nearest that do not. */
+#include "tests/unit/rules_rig.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#include "base/clock.h"
-#include "diagnose/rules_internal.h"
-
-#define NOW	 (10000 * NS_PER_SEC)
-#define AGO(s)	 (NOW - (s)*NS_PER_SEC)
-#define AHEAD(s) (NOW + (s)*NS_PER_SEC)
-
-static struct {
-	struct diagnosis_device device;
-	struct diagnosis_facts f;
-} w;
-static struct diagnoses found;
-
-/* ---- how a peer can stand ---- */
-
-static struct diagnosis_relay *relay(void)
-{
-	return &w.device.relays[0];
-}
-
-static struct diagnosis_path *add_path(enum path_kind kind, enum path_state state, const char *remote)
-{
-	struct diagnosis_path *p = &w.f.paths[w.f.path_count++];
-
-	p->view.ref.kind = kind;
-	p->view.state = state;
-	p->view.since = AGO(300);
-	p->view.last_proof = AGO(1);
-	p->view.last_tunnel = AGO(1);
-	p->view.pings = p->view.pongs = 20;
-	p->sent = p->received = 50;
-	p->view.far_sent = p->view.far_received = 50;
-	p->view.counts_at = AGO(1);
-	snprintf(p->remote, sizeof(p->remote), "%s", remote);
-	return p;
-}
-
-/* Direct, with a relay that stands by: a healthy peer. */
-static void direct(void)
-{
-	memset(&w, 0, sizeof(w));
-	w.device = (struct diagnosis_device){
-		.up = true,
-		.has_private_key = true,
-		.started = AGO(5000),
-		.wall = 1800000000 * NS_PER_SEC,
-		.peers_wanted = 1,
-		.peers_heard = 1,
-		.udp_received_at = AGO(1),
-		.stun_answers = true,
-		.relay_count = 1,
-		.relay_configured = true,
-		.local_addresses = 2,
-		.nat = NAT_SAME_MAPPING,
-		.stun_asked_at = AGO(20),
-		.stun_answered_at = AGO(20),
-		.mapped = "203.0.113.2:4000",
-		.stun_server = "203.0.113.5:3478",
-		.resolver = "192.0.2.53",
-	};
-	*relay() = (struct diagnosis_relay){.url = "rels://relay.example:443",
-					    .up = true,
-					    .home = true,
-					    .since = AGO(600),
-					    .connections = 1};
-	w.f = (struct diagnosis_facts){
-		.device = &w.device,
-		.controlled = true,
-		.mode = PEER_AUTO,
-		.name = "office",
-		.has_allowed_ips = true,
-		.device_mtu = 1420,
-		.word_since = AGO(100),
-		.remote_nat = NAT_SAME_MAPPING,
-		.frames_received = 100,
-	};
-	w.f.word = (struct peer_facts){
-		.device_up = true,
-		.has_private_key = true,
-		.endpoint_known = true,
-		.last_handshake = AGO(60),
-		.last_received = AGO(1),
-		.last_sent = AGO(1),
-		.keypair_usable = true,
-		.keys_held = true,
-		.controlled = true,
-		.path_kind = PATH_KIND_ICE,
-		.path_state = PATH_UP,
-		.remote_is_weir = true,
-		.relay_configured = true,
-		.relay_up = true,
-		.relay_online = true,
-	};
-	w.f.look = (struct peer_look){.chosen = PEER_ICE,
-				      .chosen_since = AGO(300),
-				      .preference = PEER_PREFER_AUTO,
-				      .remote_is_weir = true,
-				      .local_session_since = AGO(300),
-				      .remote_session_since = AGO(300),
-				      .remote_relay = PEER_NO_SERVER,
-				      .watch = PEER_WATCH_RESTING};
-	w.f.state = (struct peer_state){
-		.path = PATH_UP, .path_kind = PATH_KIND_ICE, .tunnel = TUNNEL_UP, .word = WORD_DIRECT};
-	w.f.recent.since = AGO(60);
-	add_path(PATH_KIND_ICE, PATH_UP, "198.51.100.7:51820")->chosen = true;
-	add_path(PATH_KIND_RELAY, PATH_UP, "rels://relay.example:443")->view.peer_online = true;
-}
-
-static void relayed(void)
-{
-	direct();
-	w.f.state.path_kind = w.f.word.path_kind = PATH_KIND_RELAY;
-	w.f.state.word = WORD_RELAY;
-	w.f.look.chosen = PEER_RELAY;
-	w.f.path_count = 0;
-	add_path(PATH_KIND_RELAY, PATH_UP, "rels://relay.example:443")->view.peer_online = true;
-	w.f.paths[0].chosen = true;
-}
-
-/* It is at a relay, by the way of which the last try for a direct path failed. */
-static void ice_failed(void)
-{
-	relayed();
-	w.f.word.ice_failed_at = AGO(10);
-	w.f.word.direct_retry_at = w.f.look.direct_retry_at = AHEAD(20);
-	w.f.pairs = w.f.pairs_failed = 3;
-}
-
-/* Handshakes go unanswered; no path, and nobody at the relay. */
-static void stuck(void)
-{
-	relayed();
-	w.f.path_count = 0;
-	w.f.look.chosen = PEER_NO_SLOT;
-	w.f.state = (struct peer_state){.tunnel = TUNNEL_HANDSHAKING, .word = WORD_STUCK};
-	w.f.word.keypair_usable = w.f.word.keys_held = w.f.word.relay_online = false;
-	w.f.word.attempt = 5;
-	w.f.word.initiations_unanswered = 12;
-	w.f.word.last_received = AGO(200);
-	w.f.word.last_handshake = AGO(250);
-	w.f.since_handshake[WG_COUNT_initiation_sent] = 12;
-	w.device.udp_received_at = AGO(2);
-}
-
-static void no_relay(void)
-{
-	stuck();
-	relay()->up = false;
-	relay()->since = AGO(3);
-	relay()->next_try = AHEAD(2);
-	w.f.word.relay_up = false;
-	snprintf(relay()->error, sizeof(relay()->error), "203.0.113.5:443: Connection refused");
-}
-
-/* ---- the cases ---- */
 
 static void loop_fits(void)
 {
@@ -412,180 +253,6 @@ static void flaps_near(void)
 	w.f.switch_count = 2;
 }
 
-static void relay_loop_fits(void)
-{
-	no_relay();
-	relay()->through_tunnel = true;
-	snprintf(relay()->error, sizeof(relay()->error),
-		 "the way to 203.0.113.5:443 leads into wg0, the tunnel itself");
-}
-static void relay_loop_near(void)
-{
-	direct();
-	relay()->through_tunnel = true;
-	relay()->up = false;
-}
-
-static void name_fits(void)
-{
-	no_relay();
-	relay()->name_error = true;
-	snprintf(relay()->error, sizeof(relay()->error), "relay.example: Name or service not known");
-}
-static void name_near(void)
-{
-	name_fits();
-	relay()->name_error = false;
-}
-static void name_loop_fits(void)
-{
-	name_fits();
-	w.device.resolver_through_tunnel = true;
-}
-static void name_loop_near(void)
-{
-	name_fits();
-}
-
-static void tls_fits(void)
-{
-	no_relay();
-	relay()->tls_error = relay()->refused = true;
-	snprintf(relay()->error, sizeof(relay()->error), "certificate refused: certificate has expired");
-}
-static void tls_near(void)
-{
-	tls_fits();
-	relay()->up = true;
-}
-
-static void expired_fits(void)
-{
-	no_relay();
-	relay()->expired_token = relay()->silent_close = true;
-}
-static void expired_near(void)
-{
-	expired_fits();
-	relay()->expired_token = false;
-}
-static void bad_token_fits(void)
-{
-	no_relay();
-	relay()->bad_token = relay()->silent_close = true;
-}
-static void bad_token_near(void)
-{
-	expired_fits();
-}
-static void secret_fits(void)
-{
-	no_relay();
-	relay()->silent_close = true;
-	relay()->refusals = 3;
-}
-static void secret_near(void)
-{
-	bad_token_fits();
-}
-
-static void duplicate_fits(void)
-{
-	no_relay();
-	relay()->replaced = true;
-	relay()->lost_at = AGO(2);
-	relay()->lifetimes[0] = relay()->lifetimes[1] = relay()->lifetimes[2] = 2 * NS_PER_SEC;
-}
-static void duplicate_near(void)
-{
-	duplicate_fits();
-	relay()->replaced = false;
-}
-
-static void cut_fits(void)
-{
-	relayed();
-	relay()->lost_at = AGO(5);
-	relay()->lifetimes[0] = 30 * NS_PER_SEC;
-	relay()->lifetimes[1] = 31 * NS_PER_SEC;
-	relay()->lifetimes[2] = 30 * NS_PER_SEC;
-}
-static void cut_near(void)
-{
-	cut_fits();
-	relay()->lifetimes[1] = 55 * NS_PER_SEC;
-}
-
-static void stale_fits(void)
-{
-	relayed();
-	relay()->check_failed = true;
-	relay()->lost_at = AGO(10);
-	relay()->since = AGO(9);
-}
-static void stale_down_near(void)
-{
-	stale_fits();
-	relay()->up = false; /* nothing took its place: who knows whether it was the connection */
-	relay()->unanswered = true;
-}
-static void stale_near(void)
-{
-	stale_fits();
-	relay()->lost_at = AGO(100);
-}
-
-static void common_fits(void)
-{
-	stuck();
-	w.device.relay_count = 2;
-	w.device.relays[1] = (struct diagnosis_relay){.url = "rels://other.example:443", .since = AGO(2)};
-	snprintf(w.device.relays[1].error, sizeof(w.device.relays[1].error),
-		 "198.51.100.9:443: no answer within 5 s");
-	snprintf(w.f.remote_relay, sizeof(w.f.remote_relay), "rels://other.example:443");
-}
-static void common_near(void)
-{
-	common_fits();
-	w.device.relays[1].up = true;
-}
-
-static void absent_fits(void)
-{
-	stuck();
-}
-static void absent_near(void)
-{
-	stuck();
-	relay()->since = AGO(5); /* it may not have been told yet */
-}
-static void ghost_fits(void)
-{
-	struct diagnosis_path *p;
-
-	stuck();
-	p = add_path(PATH_KIND_RELAY, PATH_CHECKING, "rels://relay.example:443");
-	p->view.peer_online = true;
-	p->view.last_proof = 0;
-	p->view.pongs = 0;
-}
-static void ghost_near(void)
-{
-	ghost_fits();
-	w.f.paths[0].view.last_proof = AGO(2);
-}
-
-static void unreachable_fits(void)
-{
-	no_relay();
-}
-static void unreachable_near(void)
-{
-	direct();
-	relay()->up = false; /* who is reached directly misses no relay */
-	snprintf(relay()->error, sizeof(relay()->error), "203.0.113.5:443: Connection refused");
-}
-
 static void relay_only_fits(void)
 {
 	stuck();
@@ -777,11 +444,7 @@ static void mtu_near(void)
 	w.f.paths[0].view.mtu_failed = 1500; /* more than anybody sends */
 }
 
-static const struct {
-	const char *id;
-	void (*fits)(void), (*near)(void);
-	bool note; /* it hurts nobody, and must not be called trouble */
-} cases[] = {
+static const struct rule_case cases[] = {
 	{"nothing-gets-out", outage_fits, outage_near, false},
 	{"nothing-gets-out", outage_no_stun_fits, outage_dead_relay_near, false},
 	{"tunnel-in-tunnel", loop_fits, loop_near, true},
@@ -799,21 +462,6 @@ static const struct {
 	{"wireguard-filtered", unproven_fits, unproven_near, true},
 	{"path-died", died_fits, died_near, false},
 	{"path-flaps", flaps_fits, flaps_near, true},
-	{"relay-loop", relay_loop_fits, relay_loop_near, false},
-	{"relay-name-loop", name_loop_fits, name_loop_near, false},
-	{"relay-name", name_fits, name_near, false},
-	{"relay-tls", tls_fits, tls_near, false},
-	{"relay-token-expired", expired_fits, expired_near, false},
-	{"relay-bad-token", bad_token_fits, bad_token_near, false},
-	{"relay-wrong-secret", secret_fits, secret_near, false},
-	{"relay-duplicate", duplicate_fits, duplicate_near, false},
-	{"relay-cut", cut_fits, cut_near, true},
-	{"relay-stale", stale_fits, stale_near, true},
-	{"relay-stale", stale_fits, stale_down_near, true},
-	{"no-common-relay", common_fits, common_near, false},
-	{"relay-peer-absent", absent_fits, absent_near, false},
-	{"relay-peer-absent", ghost_fits, ghost_near, false},
-	{"relay-unreachable", unreachable_fits, unreachable_near, false},
 	{"relay-only-plain", relay_only_fits, relay_only_near, false},
 	{"symmetric-nats", symmetric_fits, symmetric_near, true},
 	{"symmetric-nats", one_symmetric_fits, one_symmetric_near, true},
@@ -834,41 +482,16 @@ static const struct {
 };
 #define CASES (sizeof(cases) / sizeof(cases[0]))
 
-static bool says(const char *id)
-{
-	diagnose_peer(&w.f, NOW, &found);
-	for (unsigned i = 0; i < found.count; i++)
-		if (!strcmp(found.items[i].rule->id, id))
-			return true;
-	return false;
-}
-
-static void each_fault_is_the_first_verdict(void **state)
+static void faults(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < CASES; i++) {
-		const struct diagnosis *d = &found.items[0];
-
-		cases[i].fits();
-		diagnose_peer(&w.f, NOW, &found);
-		if (!found.count || strcmp(d->rule->id, cases[i].id) != 0)
-			fail_msg("case %u, %s: %s: %s", i, cases[i].id, found.count ? d->rule->id : "nothing",
-				 found.count ? d->verdict : "");
-		assert_int_equal(d->severity == DIAGNOSIS_NOTE, cases[i].note);
-		assert_true(d->verdict[0] && d->next[0] && d->line_count);
-		assert_true(strlen(d->verdict) < sizeof(d->verdict) - 1); /* whole sentences */
-		assert_true(strlen(d->next) < sizeof(d->next) - 1);
-	}
+	each_fault_is_the_first_verdict(cases, CASES);
 }
 
-static void nearest_facts_have_another_verdict(void **state)
+static void nearest(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < CASES; i++) {
-		cases[i].near();
-		if (says(cases[i].id))
-			fail_msg("case %u: %s though the facts do not fit", i, cases[i].id);
-	}
+	nearest_facts_have_another_verdict(cases, CASES);
 }
 
 static void healthy_peers_have_no_verdict(void **state)
@@ -886,54 +509,21 @@ static void healthy_peers_have_no_verdict(void **state)
 	assert_int_equal(found.count, 0);
 }
 
-static void every_rule_has_a_case(void **state)
-{
-	static const struct diagnosis_rule *const tables[] = {rules_path, rules_relay, rules_ice, rules_mtu};
-
-	(void)state;
-	for (unsigned t = 0; t < 4; t++)
-		for (const struct diagnosis_rule *r = tables[t]; r->id; r++) {
-			bool has = false;
-
-			for (unsigned i = 0; i < CASES; i++)
-				has |= !strcmp(cases[i].id, r->id);
-			if (!has)
-				fail_msg("%s is not tested", r->id);
-		}
-}
-
-static bool is_rule(const char *id, size_t len)
-{
-	for (unsigned t = 0; diagnosis_rules[t]; t++)
-		for (const struct diagnosis_rule *r = diagnosis_rules[t]; r->id; r++)
-			if (strlen(r->id) == len && !memcmp(r->id, id, len))
-				return true;
-	return false;
-}
-
-/* A symptom whose name is misspelt would be shown beside its cause. */
-static void explains_only_what_there_is(void **state)
+static void complete(void **state)
 {
 	(void)state;
-	for (unsigned t = 0; diagnosis_rules[t]; t++)
-		for (const struct diagnosis_rule *r = diagnosis_rules[t]; r->id; r++)
-			for (const char *at = r->explains; at && *at; at += strspn(at, " ")) {
-				size_t len = strcspn(at, " ");
-
-				if (!is_rule(at, len) && strcmp(r->explains, "*") != 0)
-					fail_msg("%s explains %.*s", r->id, (int)len, at);
-				at += len;
-			}
+	every_rule_has_a_case(rules_path, cases, CASES);
+	every_rule_has_a_case(rules_ice, cases, CASES);
+	every_rule_has_a_case(rules_mtu, cases, CASES);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_fault_is_the_first_verdict),
-		cmocka_unit_test(nearest_facts_have_another_verdict),
+		cmocka_unit_test(faults),
+		cmocka_unit_test(nearest),
 		cmocka_unit_test(healthy_peers_have_no_verdict),
-		cmocka_unit_test(every_rule_has_a_case),
-		cmocka_unit_test(explains_only_what_there_is),
+		cmocka_unit_test(complete),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
