@@ -177,8 +177,10 @@ static void draw_count(struct pen *p, const char *name, uint64_t count)
 	char text[FORMAT_ROOM];
 
 	format_count(text, count);
-	if ((int)(strlen(name) + 1 + strlen(text)) <= p->limit - p->col)
-		pen_print(p, count ? STYLE_WARN : STYLE_PLAIN, "%s %s   ", name, text);
+	if ((int)(strlen(name) + 1 + strlen(text)) > p->limit - p->col)
+		return;
+	pen_print(p, count ? STYLE_WARN : STYLE_PLAIN, "%s %s", name, text);
+	pen_skip(p, 3);
 }
 
 static void draw_numbers(struct grid *g, const struct scene *s, int row, bool rates)
@@ -206,8 +208,10 @@ static void draw_numbers(struct grid *g, const struct scene *s, int row, bool ra
 	}
 	draw_count(&p, "rejected", rejected);
 	draw_count(&p, "dropped", dropped);
-	if (p.limit - p.col >= 9)
-		pen_print(&p, STYLE_PLAIN, "hs %u/min   ", data_handshakes_per_minute(d));
+	snprintf(text, sizeof(text), "hs %u/min", data_handshakes_per_minute(d));
+	if ((int)strlen(text) <= p.limit - p.col)
+		pen_text(&p, STYLE_PLAIN, text);
+	pen_skip(&p, 3);
 	if (!rates)
 		draw_engine(&p, d);
 }
