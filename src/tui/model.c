@@ -84,11 +84,16 @@ bool model_tagged(const struct model *m, const struct peer *p)
 	return map_count(m->tags) && map_get(m->tags, p->key) != NULL;
 }
 
-bool peer_is_problem(const struct peer *p)
+bool peer_in_trouble(const struct peer *p)
 {
 	const struct finding *f = peer_finding(p);
 
-	if (f && !f->note && strcmp(f->confidence, "possible") != 0)
+	return f && !f->note && strcmp(f->confidence, "possible") != 0;
+}
+
+bool peer_is_problem(const struct peer *p)
+{
+	if (peer_in_trouble(p))
 		return true;
 	/* A tunnel that is up and has a reason all the same: what comes through it is thrown away. */
 	return p->word == WORD_STUCK || p->word == WORD_WAIT || p->shown_loss >= 0.01 ||

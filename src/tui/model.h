@@ -189,6 +189,7 @@ void model_say(struct model *m, double now, bool bad, const char *fmt, ...)
 
 const struct peer *model_selected(const struct model *m, const struct data *d); /* NULL if none */
 bool model_tagged(const struct model *m, const struct peer *p);
+bool peer_in_trouble(const struct peer *p); /* there is a verdict, and it is no note */
 bool peer_is_problem(const struct peer *p);
 struct layout model_layout(const struct model *m, const struct data *d);
 int model_overlay_rows(const struct model *m);

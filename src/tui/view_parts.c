@@ -28,7 +28,7 @@ uint8_t part_style(const struct peer *p)
 		return STYLE_DIM;
 	default:
 		if (strcmp(p->tunnel, "up") == 0)
-			return STYLE_OK;
+			return peer_in_trouble(p) ? STYLE_WARN : STYLE_OK;
 		return strcmp(p->tunnel, "expired") == 0 || strcmp(p->tunnel, "no-keys") == 0 ? STYLE_DIM
 											      : STYLE_WARN;
 	}

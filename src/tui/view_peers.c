@@ -399,7 +399,12 @@ static void draw_row(struct grid *g, const struct scene *s, size_t index, int ro
 		grid_put(g, row, 0, g->width, 0x203a, STYLE_ACCENT);
 	if (model_tagged(s->m, p))
 		grid_put(g, row, 1, g->width, '+', STYLE_ACCENT);
-	grid_put(g, row, 2, g->width, part_glyph(p->word), style);
+	/* Up, and of no use all the same. */
+	grid_put(g, row, 2, g->width,
+		 (p->word == WORD_DIRECT || p->word == WORD_RELAY) && peer_in_trouble(p)
+			 ? '!'
+			 : part_glyph(p->word),
+		 style);
 	for (int c = 0; c < COLUMNS; c++) {
 		int width = l->column_width[c];
 		struct pen pen = pen_at(g, row, l->column_at[c], l->column_at[c] + width);

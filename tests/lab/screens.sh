@@ -159,8 +159,11 @@ for kind in $kinds; do
 	for size in $sizes; do
 		tm send-keys -t here-$size / $name Enter
 	done
+	# Up, and of no use all the same.
+	mark=.
+	[ $name != inner ] || mark=!
 	for size in $sizes; do
-		wait_shows here-$size "› . $name" "\(why\|⇒\).*$words"
+		wait_shows here-$size "› $mark $name" "\(why\|⇒\).*$words"
 		keep here-$size ${kind#*:}-peers-$size
 		tm send-keys -t here-$size Enter
 	done
