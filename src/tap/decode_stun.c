@@ -272,7 +272,9 @@ void decode_stun(struct decoder *d, struct cursor c)
 	decode_layer(d, at, cursor_here(&message), "STUN", "%s %s, %u bytes of attributes",
 		     method_name(method), classes[class], len);
 	cursor_take(&look, 4);
-	decode_field(d, look.at, 12, "transaction", "%s", decode_hex(hex, &look, 12));
+	/* Not among the arguments: compilers differ in what they look at first. */
+	decode_hex(hex, &look, 12);
+	decode_field(d, at + 8, 12, "transaction", "%s", hex);
 	if (len != cursor_left(&c)) {
 		decode_wrong(d, at + 2, 2, "length", "%u, but there are %zu bytes", len, cursor_left(&c));
 		decode_say(d, " (length is wrong)");

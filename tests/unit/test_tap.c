@@ -640,6 +640,19 @@ static void random_meta(struct tap_meta *m)
 		assert_true(address_parse(&m->remote, "[fe80::1%1]:443"));
 }
 
+/* Member by member: what lies between them may be anything. */
+static void expect_same(const struct tap_meta *a, const struct tap_meta *b)
+{
+	assert_true(a->number == b->number && a->at == b->at && a->counter == b->counter);
+	assert_true(a->point == b->point && a->type == b->type && a->drop == b->drop && a->path == b->path);
+	assert_true(a->out == b->out && a->has_peer == b->has_peer && key_equal(&a->peer, &b->peer));
+	assert_true(a->length == b->length && a->index == b->index && a->keypair == b->keypair);
+	assert_memory_equal(&a->local, &b->local, sizeof(a->local));
+	assert_memory_equal(&a->remote, &b->remote, sizeof(a->remote));
+	assert_true(a->attempt == b->attempt && a->attempts == b->attempts);
+	assert_int_equal(a->generation, b->generation);
+}
+
 static void test_round_trip(void **state)
 {
 	(void)state;
@@ -661,7 +674,7 @@ static void test_round_trip(void **state)
 		assert_int_equal(kind, TAP_RECORD_PACKET);
 		assert_int_equal(captured, len);
 		assert_ptr_equal(data, bytes + TAP_RECORD_HEADER);
-		assert_memory_equal(&m, &back, sizeof(m));
+		expect_same(&m, &back);
 	}
 }
 
