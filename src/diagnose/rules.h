@@ -91,6 +91,7 @@ struct diagnosis_device { /* the same for all peers */
 	unsigned stun_servers; /* how many were asked */
 	uint64_t stun_asked_at, stun_answered_at;
 	uint64_t nat_at; /* when the questions were asked that told `nat` */
+	bool stun_beside_dead; /* all that were asked are on hosts of relays that are not up */
 	uint64_t udp_heard_at; /* anything by UDP, not by a relay; known only while no STUN server answers */
 	char mapped_before[ADDRESS_TEXT]; /* where we were seen from until mapped_changed_at */
 	uint64_t mapped_changed_at;

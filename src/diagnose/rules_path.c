@@ -38,25 +38,6 @@ static void show_udp(const struct diagnosis_facts *f, bool here, struct diagnosi
 					v->relays[i].url);
 }
 
-static bool same_host(const char *a, const char *b)
-{
-	union address x, y;
-
-	return address_parse(&x, a) && address_parse(&y, b) && address_same_host(&x, &y);
-}
-
-/* A relay on the same host is down as well, while another is up. */
-static bool stun_server_is_gone(const struct diagnosis_device *v)
-{
-	bool up = false, gone = false;
-
-	for (unsigned i = 0; i < v->relay_count; i++) {
-		up |= v->relays[i].up;
-		gone |= !v->relays[i].up && same_host(v->relays[i].address, v->stun_server);
-	}
-	return up && gone;
-}
-
 /* STUN has no answer. What came by UDP before it was asked says nothing, if this peer's own path went with
  * it. */
 static bool blocked_here(const struct diagnosis_facts *f, uint64_t now)
@@ -66,7 +47,7 @@ static bool blocked_here(const struct diagnosis_facts *f, uint64_t now)
 	if (v->nat != NAT_BLOCKED || v->udp_heard_at >= v->nat_at)
 		return false;
 	/* One server that is down is not the network. */
-	if (stun_server_is_gone(v))
+	if (v->stun_beside_dead)
 		return false;
 	return f->switch_count || !diagnosis_lately(v->udp_heard_at, now, A_MINUTE);
 }

@@ -10,6 +10,7 @@
 
 /* ---- time stamps, load ---- */
 
+#define RESTARTING    (10 * NS_PER_SEC)
 #define REPLAY_WITHIN (180 * NS_PER_SEC) /* a copy is as old as the last handshake, not older */
 
 /* A tunnel that stands nevertheless was begun by us, or is about to end. */
@@ -51,8 +52,10 @@ static bool check_replayed(const struct diagnosis_facts *f, uint64_t now, struct
 	uint64_t stamps = diagnosis_recent(f, WG_COUNT_reject_replayed_timestamp),
 		 data = diagnosis_recent(f, WG_COUNT_reject_replayed_counter);
 
-	if (!diagnosis_tunnel_works(f, now) || !f->recent.since || (stamps < 2 && data < 20) ||
-	    f->recent.counters[WG_COUNT_handshake_done] > stamps)
+	/* One old initiation beside handshakes that are done is one that was late. */
+	bool copies = stamps >= 2 && f->recent.counters[WG_COUNT_handshake_done] <= stamps;
+
+	if (!diagnosis_tunnel_works(f, now) || !f->recent.since || (!copies && data < 20))
 		return false;
 	/* Two hosts with one key are behind each other, too: then the endpoint moves. */
 	if (f->recent.endpoint_changes > 2)
@@ -141,6 +144,10 @@ static bool check_peer_restarted(const struct diagnosis_facts *f, uint64_t now, 
 	char ago[DIAGNOSIS_AGE];
 
 	if (!diagnosis_lately(f->remote_restarted_at, now, DIAGNOSIS_LATELY))
+		return false;
+	/* Nothing came of it: who restarted makes a session at once. It was a guess, and something else is
+	 * wrong. */
+	if (f->word.last_handshake < f->remote_restarted_at && now > f->remote_restarted_at + RESTARTING)
 		return false;
 	d->severity = DIAGNOSIS_NOTE;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_THERE, f->remote_restarted_at);

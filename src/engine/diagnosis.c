@@ -248,13 +248,22 @@ static void tell(struct trouble *t, const struct diagnosis *first, uint64_t now)
 	t->rule = first ? first->rule : NULL;
 }
 
-/* Tries that are under way hide for some seconds what they failed of before: as long as the peer stands as it
- * did, the verdict stays. A cause that takes the place of another is told at once, and so is that a tunnel is
- * well. */
-static bool is_held(const struct trouble *t, enum peer_word word, uint64_t now)
+static bool is_trouble(enum peer_word word)
 {
-	return t->rule && t->word == word && word != WORD_DIRECT && word != WORD_IDLE &&
-	       now < t->seen_at + HELD;
+	return word == WORD_WAIT || word == WORD_STUCK;
+}
+
+/* Tries that are under way hide for some seconds what they failed of before. As long as the peer stands as it
+ * did, the verdict stays, and neither its symptom nor a note takes its place. Another cause is told at once,
+ * and so is that a tunnel is well. */
+static bool is_held(const struct trouble *t, enum peer_word word, const struct diagnosis *first, uint64_t now)
+{
+	bool same = t->word == word || (is_trouble(t->word) && is_trouble(word));
+
+	if (!t->rule || !same || word == WORD_DIRECT || word == WORD_IDLE || now >= t->seen_at + HELD)
+		return false;
+	return !first || diagnosis_explains(t->rule, first->rule) ||
+	       (t->severity == DIAGNOSIS_TROUBLE && first->severity == DIAGNOSIS_NOTE);
 }
 
 /* Two looks in a row must agree before a verdict is told or taken back. */
@@ -263,8 +272,7 @@ static void judge(struct trouble *t, const struct diagnoses *found, enum peer_wo
 	const struct diagnosis *first = found->count ? &found->items[0] : NULL;
 	const struct diagnosis_rule *rule = first ? first->rule : NULL;
 
-	if (rule != t->rule && rule == t->candidate &&
-	    ((rule && !(t->rule && diagnosis_explains(t->rule, rule))) || !is_held(t, word, now)))
+	if (rule != t->rule && rule == t->candidate && !is_held(t, word, first, now))
 		tell(t, first, now);
 	t->candidate = rule;
 	if (!first || rule != t->rule)

@@ -96,6 +96,30 @@ static void put(char out[ADDRESS_TEXT], const union address *a)
 		address_format(out, a);
 }
 
+/* A STUN server that is down with the relay on its host, or alive beside one that is up. */
+static bool all_beside_dead(struct engine *g, const struct nat *n)
+{
+	struct engine_relay_view views[RELAY_SERVERS_MAX];
+	size_t count = engine_look_relays(g, views, RELAY_SERVERS_MAX);
+	unsigned dead = 0;
+
+	for (unsigned i = 0; i < n->count; i++) {
+		bool beside = false;
+
+		for (size_t k = 0; k < count; k++) {
+			const struct relay_status *st = &views[k].status;
+
+			if (!address_same_host(&st->address, &n->asked[i].to))
+				continue;
+			if (st->state == RELAY_UP)
+				return false;
+			beside = true;
+		}
+		dead += beside;
+	}
+	return n->count && dead == n->count;
+}
+
 static void nat_facts(struct engine *g, struct diagnosis_device *v)
 {
 	const struct nat_view *n = &g->paths->nat->view;
@@ -105,6 +129,7 @@ static void nat_facts(struct engine *g, struct diagnosis_device *v)
 	v->stun_servers = n->servers;
 	v->stun_asked_at = n->asked_at;
 	v->nat_at = n->judged_at;
+	v->stun_beside_dead = all_beside_dead(g, g->paths->nat);
 	v->stun_answered_at = n->answered_at;
 	v->mapped_changed_at = n->mapped_changed_at;
 	put(v->stun_server, &n->server);

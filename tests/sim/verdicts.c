@@ -12,6 +12,7 @@
 #define SEED   7
 #define WITHIN 90 /* virtual seconds */
 #define MINUTE SECONDS(60)
+#define HOUR   SECONDS(3600)
 
 /* What the engine remembers of a peer (engine/diagnosis.c). */
 struct memory {
@@ -67,6 +68,10 @@ static void device_facts(const struct world *w, const struct remote *r)
 					   .stun_asked_at = w->now,
 					   .stun_answered_at = w->now,
 					   .nat_at = w->now};
+	if (r->node->woken_at && r->node->woken_at <= w->now) {
+		device.resumed_at = r->node->woken_at;
+		device.suspended_for = HOUR;
+	}
 	device.relays[0] = (struct diagnosis_relay){.url = "rel://0",
 						    .home = true,
 						    .up = line->state == LINE_UP,
@@ -191,6 +196,17 @@ static void sessions_meet(struct world *w, unsigned second)
 	remote_command(w, remote_of(w, 1, 0), PEER_ROTATE);
 }
 
+/* An hour asleep, and the network is not back yet when it wakes. */
+static void sleeps(struct world *w)
+{
+	stage_ice(w);
+	node_suspend(w, &w->node[0], HOUR);
+	stage_run(w, SECONDS(1));
+	block(w, 0, 1, true);
+	w->cut[0][0] = true;
+	stage_run(w, HOUR);
+}
+
 static const struct fault {
 	const char *what, *rule; /* NULL: there is none, and no verdict */
 	void (*stage)(struct world *w);
@@ -200,6 +216,7 @@ static const struct fault {
 	{"answers to a session that is not ours", "sessions-disagree", stage_relay, answers_go_astray},
 	{"both ends begin sessions at once, again and again (glare)", "session-storm", stage_relay,
 	 sessions_meet},
+	{"this host slept for an hour", "suspended", sleeps, NULL},
 	{"none: two ends on ICE, the relay beside it", NULL, stage_ice, NULL},
 };
 

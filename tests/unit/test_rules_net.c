@@ -50,9 +50,7 @@ static void udp_stuck_fits(void)
 static void udp_server_near(void)
 {
 	udp_fits(); /* the one server is gone, with the relay that it is beside: no word about the network */
-	w.device.relay_count = 2;
-	w.device.relays[1] = (struct diagnosis_relay){.url = "rels://second.example:443"};
-	snprintf(w.device.relays[1].address, sizeof(w.device.relays[1].address), "203.0.113.5:443");
+	w.device.stun_beside_dead = true;
 }
 static void udp_unsure_near(void)
 {
