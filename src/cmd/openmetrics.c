@@ -119,8 +119,8 @@ static void sample(struct render *r, enum family f, const char *labels, double v
 		strbuf_add(to, "%s%s{device=\"%s\"%s} %lld\n", families[f].name, suffix(f), r->device, labels,
 			   (long long)value);
 	else
-		strbuf_add(to, "%s%s{device=\"%s\"%s} %.15g\n", families[f].name, suffix(f), r->device, labels,
-			   value);
+		strbuf_add(to, "%s%s{device=\"%s\"%s} %.15g\n", families[f].name, suffix(f), r->device,
+			   labels, value);
 }
 
 static const char *text_of(const json_t *object, const char *name)

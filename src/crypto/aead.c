@@ -89,8 +89,7 @@ static bool open_job(IMB_MGR *mgr, const struct key *key, const uint8_t nonce[NO
 {
 	uint8_t tag[AEAD_TAG_LEN];
 
-	return run_job(mgr, IMB_DIR_DECRYPT, key, nonce, data, len, tag) &&
-	       same_tag(tag, data + len);
+	return run_job(mgr, IMB_DIR_DECRYPT, key, nonce, data, len, tag) && same_tag(tag, data + len);
 }
 
 /* Both libraries must agree before packets depend on the faster one. */

@@ -1,7 +1,7 @@
 /*
- * The interface as the kernel sees it: up and down, MTU, deletion, and changes of our own addresses. A device that
- * was moved to another network namespace is out of netlink's sight; it is asked once a second through its fd, and
- * counts as up.
+ * The interface as the kernel sees it: up and down, MTU, deletion, and changes of our own addresses. A device
+ * that was moved to another network namespace is out of netlink's sight; it is asked once a second through
+ * its fd, and counts as up.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,12 +11,13 @@
 #include "wg/messages.h"
 
 #define AWAY_INTERVAL	NS_PER_SEC
-#define LARGEST_HEADERS 72 /* IPv6, TCP with time stamps */
+#define LARGEST_HEADERS 72		  /* IPv6, TCP with time stamps */
 #define SETTLE_INTERVAL (100 * NS_PER_MS) /* one change of network comes as many messages */
 
 /*
- * A super-packet should become one train of datagrams: a second one for two or three segments that are left over costs
- * nearly as much as the first. Headers take 40 to 72 bytes of each segment, so the smallest segments decide.
+ * A super-packet should become one train of datagrams: a second one for two or three segments that are left
+ * over costs nearly as much as the first. Headers take 40 to 72 bytes of each segment, so the smallest
+ * segments decide.
  */
 static void fit_super_packets(struct engine *g, int mtu)
 {
@@ -27,7 +28,8 @@ static void fit_super_packets(struct engine *g, int mtu)
 		per_train = UDP_TRAIN_MAX;
 	bytes = per_train * (unsigned)(mtu - LARGEST_HEADERS);
 	if (g->tun.tso && mtu >= 576 && per_train >= 2)
-		netlink_link_gso_max(g->netlink, g->ifindex, bytes); /* old kernels refuse: slower, not wrong */
+		netlink_link_gso_max(g->netlink, g->ifindex,
+				     bytes); /* old kernels refuse: slower, not wrong */
 }
 
 static void set_mtu(struct engine *g, int mtu)
@@ -120,7 +122,8 @@ static void on_change(void *arg, int fd, unsigned events)
 	(void)fd;
 	(void)events;
 	/* A link counts, too: a carrier that comes back brings no new address with it. */
-	if (change & (NETLINK_CHANGE_LINK | NETLINK_CHANGE_ADDRESS | NETLINK_CHANGE_ROUTE | NETLINK_CHANGE_LOST) &&
+	if (change & (NETLINK_CHANGE_LINK | NETLINK_CHANGE_ADDRESS | NETLINK_CHANGE_ROUTE |
+		      NETLINK_CHANGE_LOST) &&
 	    g->up) {
 		if (!g->sources_stale)
 			loop_timer_set(g->link_timer, clock_boot_ns() + SETTLE_INTERVAL);

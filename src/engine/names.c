@@ -1,6 +1,6 @@
 /*
- * Endpoint host names. A name is looked up at once, retried for ever with growing pauses, and looked up again when
- * its tunnel has gone silent: the address behind it may have changed. Nothing here waits.
+ * Endpoint host names. A name is looked up at once, retried for ever with growing pauses, and looked up again
+ * when its tunnel has gone silent: the address behind it may have changed. Nothing here waits.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -38,7 +38,8 @@ static void answered(void *arg, const union address *found, int gai_error)
 		const char *why = gai_strerror(gai_error);
 
 		if (!p->resolve_error || strcmp(p->resolve_error, why))
-			engine_note(p->engine, p, LOG_WARN, "name", "cannot resolve %s: %s; trying on", p->host, why);
+			engine_note(p->engine, p, LOG_WARN, "name", "cannot resolve %s: %s; trying on",
+				    p->host, why);
 		free(p->resolve_error);
 		p->resolve_error = xstrdup(why);
 		look_later(p, now + retry_pause(p->resolve_tries++));

@@ -230,8 +230,8 @@ size_t engine_look_stun(struct engine *g, char out[][ENGINE_STUN_TEXT], size_t m
 
 		if (i >= s->stun_names && s->network.turn[i - s->stun_names].tcp)
 			continue;
-		snprintf(out[count++], ENGINE_STUN_TEXT, strchr(n->host, ':') ? "[%.255s]:%.10s" : "%.255s:%.10s",
-			 n->host, n->port);
+		snprintf(out[count++], ENGINE_STUN_TEXT,
+			 strchr(n->host, ':') ? "[%.255s]:%.10s" : "%.255s:%.10s", n->host, n->port);
 	}
 	return count;
 }

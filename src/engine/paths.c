@@ -236,7 +236,8 @@ static void gather_settings(struct peer_paths *c, struct peer_settings *set)
 	set->controlling = strcmp(ours, theirs) > 0;
 	set->ice = s->ice && network_names_settled(s, clock_boot_ns());
 	set->home = s->home;
-	/* What is too large for a frame cannot be tried by one: such a device has an MTU that somebody chose. */
+	/* What is too large for a frame cannot be tried by one: such a device has an MTU that somebody chose.
+	 */
 	if (s->engine->mtu + DATA_AROUND <= FRAME_BY_SOCKET)
 		set->full_size = (uint16_t)(s->engine->mtu + DATA_AROUND);
 	for (unsigned i = 0; i < PEER_RELAYS_MAX; i++)

@@ -252,7 +252,8 @@ int engine_peer_command(struct engine_peer *p, enum peer_command command, const 
 				 engine_ifname(p->engine));
 	if (!c || !c->machine)
 		return error_set(e, ENOKEY, "the interface has no private key");
-	if (!relays_used(c->paths) && (command == PEER_PREFER_RELAY || command == PEER_FORCE_RELAY || command == PEER_REOPEN_RELAY))
+	if (!relays_used(c->paths) &&
+	    (command == PEER_PREFER_RELAY || command == PEER_FORCE_RELAY || command == PEER_REOPEN_RELAY))
 		return error_set(e, ENOTSUP, "no relay is configured: add a [Relay] section with a Url");
 	engine_note(p->engine, p, LOG_NOTICE, "command", "%s asked for by %s", words[command], who);
 	paths_command(p, command);

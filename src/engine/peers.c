@@ -100,7 +100,8 @@ struct engine_peer *engine_first_peer(struct engine *g)
 
 struct engine_peer *engine_next_peer(struct engine_peer *p)
 {
-	return p->link.next == &p->engine->peers ? NULL : container_of(p->link.next, struct engine_peer, link);
+	return p->link.next == &p->engine->peers ? NULL
+						 : container_of(p->link.next, struct engine_peer, link);
 }
 
 size_t engine_peer_count(const struct engine *g)
@@ -128,8 +129,8 @@ static int pick_by_key_start(struct engine *g, const char *text, struct engine_p
 		if (strncmp(base64, text, len))
 			continue;
 		if (found)
-			return error_set(e, ENOTUNIQ, "\"%s\" is the start of several peers' keys: give more of it",
-					 text);
+			return error_set(e, ENOTUNIQ,
+					 "\"%s\" is the start of several peers' keys: give more of it", text);
 		found = p;
 	}
 	if (!found)
@@ -152,7 +153,8 @@ static int no_such_peer(struct engine *g, const char *text, struct error *e)
 	}
 	if (near)
 		return error_set(e, ENOENT, "no peer \"%s\" on %s; near: %s", text, g->tun.name, near);
-	return error_set(e, ENOENT, "no peer \"%s\" on %s: give a name, a public key or at least 4 characters of one",
+	return error_set(e, ENOENT,
+			 "no peer \"%s\" on %s: give a name, a public key or at least 4 characters of one",
 			 text, g->tun.name);
 }
 
@@ -176,7 +178,8 @@ int engine_pick_peer(struct engine *g, const char *text, struct engine_peer **ou
 		if (strcasecmp(p->name, text) || !*text)
 			continue;
 		if (found)
-			return error_set(e, ENOTUNIQ, "several peers are named \"%s\": use the public key", text);
+			return error_set(e, ENOTUNIQ, "several peers are named \"%s\": use the public key",
+					 text);
 		found = p;
 	}
 	if (found) {
@@ -247,7 +250,8 @@ static int explain_handshake(struct engine_peer *p, int r, struct error *e)
 		return 0;
 	case -EDESTADDRREQ:
 		return error_set(e, -r, "no endpoint is known%s",
-				 p->host ? ": its name has not been resolved yet" : ": set one, or wait for the peer");
+				 p->host ? ": its name has not been resolved yet"
+					 : ": set one, or wait for the peer");
 	case -ENOKEY:
 		return error_set(e, -r, "the interface has no private key");
 	case -ENETDOWN:
@@ -269,8 +273,8 @@ int engine_peer_handshake(struct engine_peer *p, const char *who, struct error *
 }
 
 /*
- * Goes back to what the configuration says: the configured address or a fresh look-up of its name; a peer without
- * either keeps the address where it was seen last, and everything else starts over.
+ * Goes back to what the configuration says: the configured address or a fresh look-up of its name; a peer
+ * without either keeps the address where it was seen last, and everything else starts over.
  */
 int engine_peer_reset(struct engine_peer *p, const char *who, struct error *e)
 {

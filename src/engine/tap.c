@@ -168,7 +168,8 @@ void engine_keep_off(struct engine *g)
 	changed(g);
 }
 
-int engine_kept(struct engine *g, int fd, uint64_t ns, const void *preface, size_t preface_len, struct error *e)
+int engine_kept(struct engine *g, int fd, uint64_t ns, const void *preface, size_t preface_len,
+		struct error *e)
 {
 	return tap_keep_send(g->tap, fd, ns, preface, preface_len, e);
 }

@@ -69,8 +69,8 @@ static void add(struct engine *g, struct engine_peer *p, uint64_t boot, uint64_t
 			o->event(o->arg, p, &ev);
 }
 
-void engine_note(struct engine *g, struct engine_peer *p, enum log_level level, const char *kind, const char *fmt,
-		 ...)
+void engine_note(struct engine *g, struct engine_peer *p, enum log_level level, const char *kind,
+		 const char *fmt, ...)
 {
 	struct instant now = clock_now();
 	char text[TIMELINE_TEXT];

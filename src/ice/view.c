@@ -174,7 +174,8 @@ static void survey_pairs(const struct ice_agent *a, struct ice_survey *out)
 			out->host_local = v->pair.local;
 			out->host_remote = v->pair.remote;
 		}
-		out->host_pair_failed = v->state == ICE_PAIR_FAILED && (!out->host_pair || out->host_pair_failed);
+		out->host_pair_failed =
+			v->state == ICE_PAIR_FAILED && (!out->host_pair || out->host_pair_failed);
 		out->host_pair = true;
 	}
 	free(pairs);

@@ -262,8 +262,8 @@ enum noise_result noise_create_response(struct handshake *h, struct message_resp
 	memcpy(out->ephemeral, public.bytes, KEY_LEN);
 	seal(&t, out->empty_sealed, NULL, 0);
 
-	/* The ephemeral has done its work, for the session keys follow from the chaining key alone; a key log may
-	 * want it until noise_begin_session wipes it. */
+	/* The ephemeral has done its work, for the session keys follow from the chaining key alone; a key log
+	 * may want it until noise_begin_session wipes it. */
 	h->ephemeral_private = ephemeral;
 	h->local_index = local_index;
 	store(h, &t, HANDSHAKE_CREATED_RESPONSE);

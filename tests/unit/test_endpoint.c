@@ -96,7 +96,8 @@ static void test_bad(void **state)
 		"[fe80::1%lo%lo]:1",
 		"example.org:51820",
 		("[fe80::1%"
-		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]:1"),
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]:"
+		 "1"),
 	};
 	union address a, before;
 

@@ -54,16 +54,17 @@ static void test_ask_and_read(void **state)
 /* A response of RFC 5780, byte by byte, and each of its prefixes. */
 static void test_read_other_address(void **state)
 {
-	static const uint8_t response[] =
-		{
-			0x01, 0x01, 0,	 36,  0x21, 0x12, 0xa4, 0x42, 'a',  'b',  'c',	'd',  'e',
-			'f',  'g',  'h', 'i', 'j',  'k',  0,	0x00, 0x01, 0,	  8,	0,    1,
-			0x0d, 0x96, 10,	 0,   0,    1, /* MAPPED-ADDRESS, rewritten by a box */
-			0x00, 0x20, 0,	 8,   0,    1,	  0x31, 0x80, 0xe1, 0x12, 0xa6, 0x43, /* 192.0.2.1:4242,
-												 masked */
-			0x80, 0x2c, 0,	 8,   0,    1,	  0x0d, 0x98, 203,  0,	  113,	6, /* 203.0.113.6:3480
-											    */
-		};
+	static const uint8_t response[] = {
+		0x01, 0x01, 0, 36,   0x21, 0x12, 0xa4, 0x42, 'a',  'b',	 'c',  'd',  'e', 'f', 'g', 'h', 'i',
+		'j',  'k',  0, 0x00, 0x01, 0,	 8,    0,    1,	   0x0d, 0x96, 10,   0,	  0,   1, /* MAPPED-ADDRESS,
+												     rewritten
+												     by a box
+												   */
+		0x00, 0x20, 0, 8,    0,	   1,	 0x31, 0x80, 0xe1, 0x12, 0xa6, 0x43, /* 192.0.2.1:4242,
+											masked */
+		0x80, 0x2c, 0, 8,    0,	   1,	 0x0d, 0x98, 203,  0,	 113,  6,    /* 203.0.113.6:3480
+										      */
+	};
 	union address mapped = at("192.0.2.1:4242"), other = at("203.0.113.6:3480");
 	uint8_t bytes[sizeof(response)];
 	struct stun_reply r;

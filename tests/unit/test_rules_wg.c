@@ -33,7 +33,7 @@ static void healthy(void)
 					     .started = AGO(5000),
 					     .wall = 1800000000 * NS_PER_SEC,
 					     .window_since = AGO(60),
-					     
+
 					     .peers_wanted = 5,
 					     .peers_heard = 4,
 					     .udp_received_at = AGO(1)};
@@ -379,7 +379,8 @@ static void test_asked_for(void **state)
 	assert_true(given("retry-parked"));
 	w.f.word.direct_retry_at = NOW + 20 * NS_PER_SEC;
 	assert_false(given("retry-parked"));
-	w.f.word.ice_failed_at = AGO(600); /* it stays while the end of that wait comes near, and while it is tried */
+	w.f.word.ice_failed_at =
+		AGO(600); /* it stays while the end of that wait comes near, and while it is tried */
 	assert_true(given("retry-parked"));
 	w.f.word.direct_retry_at = 0;
 	w.f.ice_running = true;
