@@ -45,6 +45,7 @@ PY
 # All of them speak with the hub; two pairs are for themselves.
 open_host hub 10
 open_host loop 18
+open_host mute 29
 site good 11 port
 site blocked 12 blocked
 site filter 16 port
@@ -70,7 +71,7 @@ done
 conf_of hub 1 "$relay" "$stun"
 sed -i '/^\[Interface\]/a ListenPort = 51820' $lab/hub/wg0.conf
 n=2
-for name in good blocked filter narrow quiet refused lost walled flaps dark dims tuns loop; do
+for name in good blocked filter narrow quiet refused lost walled flaps dark dims tuns mute loop; do
 	eval "n_$name=$n"
 	ice=$stun
 	more=
@@ -83,14 +84,18 @@ Turn = 203.0.113.99:3479
 TurnUser = weir
 TurnPassword = pass"
 	[ $name != quiet ] || more="Mode = plain"
+	[ $name != mute ] || more="Mode = plain
+Endpoint = 203.0.113.29:51820"
 	peer_of hub $name $n "$more"
 	[ $name != quiet ] || more="Mode = plain
 Endpoint = 203.0.113.10:51820"
+	[ $name != mute ] || more="Mode = plain"
 	[ $name != loop ] || more="Mode = plain
 Endpoint = 203.0.113.10:51820
 AllowedIPs = 203.0.113.10/32"
 	conf_of $name $n "$relay" "$ice"
 	peer_of $name hub 1 "$more"
+	[ $name != mute ] || sed -i '/^\[Interface\]/a ListenPort = 51820' $lab/mute/wg0.conf
 	n=$((n + 1))
 done
 pair_of() { # A NUMBER B NUMBER
@@ -130,7 +135,7 @@ injected loop hub tunnel-in-tunnel "the peer's endpoint is routed into the tunne
 begin hub quiet
 until_true 20 answered quiet 10.9.0.1 || fail "the quiet one is not reached"
 quiet_at=$(milliseconds)
-begin good blocked filter narrow refused lost walled flaps dark dims tuns loop dies1 dies2 sym1 sym2 twin1 twin2
+begin good blocked filter narrow refused lost walled flaps dark dims tuns mute loop dies1 dies2 sym1 sym2 twin1 twin2
 
 talk() { # HOST ADDRESS: a packet every 0.2 s until the test ends
 	ip netns exec "$1" ping -q -n -i 0.2 "$2" >/dev/null 2>&1 &
@@ -155,6 +160,16 @@ until_true 20 answered dies1 10.9.0.28 || fail "dies1 is not reached"
 injected dims hub udp-blocked/here "UDP stops to pass, and the relay carries"
 injected hub dims udp-blocked/there "the same, seen by the other end"
 fault_udp dims
+until_true 20 answered hub 10.9.0.$n_mute || fail "mute is not reached"
+talk hub 10.9.0.$n_mute
+injected hub mute data-unanswered "a plain peer falls silent under a flow"
+on mute nft -f - <<'NFT'
+table inet f {
+	chain i { type filter hook input priority 0; udp dport 51820 drop; }
+	chain o { type filter hook output priority 0; udp sport 51820 drop; }
+}
+NFT
+injected hub walled retry-parked "tries for a direct path have become rare"
 injected dark hub nothing-gets-out/here "this end's network is cut off"
 injected hub dark path-died "the network of the other end is cut off"
 fault_all dark

@@ -25,7 +25,7 @@ spoke() { # HUB NAME...
 		keys "$sp_name"
 	done
 }
-spoke here good psk mute inner oldkey clock twin twin2 phoenix refuses leaves keyless busy lonely unrouted
+spoke here good psk mute inner oldkey clock twin twin2 phoenix refuses leaves keyless busy lonely unrouted echo noise
 spoke hub one two three
 cp $lab/twin/key $lab/twin/pub $lab/twin2/
 
@@ -79,6 +79,8 @@ lines() {
 	printf '[Peer]\nName = keyless\nPublicKey = %s\nMode = plain\n' "$(cat $lab/keyless/pub)"
 	of busy "$(lines "$plain" "$(to busy)" "$often")"
 	of lonely "$(lines "$plain" "$(to lonely)" "$often")"
+	of echo "$plain"
+	of noise "$plain"
 	peer unrouted "$(cat $lab/unrouted/pub)" "10.9.0.$((100 + $(number unrouted)))/32, 10.66.0.0/16" "$plain"
 	peer nobody "$(stranger)" 10.9.0.201/32 "$(lines "$plain" "Endpoint = 172.16.1.77:51820" "$often")"
 	peer noroute "$(stranger)" 10.9.0.202/32 "$(lines "$plain" "Endpoint = 192.88.99.1:51820" "$often")"
@@ -103,6 +105,8 @@ end keyless here "$(lines "$plain" "$(home keyless)" "$often")"
 end busy here "$(lines "$plain" "$(home busy)" "$often")"
 end lonely here "$(lines "$plain" "$(home lonely)" "$often")"
 end unrouted here "$(lines "$plain" "$(home unrouted)" "$often")"
+end echo here "$(lines "$plain" "$(home echo)" "$often")"
+end noise here "$(lines "$plain" "$(home noise)" "$often")"
 end oldkey here "$(lines "$plain" "$(home oldkey)" "$often")"
 sed -i "s|^PublicKey = .*|PublicKey = $(stranger)|" $lab/oldkey/wg0.conf
 {
@@ -138,7 +142,7 @@ began() {
 		weir_start $name $lab/$name/wg0.conf --time-divisor 5
 	done
 }
-began good psk mute inner oldkey clock twin phoenix refuses leaves keyless lonely unrouted one two three here hub void
+began good psk mute inner oldkey clock twin phoenix refuses leaves keyless lonely unrouted echo noise one two three here hub void
 injected here nobody no-answer "wrong endpoint"
 injected here noroute send-refused "no route to the endpoint"
 injected here noname name-unresolved "name does not resolve"
@@ -152,7 +156,7 @@ injected here victim prefix-stolen "two peers list one prefix"
 injected void lost1 all-silent "nothing answers this host"
 until_true 20 pings here "10.9.0.$((100 + $(number good)))" 1 || fail "no tunnel for the good pair"
 ip netns exec good ping -n -q -i 0.2 10.9.0.1 >/dev/null 2>&1 &
-for name in clock twin leaves lonely unrouted; do
+for name in clock twin leaves lonely unrouted echo noise; do
 	until_true 20 pings $name 10.9.0.1 1 || fail "no tunnel of $name"
 done
 until_true 20 pings here "10.9.0.$((100 + $(number phoenix)))" 1 || fail "no tunnel of phoenix"
@@ -185,6 +189,26 @@ done
 injected hub one all-at-once "all peers fall silent at once"
 ip -n here route del 10.66.0.0/16 || fail "the route was not there"
 injected here unrouted route-missing "a prefix is routed elsewhere"
+# Each packet on its wire comes a second time; and large ones arrive with another byte in them.
+ip netns exec echo python3 - >>$lab/echo/log.copies 2>&1 <<'PY' &
+import socket
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+wire.bind(("to-here", 0))
+seen = set()
+while True:
+    packet, where = wire.recvfrom(65536)
+    if where[2] == socket.PACKET_OUTGOING and packet[12:14] == b"\x08\x00" and packet[23] == 17 and packet not in seen:
+        copy = packet[:40] + b"\0\0" + packet[42:] # its checksum is to be made by a card that there is not
+        seen.update((packet, copy))
+        wire.send(copy)
+PY
+ip netns exec echo ping -n -q -i 0.1 10.9.0.1 >/dev/null 2>&1 &
+injected here echo replayed "each packet comes a second time"
+echo 'table inet m { chain i { type filter hook input priority -300; iifname "to-noise" udp length > 400 @th,640,8 set 0x5a; }; }' |
+	on here nft -f -
+ip netns exec noise ping -n -q -i 0.2 10.9.0.1 >/dev/null 2>&1 &
+ip netns exec noise ping -n -q -i 0.1 -s 800 10.9.0.1 >/dev/null 2>&1 &
+injected here noise corrupted "a byte of large packets is changed on the way"
 weir_on here ladder held hold >/dev/null
 injected here held recovery-held "recovery on hold"
 for name in inner keyless; do
