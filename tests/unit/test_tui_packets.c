@@ -455,8 +455,8 @@ static void odd_notifications_do_no_harm(void **state)
 		"{\"event\":\"packets\"}",
 		"{\"event\":\"packets\",\"packets\":7,\"lost\":-1}",
 		"{\"event\":\"packets\",\"packets\":[7,{},{\"data\":7},{\"data\":\"????\",\"length\":-3}]}",
-		"{\"event\":\"packets\",\"packets\":[{\"at\":1e300,\"point\":\"no\",\"peer\":\"no\","
-		"\"local\":\"no\"}]}",
+		("{\"event\":\"packets\",\"packets\":[{\"at\":1e300,\"point\":\"no\",\"peer\":\"no\","
+		 "\"local\":\"no\"}]}"),
 	};
 	struct stage t;
 
