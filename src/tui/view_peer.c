@@ -153,7 +153,9 @@ static int draw_tunnel(struct grid *g, const struct scene *s, const struct peer 
 static int draw_why(struct grid *g, const struct scene *s, const struct peer *p, int row)
 {
 	struct pen pen = pen_at(g, row, 1, g->width - 1);
-	int rows = g->height >= 24 ? 2 : p->findings && s->m->pane == PANE_SESSIONS ? 3 : 1;
+	int rows = g->height >= 24								 ? 2
+		   : p->findings && (s->m->pane == PANE_SESSIONS || s->m->pane == PANE_TIMELINE) ? 3
+												 : 1;
 	char text[TEXT_ROOM];
 
 	if (p->findings && g->height >= 24)
