@@ -31,6 +31,28 @@ static void assert_same(const struct tap_filter *a, const struct tap_filter *b)
 	}
 }
 
+/* The words of drops are those of their table, with dashes. */
+static void test_drop_names(void **state)
+{
+	static const char *const table[] = {
+#define X(name, text) #name,
+		TAP_DROP_TABLE(X)
+#undef X
+	};
+
+	(void)state;
+	assert_string_equal(tap_drop_name(TAP_DROP_none), "");
+	for (unsigned i = 1; i < TAP_DROPS; i++) {
+		char word[32];
+
+		assert_true(strlen(table[i]) < sizeof(word));
+		strcpy(word, table[i]);
+		for (char *c = word; *c; c++)
+			*c = *c == '_' ? '-' : *c;
+		assert_string_equal(tap_drop_name((enum tap_drop)i), word);
+	}
+}
+
 static void test_round_trip(void **state)
 {
 	static const char *const texts[] = {
@@ -134,6 +156,7 @@ static void test_noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_drop_names),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_noise),
