@@ -76,12 +76,13 @@ static void add_peers(struct bundle *b, struct client *c, const json_t *status)
 /* A notification of now as a recorded line; true when it is one. */
 static bool recorded(json_t *message)
 {
-	json_t *line = json_object(), *value;
+	json_t *line, *value;
 	const char *name;
 
 	if (!json_object_get(message, "event") ||
 	    !strcmp(json_string_value(json_object_get(message, "event")), "hello"))
 		return false;
+	line = json_object();
 	json_object_set_new(line, "past", json_real((double)clock_wall_ns() / 1e9));
 	json_object_foreach(message, name, value) json_object_set(line, name, value);
 	json_object_clear(message);

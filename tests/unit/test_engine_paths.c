@@ -257,7 +257,8 @@ static void the_tunnel_goes_through_the_relay(void **state)
 	assert_string_equal(c->remote, RELAY_URL);
 	assert_true(c->sent >= 5 && c->received >= 5);
 	engine_look_peer(t->a_to_b, &p);
-	assert_non_null(strstr(p.state.reason, "ICE is off"));
+	/* On a slow machine the verdict comes first: there is only the loopback here. */
+	assert_true(strstr(p.state.reason, "ICE is off") || strstr(p.state.reason, "has no network"));
 	assert_int_equal(p.state.path_kind, PATH_KIND_RELAY);
 	assert_int_equal(engine_look_relays(t->a, relays, 4), 1);
 	assert_string_equal(relays[0].role, "home");
