@@ -127,6 +127,7 @@ struct diagnosis_facts { /* one peer */
 	uint64_t counters[WG_COUNTERS];	      /* since the start */
 	uint64_t since_handshake[WG_COUNTERS]; /* since the last completed one */
 	struct diagnosis_window recent;
+	struct diagnosis_window deaf; /* the same, but only as long as no data came in, not even a keepalive */
 	uint64_t last_timestamp_delta;	/* ns that its clock was behind, of the last old timestamp */
 	uint64_t last_initiation_received, last_response_rejected, last_inner_rejected;
 	char inner_rejected_source[64], inner_rejected_owner[32]; /* the last one, and whose it is ("" nobody's) */

@@ -520,7 +520,7 @@ const struct diagnosis_rule rules_local[] = {
 	 "A peer accepts an initiation only if its time is later than that of the one before. Our clock went "
 	 "back further than "
 	 "what we remember of our own stamps, so the peer takes each initiation for a replay.",
-	 SILENT_ALL " all-at-once", check_our_clock},
+	 SILENT_ALL " all-at-once peer-lacks-our-key wireguard-filtered", check_our_clock},
 	{"suspended", "this host slept",
 	 "This host was suspended, and tunnels have not come back yet: keys and NAT mappings ran out "
 	 "meanwhile.",

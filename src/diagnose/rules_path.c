@@ -214,9 +214,11 @@ static bool is_filtered(const struct diagnosis_facts *f, const struct diagnosis_
 		return true;
 	if (waits && p->view.counts_at > p->view.since + UNPROVEN / 2)
 		return (p->sent && !p->view.far_received) || (p->view.far_sent && !p->received);
+	/* what comes under keys that we have lost did arrive, though it counts for nothing */
+	bool deaf = !p->received && !diagnosis_lately(f->we_restarted_at, now, DIAGNOSIS_LATELY);
 	/* never a tunnel on it, and pings tell that what was sent did not come */
 	return f->word.initiations_unanswered >= TRIES && diagnosis_lately(p->view.counts_at, now, FRESH) &&
-	       ((!p->view.far_received && p->sent >= TRIES) || (!p->received && p->view.far_sent >= TRIES));
+	       ((!p->view.far_received && p->sent >= TRIES) || (deaf && p->view.far_sent >= TRIES));
 }
 
 static bool check_filtered(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)

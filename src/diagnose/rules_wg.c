@@ -120,7 +120,8 @@ static bool check_lacks_our_key(const struct diagnosis_facts *f, uint64_t now, s
 
 	if (!diagnosis_unanswered(f) || diagnosis_tries(f) < SOME || diagnosis_tunnel_works(f, now) ||
 	    diagnosis_since(f, WG_COUNT_reject_response) || diagnosis_since(f, WG_COUNT_cookie_received) ||
-	    diagnosis_since(f, WG_COUNT_initiation_received))
+	    diagnosis_since(f, WG_COUNT_initiation_received) ||
+	    (f->word.keypair_usable && diagnosis_lately(f->word.last_received, now, DIAGNOSIS_HEARD)))
 		return false;
 	for (unsigned i = 0; i < f->path_count; i++) {
 		const struct diagnosis_path *p = &f->paths[i];
@@ -157,11 +158,13 @@ static bool check_return_blocked(const struct diagnosis_facts *f, uint64_t now, 
 {
 	uint64_t got = f->report.initiations_received - f->report_before.initiations_received;
 	uint64_t answered = f->report.responses_sent - f->report_before.responses_sent;
+	/* Data under the old keys may come in all the same. */
+	bool data = f->word.keypair_usable && diagnosis_lately(f->word.last_received, now, DIAGNOSIS_HEARD);
 
 	if (!diagnosis_unanswered(f) || !diagnosis_report_is_new(f, now) || !f->report_before_at ||
 	    diagnosis_tunnel_works(f, now) ||
 	    /* Both are of the time since it fell silent: what it heard before is no wonder. */
-	    f->report_before_at <= f->word.last_received ||
+	    f->report_before_at <= (data ? f->word.last_handshake : f->word.last_received) ||
 	    f->report.initiations_received <= f->report_before.initiations_received || !answered ||
 	    diagnosis_since(f, WG_COUNT_reject_response) || diagnosis_since(f, WG_COUNT_initiation_received))
 		return false;
@@ -285,10 +288,38 @@ static bool check_stopped(const struct diagnosis_facts *f, uint64_t now, struct 
 	return true;
 }
 
+/* Each handshake ends the silence, and what follows it has no answer again. */
+static bool only_handshakes(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
+{
+	const uint64_t *sent = &f->deaf.counters[WG_COUNT_data_sent];
+	const uint64_t *handshakes = &f->deaf.counters[WG_COUNT_handshake_done];
+	char age[DIAGNOSIS_AGE];
+
+	if (!f->deaf.since || now < f->deaf.since + DIAGNOSIS_HEARD || *handshakes < 2 || *sent < SOME)
+		return false;
+	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_BETWEEN, f->deaf.since);
+	diagnosis_says(d,
+		       "Handshakes pass and data does not: none of our %" PRIu64
+		       " packets of the last %s had "
+		       "an answer, yet %" PRIu64 " handshakes did.",
+		       *sent, diagnosis_ago(age, f->deaf.since, now), *handshakes);
+	diagnosis_shows(d, MARK_BAD, "wireguard", f->deaf.since,
+			"%" PRIu64 " data packets sent, none received, not even a keepalive", *sent);
+	diagnosis_shows(d, MARK_GOOD, "wireguard", f->word.last_handshake,
+			"%" PRIu64 " handshakes done: keys and addresses are right", *handshakes);
+	diagnosis_helps(d, 'p',
+			"A filter on the way knows WireGuard's data, or drops packets that are large: "
+			"look there. A probe asks on all paths now.");
+	diagnosis_command(d, f, "probe");
+	return true;
+}
+
 static bool check_data_unanswered(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	char age[DIAGNOSIS_AGE];
 
+	if (only_handshakes(f, now, d))
+		return true;
 	if (f->state.tunnel != TUNNEL_SILENT || diagnosis_tries(f) >= DIAGNOSIS_TRIES)
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_UNKNOWN, f->word.unanswered_since);
@@ -348,7 +379,9 @@ const struct diagnosis_rule rules_wg[] = {
 	 "cut.",
 	 NULL, check_stopped},
 	{"data-unanswered", "our data has no answer",
-	 "Keys are good and data goes out, and nothing has come in for 15 seconds or longer.", NULL,
-	 check_data_unanswered},
+	 "Keys are good and data goes out, and nothing has come in for 15 seconds or longer. Handshakes may "
+	 "pass all the same: "
+	 "then something on the way drops data alone.",
+	 NULL, check_data_unanswered},
 	{0},
 };

@@ -227,18 +227,36 @@ void diagnosis_sample(struct trouble *t, uint64_t now)
 		t->count++;
 }
 
-static void window(const struct trouble *t, struct diagnosis_facts *f)
+static void window(const struct trouble *t, const struct peer_sample *oldest, const struct diagnosis_facts *f,
+		   struct diagnosis_window *w)
 {
-	const struct peer_sample *oldest =
-		&t->samples[(t->next + DIAGNOSIS_SAMPLES - t->count) % DIAGNOSIS_SAMPLES];
-	struct diagnosis_window *w = &f->recent;
-
 	w->since = oldest->at;
 	for (unsigned i = 0; i < WG_COUNTERS; i++)
 		w->counters[i] = (uint32_t)((uint32_t)f->counters[i] - oldest->counters[i]);
 	w->rotations = t->rotations - oldest->rotations;
 	w->remote_sessions = t->remote_sessions - oldest->remote_sessions;
 	w->endpoint_changes = (unsigned)w->counters[WG_COUNT_roamed];
+}
+
+static bool no_data_since(const struct peer_sample *s, const struct diagnosis_facts *f)
+{
+	return s->counters[WG_COUNT_data_received] == (uint32_t)f->counters[WG_COUNT_data_received] &&
+	       s->counters[WG_COUNT_keepalive_received] == (uint32_t)f->counters[WG_COUNT_keepalive_received];
+}
+
+static void windows(const struct trouble *t, struct diagnosis_facts *f)
+{
+	unsigned first = (t->next + DIAGNOSIS_SAMPLES - t->count) % DIAGNOSIS_SAMPLES;
+
+	window(t, &t->samples[first], f, &f->recent);
+	for (unsigned i = 0; i < t->count; i++) {
+		const struct peer_sample *s = &t->samples[(first + i) % DIAGNOSIS_SAMPLES];
+
+		if (no_data_since(s, f)) {
+			window(t, s, f, &f->deaf);
+			return;
+		}
+	}
 }
 
 static void evidence(const struct trouble *t, struct diagnosis_facts *f)
@@ -380,7 +398,7 @@ void diagnosis_gather(struct engine_peer *p, uint64_t now)
 	wg_each_allowed(p->wg, look_allowed, &allowed);
 	diagnosis_paths_facts(p, f, now);
 	if (p->trouble) {
-		window(p->trouble, f);
+		windows(p->trouble, f);
 		evidence(p->trouble, f);
 	}
 	allowed_ips(p, f);

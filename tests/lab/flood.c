@@ -4,11 +4,12 @@
  * messages carry a mac2.
  *
  *   flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie | --frames | --frames PRIVATE-KEY [old |
- * version]]
+ * version] | --calls PRIVATE-KEY]
  *
  * With --frames it sends forged control frames instead: of a pair that nobody knows, or with the id of the
  * pair of the two keys, as somebody on the way sees it. "old": frames that open, of a start in 1970;
- * "version": of a version of the protocol that there is not.
+ * "version": of a version of the protocol that there is not. With --calls it is the peer of that private key,
+ * which begins one good handshake after the other, as a program in a loop would.
  *
  * For the lab's namespaces alone. Prints how many were sent, and how many cookie replies came that open.
  */
@@ -24,6 +25,7 @@
 #include "crypto/primitives.h"
 #include "signal/signal.h"
 #include "wg/cookie.h"
+#include "wg/noise.h"
 
 #define PER_SECOND_MAX 50000
 #define SECONDS_MAX    60
@@ -35,7 +37,9 @@
 struct flood {
 	int fd;
 	struct cookie_maker maker;
-	bool cookie, frames;
+	bool cookie, frames, calls;
+	struct noise_identity self; /* of calls, and the handshake that begins again and again */
+	struct handshake handshake;
 	uint8_t frame[FRAME_LEN]; /* what a forged frame begins with */
 	size_t len, known;	  /* known: bytes of it that are right; the others are random */
 	uint64_t sent, replies;
@@ -61,9 +65,16 @@ static void send_one(struct flood *f, uint64_t now)
 {
 	struct message_initiation m;
 
-	crypto_random(&m, sizeof(m));
-	m.type = htole32(MESSAGE_INITIATION);
-	m.sender = htole32(++f->sender);
+	if (f->calls) {
+		uint8_t stamp[TAI64N_LEN];
+
+		tai64n_encode(stamp, clock_wall_ns());
+		noise_create_initiation(&f->handshake, &f->self, &m, ++f->sender, stamp);
+	} else {
+		crypto_random(&m, sizeof(m));
+		m.type = htole32(MESSAGE_INITIATION);
+		m.sender = htole32(++f->sender);
+	}
 	cookie_add_macs(&f->maker, &m, sizeof(m), now);
 	if (send(f->fd, &m, sizeof(m), MSG_DONTWAIT) == sizeof(m))
 		f->sent++;
@@ -104,6 +115,17 @@ static bool make_frame(struct flood *f, const struct key *public, const char *pr
 	return true;
 }
 
+static bool make_caller(struct flood *f, const struct key *public, const char *private)
+{
+	struct key secret;
+
+	if (!private || !key_from_base64(&secret, private))
+		return false;
+	noise_set_identity(&f->self, &secret);
+	noise_init(&f->handshake, &f->self, public);
+	return true;
+}
+
 static void flood(struct flood *f, unsigned per_second, unsigned seconds)
 {
 	uint64_t begin = clock_boot_ns(), end = begin + seconds * NS_PER_SEC, now;
@@ -134,7 +156,7 @@ int main(int argc, char **argv)
 
 	if (argc < 6 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1 || !key_from_base64(&key, argv[3])) {
 		fprintf(stderr, "usage: flood ADDRESS PORT PUBLIC-KEY PER-SECOND SECONDS [--cookie | "
-				"--frames [PRIVATE-KEY [old | version]]]\n");
+				"--frames [PRIVATE-KEY [old | version]] | --calls PRIVATE-KEY]\n");
 		return 2;
 	}
 	to.sin_port = htons((uint16_t)atoi(argv[2]));
@@ -142,6 +164,9 @@ int main(int argc, char **argv)
 	seconds = (unsigned)atoi(argv[5]);
 	f.cookie = argc > 6 && !strcmp(argv[6], "--cookie");
 	f.frames = argc > 6 && !strcmp(argv[6], "--frames");
+	f.calls = argc > 6 && !strcmp(argv[6], "--calls");
+	if (f.calls && !make_caller(&f, &key, argc > 7 ? argv[7] : NULL))
+		return 2;
 	if (f.frames && !make_frame(&f, &key, argc > 7 ? argv[7] : NULL, argc > 8 ? argv[8] : ""))
 		return 2;
 	if (per_second > PER_SECOND_MAX || seconds > SECONDS_MAX || crypto_init())

@@ -10,7 +10,7 @@
 #include "tests/sim/stage.h"
 
 #define SEED   7
-#define WITHIN 90 /* virtual seconds */
+#define WITHIN 300 /* virtual seconds */
 #define MINUTE SECONDS(60)
 #define HOUR   SECONDS(3600)
 
@@ -178,6 +178,13 @@ static void candidates_are_lost(struct world *w)
 	stage_start(w, TRAFFIC_BOTH);
 }
 
+static void nothing_but_the_relay(struct world *w)
+{
+	stage_nats(w, NAT_PORT, NAT_PORT);
+	block(w, 0, 1, true);
+	stage_start(w, TRAFFIC_BOTH);
+}
+
 /* The server delivers answers that another host with our key was meant to have. */
 static void answers_go_astray(struct world *w, unsigned second)
 {
@@ -217,6 +224,7 @@ static const struct fault {
 	{"both ends begin sessions at once, again and again (glare)", "session-storm", stage_relay,
 	 sessions_meet},
 	{"this host slept for an hour", "suspended", sleeps, NULL},
+	{"no direct path is found, try after try", "retry-parked", nothing_but_the_relay, NULL},
 	{"none: two ends on ICE, the relay beside it", NULL, stage_ice, NULL},
 };
 

@@ -202,6 +202,18 @@ static void filtered_at_first_near(void)
 	w.f.paths[0].view.far_received = 8; /* they come, so it is no filter */
 }
 
+/* Pings say that it sent, and nothing of that came; or it came under keys that are lost here. */
+static void filtered_here_fits(void)
+{
+	filtered_at_first_near();
+	w.f.paths[0].view.far_sent = 8;
+}
+static void filtered_here_near(void)
+{
+	filtered_here_fits();
+	w.f.we_restarted_at = AGO(5);
+}
+
 static void unproven_fits(void)
 {
 	struct diagnosis_path *p;
@@ -457,6 +469,7 @@ static const struct rule_case cases[] = {
 	{"hairpin", hairpin_fits, hairpin_near, true},
 	{"wireguard-filtered", filtered_fits, filtered_near, true},
 	{"wireguard-filtered", filtered_at_first_fits, filtered_at_first_near, false},
+	{"wireguard-filtered", filtered_here_fits, filtered_here_near, false},
 	{"wireguard-filtered", unproven_fits, unproven_near, true},
 	{"path-died", died_fits, died_near, false},
 	{"path-flaps", flaps_fits, flaps_near, true},

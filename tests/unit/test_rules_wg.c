@@ -486,6 +486,13 @@ static void test_directions(void **state)
 	w.f.report_before_at = AGO(15);
 	w.f.report_at = AGO(500); /* that was then */
 	assert_false(given("return-path-blocked"));
+	/* Data under the old keys comes in, so our key is known there. */
+	w.f.report_at = AGO(5);
+	w.f.word.keypair_usable = true;
+	w.f.word.last_received = NOW;
+	first_is("return-path-blocked", DIAGNOSIS_CERTAIN, SIDE_BETWEEN);
+	w.f.word.last_handshake = AGO(3); /* those reports are older than it */
+	assert_false(given("return-path-blocked"));
 
 	called();
 	w.f.word.initiations_unanswered = 4;
@@ -612,6 +619,20 @@ static void test_silence(void **state)
 	w.f.word.unanswered_since = AGO(20);
 	w.f.word.last_received = AGO(21);
 	first_is("data-unanswered", DIAGNOSIS_LIKELY, SIDE_UNKNOWN);
+
+	healthy();
+	w.f.deaf.since = AGO(20);
+	w.f.deaf.counters[WG_COUNT_handshake_done] = 2;
+	w.f.deaf.counters[WG_COUNT_data_sent] = 200;
+	first_is("data-unanswered", DIAGNOSIS_CERTAIN, SIDE_BETWEEN);
+	w.f.deaf.counters[WG_COUNT_data_sent] = 0; /* nobody asked anything */
+	none();
+	w.f.deaf.counters[WG_COUNT_data_sent] = 200;
+	w.f.deaf.counters[WG_COUNT_handshake_done] = 1;
+	none();
+	w.f.deaf.counters[WG_COUNT_handshake_done] = 2;
+	w.f.deaf.since = AGO(10); /* it may be about to say something */
+	none();
 }
 
 /* ---- the table ---- */
