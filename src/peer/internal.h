@@ -173,6 +173,10 @@ struct peer_machine {
 	uint64_t report_at;
 	bool overflow;	    /* an action found no room: peer_check() complains */
 	bool wanted, works; /* as of the last step */
+	bool fresh_port;    /* the direct path goes by a fresh port, and has not answered a ping yet */
+	uint32_t fresh_from; /* generation of the direct path before that */
+	uint64_t fresh_at;   /* since then */
+	bool old_port_heard; /* meanwhile something came to the old one */
 	uint64_t wanted_at; /* when data, a keepalive or a handshake last wanted it */
 };
 
@@ -289,6 +293,7 @@ void ladder_reset(struct step *s);
 void ladder_command(struct step *s, enum peer_command c);
 void ladder_take(struct step *s, enum peer_rung r); /* at once, because the user says so */
 void ladder(struct step *s);
+void heard_astray(struct step *s); /* something came by a way that is not in use, the old port perhaps */
 void ladder_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX]);
 
 /* remote.c */

@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIRST_RUNG 1500	 /* ms of trouble before the first rung */
-#define PAUSE	   2000	 /* ms between rungs */
-#define LAST_PAUSE 15000 /* ms when no rung can be taken now */
-#define REFILL	   60000
+#define FIRST_RUNG  1500  /* ms of trouble before the first rung */
+#define PAUSE	    2000  /* ms between rungs */
+#define LAST_PAUSE  15000 /* ms when no rung can be taken now */
+#define REFILL	    60000
+#define FRESH_TRIAL 1000 /* ms in which a fresh port is to be answered */
 
 static const struct {
 	const char *name, *text;
@@ -143,6 +144,10 @@ static void take(struct step *s, enum peer_rung r)
 		break;
 	case PEER_RUNG_PORT:
 		act_on(s, PEER_ACT_FRESH_PORT, &m->paths[PEER_DIRECT].ref);
+		m->fresh_port = true;
+		m->fresh_at = s->now;
+		m->fresh_from = m->paths[PEER_DIRECT].ref.generation;
+		m->old_port_heard = false;
 		break;
 	case PEER_RUNG_SESSION:
 		rotate(s, SIGNAL_REASON_tunnel_timeout);
@@ -231,11 +236,41 @@ void ladder_take(struct step *s, enum peer_rung r)
 	take(s, r);
 }
 
+/*
+ * A peer behind a NAT hears nothing from a port that it never sent to. If it is heard at the old port
+ * meanwhile, that one is the better again.
+ */
+static void leave_fresh_port(struct step *s)
+{
+	struct peer_machine *m = s->m;
+	const struct path *d = &m->paths[PEER_DIRECT];
+
+	if (!m->fresh_port || d->ref.generation == m->fresh_from)
+		return;
+	if (d->pongs || d->ref.kind != PATH_KIND_DIRECT)
+		m->fresh_port = false;
+	else if (m->old_port_heard && s->now >= m->fresh_at + ms(m, FRESH_TRIAL)) {
+		m->fresh_port = false;
+		note(s, LOG_NOTICE, "ladder",
+		     "the peer is heard and does not hear the fresh port: the old one again");
+		act_on(s, PEER_ACT_RESET_ENDPOINT, &d->ref);
+	}
+}
+
+void heard_astray(struct step *s)
+{
+	if (s->m->fresh_port && s->ev->path.kind == PATH_KIND_DIRECT) {
+		s->m->old_port_heard = true;
+		want_turn(s, s->m->fresh_at + ms(s->m, FRESH_TRIAL));
+	}
+}
+
 void ladder(struct step *s)
 {
 	struct peer_machine *m = s->m;
 	struct ladder *l = &m->ladder;
 
+	leave_fresh_port(s);
 	if (!m->wanted || m->works) {
 		if (l->trouble_since && m->works && s->now > l->trouble_since + ms(m, FIRST_RUNG))
 			note(s, LOG_NOTICE, "ladder", "the tunnel works again after %llu ms",

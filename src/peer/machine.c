@@ -349,6 +349,9 @@ void peer_step(struct peer_machine *m, const struct peer_event *ev, const struct
 		 * same. */
 		if (m->started && (ev->type == PEER_EV_FRAME || (m->deadline && m->deadline <= s.now)))
 			m->deadline = s.now + NS_PER_MS;
+		else if (m->started && s.deadline) /* heard_astray() */
+			m->deadline =
+				earlier(m->deadline, s.deadline > s.now ? s.deadline : s.now + NS_PER_MS);
 		return;
 	}
 	if (m->started && m->settings.mode != PEER_PLAIN)

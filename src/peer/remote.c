@@ -189,6 +189,8 @@ void on_frame(struct step *s)
 		m->paths[slot].hellos = 0;
 		take_counts(s, slot);
 	}
+	if (slot == PEER_NO_SLOT)
+		heard_astray(s);
 	if (m->away && msg->boot == m->remote_boot && msg->type != SIGNAL_BYE &&
 	    s->now > m->away_since + ms(m, 1000)) {
 		note(s, LOG_NOTICE, "remote", "the peer is still there");

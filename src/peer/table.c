@@ -86,6 +86,7 @@ static void take_packets(struct step *s)
 	enum peer_slot slot = peer_find_slot(s->m, &s->ev->path);
 
 	if (slot == PEER_NO_SLOT) {
+		heard_astray(s);
 		relay_frame(s);
 		slot = peer_find_slot(s->m, &s->ev->path);
 	}

@@ -123,10 +123,13 @@ static void reset_endpoint(struct world *w, struct remote *r)
 	bool same = r->endpoint.host == r->configured_endpoint.host &&
 		    r->endpoint.port == r->configured_endpoint.port;
 
-	if (!r->configured || same)
+	/* A port of its own is given up in any case. */
+	if ((!r->configured || same) && r->port == MAIN_PORT)
 		return;
-	r->endpoint = r->configured_endpoint;
-	r->endpoint_known = true;
+	if (r->configured) {
+		r->endpoint = r->configured_endpoint;
+		r->endpoint_known = true;
+	}
 	r->port = MAIN_PORT;
 	endpoint_news(w, r);
 }

@@ -324,7 +324,8 @@ bool remote_send(struct world *w, struct remote *r, const struct peer_path_ref *
 	case PATH_KIND_DIRECT:
 		if (!to && !r->endpoint_known)
 			break;
-		udp_send(w, r->node, r->port, to ? *to : r->endpoint, p);
+		/* An answer leaves by the port that was asked. */
+		udp_send(w, r->node, to ? r->heard_on : r->port, to ? *to : r->endpoint, p);
 		return true;
 	case PATH_KIND_ICE:
 		a = ice_find(r, path->generation);
@@ -380,8 +381,11 @@ void node_receive(struct world *w, struct node *n, uint16_t port, struct packet 
 		}
 	}
 	if (r && r->m && p->kind <= FRAME && (port == MAIN_PORT || port == r->port)) {
-		struct peer_path_ref path = {PATH_KIND_DIRECT, 0, r->endpoint_generation};
+		/* What comes to the old port proves nothing about a fresh one (engine/paths_ref.c). */
+		bool old = port != r->port;
+		struct peer_path_ref path = {PATH_KIND_DIRECT, 0, r->endpoint_generation - old};
 
+		r->heard_on = port;
 		deliver(w, r, p, &path);
 		return;
 	}

@@ -344,7 +344,7 @@ struct remote {
 	bool endpoint_known, configured;
 	struct place endpoint, configured_endpoint;
 	uint32_t endpoint_generation;
-	uint16_t port;
+	uint16_t port, heard_on; /* that we send from; that the packet at hand came to */
 	struct peer_path_ref chosen,
 		route; /* route: where the tunnel sends, which may be learned while nothing is chosen */
 	struct counts direct, relay[SERVERS_MAX];
