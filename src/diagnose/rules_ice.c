@@ -8,9 +8,10 @@
 
 #include "diagnose/rules_net.h"
 
-#define GIVEN	 (3 * NS_PER_SEC) /* for what is under way: candidates are told within a second */
-#define STORM	 3		  /* sessions of one end within a minute (F13) */
-#define REJECTED 3
+#define GIVEN	   (3 * NS_PER_SEC) /* for what is under way: candidates are told within a second */
+#define STORM	   3		    /* sessions of one end within a minute (F13) */
+#define PAIR_HEARD (10 * NS_PER_SEC)
+#define REJECTED   3
 
 /* No direct path, though one is wanted; and not in the first moments of a session. */
 static bool not_direct(const struct diagnosis_facts *f, uint64_t now)
@@ -251,6 +252,14 @@ static bool check_storm(const struct diagnosis_facts *f, uint64_t now, struct di
 	/* Where nothing answers, new sessions are what recovery tries, and no cause. */
 	if (!net_wants_direct(f) || !net_relayed(f) || (ours <= STORM && theirs <= STORM) || !f->recent.since)
 		return false;
+	/* Some did come to an end, and their pairs answer: what breaks them is something else. */
+	for (unsigned i = 0; i < f->path_count; i++) {
+		const struct peer_path_view *v = &f->paths[i].view;
+
+		if ((v->ref.kind == PATH_KIND_ICE || v->ref.kind == PATH_KIND_TURN) &&
+		    diagnosis_lately(v->last_proof, now, PAIR_HEARD))
+			return false;
+	}
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_UNKNOWN, f->recent.since);
 	net_severity(d, f, now);
 	diagnosis_says(d,

@@ -155,12 +155,15 @@ static bool check_poisoned(const struct diagnosis_facts *f, uint64_t now, struct
 	if (!p || p->view.ref.kind != PATH_KIND_DIRECT || !p->fresh_port || p->view.state != PATH_UP ||
 	    f->state.tunnel != TUNNEL_UP || !f->look.rungs_taken[PEER_RUNG_PORT])
 		return false;
+	/* Who was simply not there before has no entry anywhere that could be stuck. */
+	if (f->counters[WG_COUNT_handshake_done] < 2)
+		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_BETWEEN, at);
 	d->severity = DIAGNOSIS_NOTE;
 	diagnosis_says(d, "A NAT or firewall entry on the way held this peer's flow fast; a new source port "
 			  "got past it.");
 	diagnosis_shows(d, MARK_BAD, "paths", 0,
-			"from the shared port nothing came back, while other peers were heard there");
+			"from the shared port nothing came back, though a tunnel had stood there");
 	diagnosis_shows(d, MARK_GOOD, "paths", p->view.last_proof, "from a port of its own it answers at %s",
 			p->remote);
 	diagnosis_helps(d, 0, "Nothing needs to be done. conntrack -L on the boxes between shows the entry.");

@@ -27,7 +27,7 @@ nobody() {
 expect 2 "usage" "$weir"
 expect 2 "did you mean \"status\"" "$weir" statsu
 expect 2 "did you mean --json" "$weir" status --jsn
-expect 2 "missing" "$weir" drain
+expect 2 "give PEER|all" "$weir" drain
 expect 2 "from 1 to 8" "$weir" --headless --workers 9 wg0
 expect 0 "weir [0-9]" "$weir" --version
 expect 0 "usage: weir drain" "$weir" help drain

@@ -151,8 +151,6 @@ for name in filter narrow flaps dark dims; do
 done
 say "all are up, as far as they can be"
 
-injected hub filter wireguard-filtered/between "WireGuard is dropped, pings and STUN pass"
-fault_wireguard filter
 injected hub narrow mtu-black-hole "datagrams over 1300 bytes vanish"
 fault_size narrow 1308
 on hub ping -q -n -c 20 -i 0.1 -s 1380 -M "do" 10.9.0.$n_narrow >/dev/null 2>&1 || true
@@ -169,7 +167,6 @@ table inet f {
 	chain o { type filter hook output priority 0; udp sport 51820 drop; }
 }
 NFT
-injected hub walled retry-parked "tries for a direct path have become rare"
 injected dark hub nothing-gets-out/here "this end's network is cut off"
 injected hub dark path-died "the network of the other end is cut off"
 fault_all dark

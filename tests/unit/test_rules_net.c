@@ -152,11 +152,17 @@ static void poisoned_fits(void)
 	w.f.paths[0].view.ref.kind = w.f.state.path_kind = PATH_KIND_DIRECT;
 	w.f.paths[0].fresh_port = true;
 	w.f.look.rungs_taken[PEER_RUNG_PORT] = 1;
+	w.f.counters[WG_COUNT_handshake_done] = 2;
 }
 static void poisoned_near(void)
 {
 	poisoned_fits();
 	w.f.paths[0].fresh_port = false;
+}
+static void late_peer_near(void)
+{
+	poisoned_fits();
+	w.f.counters[WG_COUNT_handshake_done] = 1; /* its first: it was not there when we called */
 }
 
 static void hairpin_fits(void)
@@ -466,6 +472,7 @@ static const struct rule_case cases[] = {
 	{"nat-mapping-lost", mapping_fits, mapping_near, true},
 	{"nat-mapping-lost", forgotten_fits, forgotten_near, false},
 	{"poisoned-mapping", poisoned_fits, poisoned_near, true},
+	{"poisoned-mapping", poisoned_fits, late_peer_near, true},
 	{"hairpin", hairpin_fits, hairpin_near, true},
 	{"wireguard-filtered", filtered_fits, filtered_near, true},
 	{"wireguard-filtered", filtered_at_first_fits, filtered_at_first_near, false},
