@@ -44,6 +44,9 @@ bool frames_init(struct peer_paths *c)
 	wg_peer_public_key(c->peer->wg, &peer);
 	signal_pair_init(&fresh, &shared, &own, &peer, s->boot, s->started);
 	key_wipe(&shared);
+	/* A peer that was taken out and put in again is met by the guard that has heard it before: no number
+	 * of this boot may come twice, and nobody seals a frame in a microsecond. */
+	fresh.sequence = clock_boot_ns() / 1000;
 	if (c->pair.boot && !memcmp(c->pair.id, fresh.id, sizeof(fresh.id)))
 		keep_guard(&fresh, &c->pair);
 	frames_forget(c);
