@@ -6,7 +6,7 @@ static uint64_t read_clock(clockid_t id)
 {
 	struct timespec ts;
 
-	clock_gettime(id, &ts); /* cannot fail for the two clocks used here */
+	clock_gettime(id, &ts); /* cannot fail for the clocks used here */
 	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
@@ -25,4 +25,12 @@ uint64_t clock_wall_ns(void)
 struct instant clock_now(void)
 {
 	return (struct instant){.boot = clock_boot_ns(), .wall = clock_wall_ns()};
+}
+
+uint64_t clock_suspended_ns(void)
+{
+	/* The time awake is asked for first: it must not be the later one of the two. */
+	uint64_t awake = read_clock(CLOCK_MONOTONIC);
+
+	return clock_boot_ns() - awake;
 }

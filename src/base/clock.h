@@ -22,6 +22,10 @@ uint64_t clock_wall_ns(void);
 
 struct instant clock_now(void);
 
+/* How long this host has slept since it started: boot time counts suspend, monotonic time does not. A jitter of
+ * microseconds goes both ways. */
+uint64_t clock_suspended_ns(void);
+
 /* Of two deadlines; 0 means never. */
 static inline uint64_t earlier(uint64_t a, uint64_t b)
 {

@@ -4,7 +4,6 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "engine/diagnosis.h"
@@ -18,18 +17,9 @@
 
 /* ---- device ---- */
 
-/* The time awake is asked for first: it must not be the later one of the two. */
-static uint64_t time_suspended(void)
-{
-	struct timespec awake;
-
-	clock_gettime(CLOCK_MONOTONIC, &awake);
-	return clock_boot_ns() - ((uint64_t)awake.tv_sec * NS_PER_SEC + (uint64_t)awake.tv_nsec);
-}
-
 static void observe_clocks(struct diagnosis_desk *d)
 {
-	uint64_t suspended = time_suspended();
+	uint64_t suspended = clock_suspended_ns();
 	struct instant now = clock_now();
 	uint64_t offset = now.wall - now.boot;
 	int64_t moved = (int64_t)(offset - d->wall_minus_boot);

@@ -46,7 +46,7 @@ bool frames_init(struct peer_paths *c)
 	key_wipe(&shared);
 	/* A peer that was taken out and put in again is met by the guard that has heard it before: no number
 	 * of this boot may come twice, and nobody seals a frame in a microsecond. */
-	fresh.sequence = clock_boot_ns() / 1000;
+	fresh.sequence = clock_boot_ns() / NS_PER_US;
 	if (c->pair.boot && !memcmp(c->pair.id, fresh.id, sizeof(fresh.id)))
 		keep_guard(&fresh, &c->pair);
 	frames_forget(c);

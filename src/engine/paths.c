@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/xalloc.h"
@@ -162,18 +161,9 @@ void paths_step_frame(struct peer_paths *c, const struct peer_event *ev, const s
 
 /* ---- time ---- */
 
-/* Boot time counts suspend, monotonic time does not: what they differ by grows while we sleep. */
-static uint64_t time_suspended(void)
-{
-	struct timespec awake;
-
-	clock_gettime(CLOCK_MONOTONIC, &awake);
-	return clock_boot_ns() - ((uint64_t)awake.tv_sec * NS_PER_SEC + (uint64_t)awake.tv_nsec);
-}
-
 static void chores(struct paths *s, uint64_t now)
 {
-	uint64_t suspended = time_suspended();
+	uint64_t suspended = clock_suspended_ns();
 
 	s->chores_due = now + CHORES_INTERVAL;
 	if (suspended > s->suspended + SUSPENDED) {
@@ -493,7 +483,7 @@ void paths_up(struct engine *g)
 	struct paths *s = g->paths;
 
 	s->up = true;
-	s->suspended = time_suspended();
+	s->suspended = clock_suspended_ns();
 	s->chores_due = clock_boot_ns() + CHORES_INTERVAL;
 	new_boot(s);
 	relays_open(s);
