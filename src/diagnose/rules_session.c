@@ -100,19 +100,23 @@ static bool check_load_there(const struct diagnosis_facts *f, uint64_t now, stru
 static bool check_load_here(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	const struct diagnosis_device *v = f->device;
-	uint64_t refused = v->window[WG_COUNT_reject_mac2] + v->window[WG_COUNT_reject_rate];
+	uint64_t unread = v->window[WG_COUNT_reject_queue_full];
+	uint64_t refused = v->window[WG_COUNT_reject_mac2] + v->window[WG_COUNT_reject_rate] + unread;
 
 	if (!v->window_since || refused < 50 || diagnosis_tunnel_works(f, now) || f->state.word == WORD_IDLE)
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_LIKELY, SIDE_HERE, v->window_since);
 	diagnosis_says(d,
 		       "This host is flooded with handshake messages: %" PRIu64
-		       " were turned away with cookies or for their rate in "
-		       "the last minute.",
+		       " were turned away with cookies or for their rate, or "
+		       "dropped unread, in the last minute.",
 		       refused);
 	diagnosis_shows(d, MARK_BAD, "wireguard", 0,
 			"%" PRIu64 " cookies sent, %" PRIu64 " messages over the rate of their source",
 			v->window[WG_COUNT_cookie_sent], v->window[WG_COUNT_reject_rate]);
+	if (unread)
+		diagnosis_shows(d, MARK_BAD, "wireguard", 0, "%" PRIu64 " dropped unread: too many waited",
+				unread);
 	diagnosis_helps(d, 0, "Drop the flood's source in the firewall: the log names it.");
 	return true;
 }

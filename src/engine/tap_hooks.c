@@ -43,6 +43,7 @@ enum tap_drop tap_drop_of(enum wg_counter why)
 		[WG_COUNT_reject_mac1] = TAP_DROP_mac1,
 		[WG_COUNT_reject_mac2] = TAP_DROP_mac2,
 		[WG_COUNT_reject_rate] = TAP_DROP_rate,
+		[WG_COUNT_reject_queue_full] = TAP_DROP_queue_full,
 		[WG_COUNT_reject_undecryptable] = TAP_DROP_undecryptable,
 		[WG_COUNT_reject_unknown_peer] = TAP_DROP_unknown_peer,
 		[WG_COUNT_reject_replayed_timestamp] = TAP_DROP_old_timestamp,

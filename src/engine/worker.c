@@ -61,6 +61,7 @@ struct worker *worker_new(struct engine *g, unsigned id)
 	w->reads_tun = id < g->tun.queues;
 	w->epoll = w->stop_fd = -1;
 	w->reader = epoch_reader_add(wg_epoch(g->wg));
+	w->ring.slots = xcalloc(HANDSHAKE_RING, sizeof(*w->ring.slots));
 	w->aead = aead_new();
 	w->receiver = udp_receiver_new(IN_BATCH);
 	w->coalescer = coalescer_new(&g->tun, w->tun_queue);
@@ -83,6 +84,7 @@ void worker_free(struct worker *w)
 		close(w->inbox_fd);
 	free(w->tap_bytes);
 	free(w->packet);
+	free(w->ring.slots);
 	free(w->arena);
 	free(w);
 }

@@ -17,7 +17,7 @@
 #include "net/udp.h"
 #include "wg/wg.h"
 
-#define HANDSHAKE_RING	     512 /* a power of two */
+#define HANDSHAKE_RING	     4096 /* a power of two; as many as the kernel's WireGuard lets wait */
 #define HANDSHAKE_LEN_MAX    148
 #define OUT_TRAINS	     64
 #define OUT_ARENA	     (256 * 1024)
@@ -38,7 +38,7 @@ struct handshake_slot {
 struct handshake_ring {
 	_Alignas(64) _Atomic uint32_t head; /* written by the worker */
 	_Alignas(64) _Atomic uint32_t tail; /* written by control */
-	struct handshake_slot slots[HANDSHAKE_RING];
+	struct handshake_slot *slots; /* HANDSHAKE_RING of them: memory only once that many wait */
 };
 
 struct out_train {

@@ -25,13 +25,14 @@ struct batch {
 
 /* Full means that the control thread is behind: the newest is dropped, as any overloaded responder does. */
 static void pass_handshake(struct worker *w, const uint8_t *data, size_t len, const struct endpoint *from,
-			   uint8_t ecn)
+			   uint8_t ecn, uint64_t now)
 {
 	struct handshake_ring *r = &w->ring;
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
 	struct handshake_slot *slot = &r->slots[head % HANDSHAKE_RING];
 
 	if (head - atomic_load_explicit(&r->tail, memory_order_acquire) == HANDSHAKE_RING) {
+		wg_handshake_dropped(w->engine->wg, now);
 		tap_refused(w->engine, w->id, from, data, len, TAP_DROP_queue_full);
 		return;
 	}
@@ -109,7 +110,7 @@ static void take_datagram(struct worker *w, struct batch *b, uint8_t *data, size
 
 	if (type != MESSAGE_DATA) {
 		if (type >= MESSAGE_INITIATION && type <= MESSAGE_COOKIE && len <= HANDSHAKE_LEN_MAX) {
-			pass_handshake(w, data, len, &b->from, ecn);
+			pass_handshake(w, data, len, &b->from, ecn, now);
 			return;
 		}
 		if (channel_take_other(w, &b->from, data, len))

@@ -31,6 +31,7 @@ static const struct {
 	{"reject_mac1", "bad mac1: not meant for our key"},
 	{"reject_mac2", "under load and no valid cookie"},
 	{"reject_rate", "over the rate limit of their source"},
+	{"reject_queue_full", "handshakes dropped unread: too many waited"},
 	{"reject_undecryptable", "initiation: static key would not open"},
 	{"reject_unknown_peer", "initiation of a key not configured here"},
 	{"reject_replayed_timestamp", "initiation with an old stamp: their clock went back?"},

@@ -400,6 +400,11 @@ void wg_open(struct wg_device *d, struct aead *a, struct wg_incoming *in, unsign
 		finish_run(d, k, in + start, n - start, from, now);
 }
 
+void wg_handshake_dropped(struct wg_device *d, uint64_t now)
+{
+	reject_anonymous(d, WG_COUNT_reject_queue_full, 1, now);
+}
+
 uint32_t wg_keypair_index(const struct wg_keypair *k)
 {
 	return k->local_index;

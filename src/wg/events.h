@@ -27,6 +27,7 @@
 	X(reject_mac1, "handshake messages with a bad mac1: not meant for our key")                           \
 	X(reject_mac2, "handshake messages under load without a valid cookie")                                 \
 	X(reject_rate, "handshake messages over the rate limit of their source")                              \
+	X(reject_queue_full, "handshake messages dropped unread: too many waited")                             \
 	X(reject_undecryptable, "initiations whose static key would not open")                                 \
 	X(reject_unknown_peer, "valid initiations of a key that is not configured")                            \
 	X(reject_replayed_timestamp, "initiations with an old timestamp: their clock went back, or a replay")  \

@@ -92,6 +92,9 @@ void wg_announce(struct wg_device *d, struct instant now);
 struct wg_peer *wg_receive_handshake(struct wg_device *d, const uint8_t *datagram, size_t len, const struct endpoint *from,
 			  unsigned queued, struct instant now);
 
+/* A worker had no room to keep one for wg_receive_handshake. */
+void wg_handshake_dropped(struct wg_device *d, uint64_t now);
+
 /* Why the message that wg_receive_handshake was given last was refused. */
 struct wg_refusal {
 	bool refused;

@@ -518,6 +518,8 @@ static void test_load(void **state)
 	first_is("load-here", DIAGNOSIS_LIKELY, SIDE_HERE);
 	w.device.window[WG_COUNT_reject_mac2] = 10;
 	assert_false(given("load-here"));
+	w.device.window[WG_COUNT_reject_queue_full] = 60; /* too many for cookies, even */
+	first_is("load-here", DIAGNOSIS_LIKELY, SIDE_HERE);
 	healthy(); /* a flood that hurts nobody */
 	w.device.window[WG_COUNT_reject_mac2] = 900;
 	none();
