@@ -420,6 +420,7 @@ void control_tap_members(struct control *c, struct writer *w)
 	member_duration(w, "keepSeconds", v.keep_ns);
 	member_count(w, "keptBytes", v.kept_bytes);
 	member_time(w, "keptFrom", v.kept_from);
+	member_count(w, "stalled", v.stalled);
 	writer_close(w, '}');
 }
 

@@ -176,8 +176,10 @@ int engine_kept(struct engine *g, int fd, uint64_t ns, const void *preface, size
 
 void engine_look_tap(struct engine *g, struct engine_tap_view *out)
 {
-	*out = (struct engine_tap_view){
-		.sessions = tap_sessions(g->tap), .points = tap_points(g), .stun = tap_stun_heard(g)};
+	*out = (struct engine_tap_view){.sessions = tap_sessions(g->tap),
+					.points = tap_points(g),
+					.stun = tap_stun_heard(g),
+					.stalled = tap_keep_stalled(g->tap)};
 	/* The lock is asked for only while there is something behind it. */
 	if (!out->points)
 		return;

@@ -32,6 +32,7 @@ struct engine_tap_view {
 	bool keeps;
 	uint64_t keep_ns, kept_from; /* wall ns of the oldest, 0: none */
 	size_t kept_bytes;
+	uint64_t stalled; /* readers of what was kept that were cut off because they read nothing */
 };
 void engine_look_tap(struct engine *g, struct engine_tap_view *out);
 

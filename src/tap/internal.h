@@ -102,6 +102,7 @@ struct tap_session {
 	uint64_t keep_ns;
 	uint64_t lost, lost_told; /* to a slow reader; of all, what the reader was told */
 	uint64_t skip_before;	  /* wall ns: DUMP leaves older records out */
+	uint64_t moved;		  /* boot ns when its descriptor last took something */
 	struct tap_counts base;	  /* of the slot's counts when it began */
 	uint64_t *from;		  /* places in the rings before which nothing is for it */
 	bool told;		  /* ready was called, and nothing has been read since */
@@ -128,6 +129,8 @@ struct tap {
 	atomic_uint waiting;  /* for the lock, in the control thread */
 	struct list sessions;
 	uint64_t number, serial;
+	uint64_t patience; /* ns that a DUMP may stand still */
+	counter_t stalled; /* of them, ended for that */
 	void (*on_end)(void *arg);
 	void *on_end_arg;
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "tap/internal.h"
 
@@ -165,7 +166,22 @@ static size_t next_bytes(const struct tap_session *s, const uint8_t **bytes)
 	return s->preface_len - s->preface_at;
 }
 
-static void write_out(struct tap_session *s)
+/* It holds all that was kept when it came, which may be a gigabyte that the ring has long given up. */
+static void end_stalled(struct tap_session *s, uint64_t now)
+{
+	struct tap *t = s->tap;
+
+	if (s->kind != TAP_DUMP || now < s->moved + t->patience)
+		return;
+	counter_add(&t->stalled, 1);
+	log_warn("tap",
+		 "a client that asked for the packets kept has read nothing for %llu s: its connection is "
+		 "closed, %zu KiB of them unread",
+		 (unsigned long long)(t->patience / NS_PER_SEC), s->buffer.bytes >> 10);
+	tap_session_end(s);
+}
+
+static void write_out(struct tap_session *s, uint64_t now)
 {
 	const uint8_t *bytes;
 	size_t len;
@@ -178,8 +194,11 @@ static void write_out(struct tap_session *s)
 			continue;
 		if (n < 0 && errno != EAGAIN)
 			tap_session_end(s);
+		else if (n <= 0)
+			end_stalled(s, now);
 		if (n <= 0)
 			return;
+		s->moved = now;
 		if (s->preface_at < s->preface_len)
 			s->preface_at += (size_t)n;
 		else
@@ -216,7 +235,7 @@ void tap_session_serve(struct tap_session *s, uint64_t now)
 	}
 	tell_lost(s, now);
 	if (s->kind != TAP_QUEUE)
-		write_out(s);
+		write_out(s, now);
 }
 
 bool tap_session_owes(const struct tap_session *s)

@@ -18,6 +18,7 @@
 #define STREAM_BYTES (16u << 20)
 #define FILTER_BYTES 256
 #define KEEP_LEAST   (2 * (size_t)TAP_CHUNK)
+#define PATIENCE     (30 * NS_PER_SEC)
 
 /* ---- producers ---- */
 
@@ -220,6 +221,7 @@ struct tap *tap_new(unsigned producers)
 	t->count = producers;
 	t->producers = xcalloc_aligned(64, producers * sizeof(*t->producers));
 	t->wake_fd = -1;
+	t->patience = PATIENCE;
 	list_init(&t->sessions);
 	pthread_mutex_init(&t->lock, NULL);
 	return t;
@@ -283,7 +285,7 @@ static struct tap_session *session_new(struct tap *t, enum tap_session_kind kind
 	if (!s->options.snaplen || s->options.snaplen > TAP_SNAPLEN_MAX)
 		s->options.snaplen = TAP_SNAPLEN_MAX;
 	s->tokens = s->options.rate;
-	s->refilled = clock_boot_ns();
+	s->refilled = s->moved = clock_boot_ns();
 	s->from = xcalloc(t->count, sizeof(*s->from));
 	s->early = is_early(o->filter);
 	list_init(&s->link);
@@ -550,6 +552,18 @@ bool tap_keeps(const struct tap *t, uint64_t *ns, size_t *used, uint64_t *oldest
 		*oldest_wall = m.at;
 	unlock(s->tap);
 	return true;
+}
+
+void tap_keep_patience(struct tap *t, uint64_t ns)
+{
+	lock(t);
+	t->patience = ns;
+	unlock(t);
+}
+
+uint64_t tap_keep_stalled(const struct tap *t)
+{
+	return counter_get(&t->stalled);
 }
 
 /* A reader that stands still holds all that was kept when it came, however much has come since. */

@@ -101,5 +101,8 @@ void tap_keep_off(struct tap *t);
 bool tap_keeps(const struct tap *t, uint64_t *ns, size_t *used, uint64_t *oldest_wall);
 /* Sends what it holds of the last ns (0: all), then closes fd, which it takes. -ENOENT: nothing is kept; -EBUSY: as many as may read it at once. */
 int tap_keep_send(struct tap *t, int fd, uint64_t ns, const void *preface, size_t preface_len, struct error *e);
+/* Who takes nothing of it for so long is cut off: what it was to get is memory. 30 s if never set. */
+void tap_keep_patience(struct tap *t, uint64_t ns);
+uint64_t tap_keep_stalled(const struct tap *t); /* readers that were cut off so far */
 
 #endif

@@ -18,7 +18,7 @@
 #define PATIENCE                                                                                             \
 	(2 * NS_PER_MS) /* longer than a producer is between the packet's time and its place in the ring */
 #define TURN_MS	  2
-#define AGE_MS	  1000 /* between looks at what is too old to be kept */
+#define AGE_MS	  1000 /* between looks at what is too old to be kept, and who no longer reads */
 #define BATCH	  512  /* entries while the lock is held */
 #define POLLS_MAX (TAP_SLOTS + TAP_DUMPS + 1)
 
@@ -109,6 +109,7 @@ static void watch_sessions(struct tap *t, struct watch *w)
 		const struct tap_session *s = container_of(pos, struct tap_session, link);
 
 		w->aging |= s->kind == TAP_KEEP && !list_empty(&s->buffer.pieces);
+		w->aging |= s->kind == TAP_DUMP && !s->ended;
 		if (s->ended || s->fd < 0 || w->count == POLLS_MAX)
 			continue;
 		w->serials[w->count] = s->serial;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "tap/stream.h"
 #include "tap/tap.h"
@@ -517,6 +518,49 @@ static void test_keep_readers(void **state)
 	tap_free(t);
 }
 
+/* One that reads nothing more gives back what it holds; one that reads slowly gets it all. */
+static void test_keep_stalled(void **state)
+{
+	uint64_t end = clock_boot_ns() + PATIENCE, ns = 300 * NS_PER_MS;
+	struct log_record *lines = xmalloc(LOG_RING * sizeof(*lines));
+	struct tap *t = tap_new(1);
+	struct reader stalled, slow;
+	unsigned told = 0;
+	struct error e;
+	int fd;
+
+	(void)state;
+	assert_int_equal(tap_keep(t, &(struct tap_options){0}, 3600 * NS_PER_SEC, 4 << 20, &e), 0);
+	for (uint64_t i = 1; i <= 2000; i++)
+		put(t, 0, TAP_WIRE, i, 1000);
+	settle(t, 2000);
+	tap_keep_patience(t, ns);
+	reader_open(&stalled, &fd);
+	assert_int_equal(tap_keep_send(t, fd, 0, NULL, 0, &e), 0);
+	while (!tap_keep_stalled(t) && clock_boot_ns() < end)
+		usleep(5000);
+	assert_int_equal(tap_keep_stalled(t), 1);
+	/* What the kernel had taken comes, then the end. */
+	while (read_some(&stalled, NULL))
+		assert_true(clock_boot_ns() < end);
+	assert_true(stalled.packets < 2000);
+	for (size_t n = log_read(0, lines, LOG_RING); n--;)
+		told += strstr(lines[n].text, "has read nothing for") != NULL;
+	assert_int_equal(told, 1);
+	tap_keep_patience(t, PATIENCE);
+	reader_open(&slow, &fd);
+	assert_int_equal(tap_keep_send(t, fd, 0, NULL, 0, &e), 0);
+	usleep(2 * (useconds_t)(ns / 1000));
+	while (read_some(&slow, NULL))
+		assert_true(clock_boot_ns() < end);
+	assert_int_equal(slow.last.counter, 2000);
+	assert_int_equal(tap_keep_stalled(t), 1);
+	reader_close(&stalled);
+	reader_close(&slow);
+	free(lines);
+	tap_free(t);
+}
+
 static void test_keep_time(void **state)
 {
 	struct tap *t = tap_new(1);
@@ -720,9 +764,9 @@ int main(void)
 		cmocka_unit_test(test_too_many),     cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_rate),	     cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_may_mean),     cmocka_unit_test(test_keep_size),
-		cmocka_unit_test(test_keep_readers), cmocka_unit_test(test_keep_time),
-		cmocka_unit_test(test_crowd),	     cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_keep_readers), cmocka_unit_test(test_keep_stalled),
+		cmocka_unit_test(test_keep_time),    cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
