@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,8 +82,10 @@ static int damaged(struct archive *a, struct error *e)
 {
 	const char *why = archive_error_string(a);
 
-	return error_exit(e, EXIT_USAGE, EINVAL, "this is no bundle, or it is damaged: %s",
-			  why ? why : "not a gzipped tar archive");
+	return error_exit(
+		e, EXIT_USAGE, EINVAL,
+		"this is no bundle, or it is damaged: %s: give the whole file that weir bundle wrote",
+		why ? why : "not a gzipped tar archive");
 }
 
 /* Which of the names an entry has, -1: none. Its folder does not matter: nothing is written. */
@@ -150,9 +153,18 @@ static struct archive *reader_new(void)
 
 int bundle_open(const char *path, struct error *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), error = errno;
+	struct stat st;
 
-	return fd >= 0 ? fd : error_exit(e, EXIT_USAGE, errno, "cannot open %s: %s", path, strerror(errno));
+	if (fd < 0)
+		return error_exit(e, EXIT_USAGE, error, "cannot open %s: %s: %s", path, strerror(error),
+				  error == EACCES ? "run this as its owner, or make it readable (chmod)"
+						  : "give the file that weir bundle wrote");
+	if (fstat(fd, &st) || !S_ISDIR(st.st_mode))
+		return fd;
+	close(fd);
+	return error_exit(e, EXIT_USAGE, EISDIR, "%s is a folder: give the file that weir bundle wrote",
+			  path);
 }
 
 int bundle_read(int fd, const char *const *names, struct strbuf *files, struct error *e)

@@ -21,12 +21,16 @@ static int read_bundle(struct replay *r, const char *path, struct error *e)
 	int fd = bundle_open(path, e), code = fd < 0 ? fd : sandbox_view(e);
 
 	/* Bundles come from strangers: whoever reads one as root gives up all rights before a look at it. */
-	if (!code)
-		code = bundle_read(fd, names, files, e);
-	else if (fd >= 0)
-		close(fd);
+	if (code) {
+		if (fd >= 0)
+			close(fd);
+		return code;
+	}
+	code = bundle_read(fd, names, files, e);
 	if (!code)
 		code = replay_open(r, &files[0], &files[1], &files[2], e);
+	if (code)
+		code = error_exit(e, e->exit, e->code, "%s: %s", path, e->text);
 	for (size_t i = 0; i < 3; i++)
 		strbuf_clear(&files[i]);
 	return code;
@@ -67,9 +71,10 @@ int replay_main(const struct options *o, int count, char **words, struct error *
 	int code;
 
 	(void)count;
-	if (view_possible(e))
-		return command_failed(e);
+	/* What is wrong with the file is told wherever this runs, before a terminal is asked for. */
 	code = read_bundle(&r, words[0], e);
+	if (!code)
+		code = view_possible(e);
 	if (!code && o->at)
 		code = replay_time(o->at, r.at, &at, e);
 	code = code ? command_failed(e) : show(o, &r, at, e);

@@ -64,11 +64,12 @@ static int read_manifest(struct replay *r, const struct strbuf *file, struct err
 	snprintf(r->interface, sizeof(r->interface), "%s", interface ? interface : "");
 	snprintf(r->version, sizeof(r->version), "%s", version ? version : "");
 	if (!o)
-		code = foreign(e, "it has no MANIFEST.json");
+		code = foreign(e, "it has no MANIFEST.json, as what weir bundle writes has");
 	else if (!kind || strcmp(kind, BUNDLE_KIND) != 0)
 		code = foreign(e, "its MANIFEST.json is of something else");
 	else if (schema < 1 || schema > BUNDLE_SCHEMA)
-		code = error_exit(e, EXIT_USAGE, EINVAL, "this bundle has schema %lld; this weir knows %d",
+		code = error_exit(e, EXIT_USAGE, EINVAL,
+				  "this bundle has schema %lld and this weir knows %d: use a newer weir",
 				  (long long)schema, BUNDLE_SCHEMA);
 	else if (!(r->at > 0 && r->at < 1e11))
 		code = foreign(e, "its MANIFEST.json does not say when it was made");
@@ -106,7 +107,8 @@ int replay_open(struct replay *r, const struct strbuf *manifest, const struct st
 	if (status->len && !o)
 		return foreign(e, "its status.json is no JSON");
 	if (!o && !history->len)
-		return foreign(e, "no engine ran when it was made: it only holds files to be read");
+		return foreign(e,
+			       "no engine ran when it was made: it only holds files to be read (tar -xzf)");
 	r->snapshot = snapshot_line(o, r->at, false);
 	if (history->len) {
 		strbuf_append(&r->lines, history->text, history->len);

@@ -35,6 +35,18 @@ expect 3 "no engine runs" "$weir" status
 expect 3 "no engine runs on wg9" "$weir" status wg9
 expect 78 "nowhere" "$weir" --headless $lab/nowhere.conf
 expect 78 "nowhere" "$weir" lint $lab/nowhere.conf
+expect 2 "cannot open $lab/nowhere.tar.gz: No such file.*: give the file that weir bundle wrote" "$weir" replay $lab/nowhere.tar.gz
+expect 2 "$lab is a folder: give the file" "$weir" replay $lab
+echo text >$lab/text.tar.gz
+expect 2 "text.tar.gz: this is no bundle, or it is damaged: .*: give the whole file" "$weir" replay $lab/text.tar.gz
+tar -czf $lab/other.tar.gz -C $lab text.tar.gz
+expect 2 "other.tar.gz: this is no bundle.* it has no MANIFEST.json" "$weir" replay $lab/other.tar.gz
+if nobody true 2>/dev/null; then
+	mkdir -p /run/closed.d
+	touch /run/closed.d/bundle.tar.gz
+	chmod 0 /run/closed.d/bundle.tar.gz
+	expect 2 "Permission denied: run this as its owner" nobody "$weir" replay /run/closed.d/bundle.tar.gz
+fi
 say "wrong usage: a sentence and exit code 2; nothing there: 3 and 78"
 
 # 2. terminals
