@@ -209,13 +209,36 @@ static struct tap_node *add(struct parser *p, enum tap_node_kind kind)
 	return n;
 }
 
-/* libpcap says what is wrong, but not where. A word of ours in the middle of a term is most likely what it
- * chokes on. */
+/* "type init": what a value needs before it, once for each of our words that take it. False: it is no value.
+ */
+static bool lacks_word(const struct token *t, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		for (unsigned v = words[i].first; words[i].value && v < words[i].count; v++)
+			if (token_is(t, words[i].value(v)) && len < size)
+				len += (size_t)snprintf(out + len, size - len, "%s\"%s %s\"",
+							len ? " or " : "", words[i].name, words[i].value(v));
+	return len;
+}
+
+/* libpcap says what is wrong, but not where. A word of ours in the middle of a term, or the value of one
+ * where a term begins, is most likely what it chokes on. */
 static void complain(struct parser *p, const struct token *first, const char *why)
 {
 	static const char *const takes_name[] = {"host", "net",	    "port",	 "src",
 						 "dst",	 "gateway", "portrange", "proto"};
+	char meant[128], text[FILTER_WHY];
 
+	for (const struct token *t = first; t < &p->tokens[p->now]; t++)
+		if (begins(p, (unsigned)(t - p->tokens)) && t[1].kind != TOKEN_WORD &&
+		    lacks_word(t, meant, sizeof(meant))) {
+			snprintf(text, sizeof(text),
+				 "\"%.*s\" alone is no primitive of pcap-filter(7); write %s", (int)t->len,
+				 t->at, meant);
+			fail(p, t, text);
+		}
 	for (const struct token *t = first + 1; t < &p->tokens[p->now]; t++) {
 		bool named = false;
 

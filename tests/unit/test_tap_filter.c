@@ -196,6 +196,14 @@ static const struct {
 	{"peer 0123456789012345678901234567890123456789012345678901234567890123", "no peer has such a name"},
 	{"peer \"\"", "no peer has such a name"},
 	{"peer a and \x1b[31m", "\\x1b"},
+	{"init or stun", "column 1, at \"init or stun\": \"init\" alone is no primitive of pcap-filter(7); "
+			 "write \"type init\""},
+	{"type init or stun", "column 14, at \"stun\": \"stun\" alone"},
+	{"tcp and (keep or resp)", "write \"type keep\""},
+	{"peer a and not cookie", "write \"type cookie\""},
+	{"wire", "write \"point wire\""},
+	{"relay", "write \"point relay\" or \"type relay\" or \"path relay\""},
+	{"in and turn", "write \"path turn\""},
 	{"inbound", "\"in\" and \"out\" tell"},
 };
 
