@@ -77,6 +77,22 @@ static void report(struct decoder *d, const struct signal_report *r)
 		     r->path < PATH_KINDS ? path_kind_name(r->path) : "unknown path", r->mtu);
 }
 
+/* The words of weir-protocol(7), short enough for a line. */
+static void nat(struct decoder *d, unsigned kind)
+{
+	static const char *const texts[SIGNAL_NATS] = {
+		[SIGNAL_NAT_UNKNOWN] = "not known",
+		[SIGNAL_NAT_BLOCKED] = "no STUN server answers",
+		[SIGNAL_NAT_OPEN] = "none",
+		[SIGNAL_NAT_SAME] = "one port for all destinations",
+		[SIGNAL_NAT_VARIES] = "another port for each destination",
+	};
+	const char *text = texts[kind < SIGNAL_NATS ? kind : SIGNAL_NAT_UNKNOWN];
+
+	decode_field(d, 0, 0, "nat", "%u, %s", kind, text);
+	decode_say(d, ", NAT: %s", text);
+}
+
 static void texts(struct decoder *d, const struct signal_message *m)
 {
 	char address[ADDRESS_TEXT];
@@ -101,6 +117,8 @@ static void texts(struct decoder *d, const struct signal_message *m)
 			     m->path < PATH_KINDS ? path_kind_name(m->path) : "unknown");
 	if (m->has & SIGNAL_HAS_VERSION)
 		decode_field(d, 0, 0, "version", "%s", m->version);
+	if (m->has & SIGNAL_HAS_NAT)
+		nat(d, m->nat);
 }
 
 static void numbers(struct decoder *d, const struct signal_message *m)

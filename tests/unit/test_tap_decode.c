@@ -117,6 +117,7 @@ static const struct {
 	{FAMILY_WIREGUARD, "initiation-mac1", "WG init",
 	 "idx 3be0417d, from 198.51.100.23:41641, dropped: mac1 is bad: not meant for our key"},
 	{FAMILY_WIREGUARD, "keepalive", "WG keep", "idx 5b20ee41 ctr 77"},
+	{FAMILY_SIGNAL, "nat", "signal", "hello, asks for an answer, NAT: another port for each destination"},
 	{FAMILY_STUN, "use-candidate", "STUN req", "binding, user 5e1b:88c0, USE-CANDIDATE"},
 	{FAMILY_STUN, "rfc5769-response", "STUN ok",
 	 "binding, mapped 192.0.2.1:32853, from 198.51.100.23:41641"},
