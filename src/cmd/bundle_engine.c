@@ -91,6 +91,17 @@ static bool recorded(json_t *message)
 	return true;
 }
 
+/* The engine may have no room for one more reader of its record. */
+static bool is_refusal(struct bundle *b, const json_t *message)
+{
+	const json_t *error = json_object_get(message, "error");
+	const char *why = json_string_value(json_object_get(error, "message"));
+
+	if (error)
+		bundle_failed(b, "history.jsonl", "only the present: %s", why ? why : "the engine refused");
+	return error != NULL;
+}
+
 /*
  * The record, then the present: for so many seconds, or one snapshot of it. Both are asked for at once: the
  * engine answers in turn, and what has no time of recording is of now.
@@ -102,7 +113,7 @@ static void take_lines(struct bundle *b, struct client *c, unsigned seconds, str
 	uint64_t until = clock_boot_ns() + seconds * NS_PER_SEC;
 	size_t lines = 0;
 	struct error e = {0};
-	bool present = false;
+	bool present = false, refused = false;
 
 	if (send(client_fd(c), requests, sizeof(requests) - 1, MSG_NOSIGNAL) !=
 	    (ssize_t)sizeof(requests) - 1) {
@@ -116,6 +127,7 @@ static void take_lines(struct bundle *b, struct client *c, unsigned seconds, str
 			bundle_failed(b, "history.jsonl", "%s", e.text);
 			return;
 		}
+		refused |= is_refusal(b, message);
 		lines += json_object_get(message, "past") != NULL;
 		present |= !json_object_get(message, "past") && json_object_get(message, "full");
 		if ((json_object_get(message, "past") || recorded(message)) && to->len < HISTORY_MAX)
@@ -123,7 +135,7 @@ static void take_lines(struct bundle *b, struct client *c, unsigned seconds, str
 		json_decref(message);
 	}
 	json_decref(client_call(c, "unsubscribe", NULL, &e));
-	if (!lines)
+	if (!lines && !refused)
 		bundle_failed(b, "history.jsonl",
 			      "the engine has recorded nothing: only the present is in it");
 }

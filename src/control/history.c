@@ -18,6 +18,7 @@
 #define RATIO	    8			/* how much deflating gains, roughly and on the safe side */
 #define LOG_BATCH   64
 #define LATER_MAX   (1u << 20)
+#define PATIENCE    (30 * NS_PER_SEC) /* with a reader that reads nothing */
 #define CHUNK_TIME  (600 * NS_PER_SEC)
 #define CHUNK_SHARE 8 /* a chunk is about this part of the ring */
 
@@ -45,6 +46,8 @@ struct history {
 	uint64_t allowance, refilled; /* undeflated bytes that routine events and fast looks may still use */
 	uint64_t left_out;
 	bool too_small;
+	uint64_t patience;
+	uint64_t stalled; /* readers that were cut off */
 };
 
 /* ---- lines ---- */
@@ -314,6 +317,43 @@ static void begin_fast(struct history *h)
 	begin_snapshot(h, keys, h->hot_count, NULL, 0);
 }
 
+/* ---- readers ---- */
+
+static void cut_off(struct history *h, struct control_client *c)
+{
+	h->stalled++;
+	log_warn("control",
+		 "%s asked for the history and has read nothing for %llu s: its connection is closed", c->who,
+		 (unsigned long long)(h->patience / NS_PER_SEC));
+	c->unheard = c->closing = true;
+	output_clear(c);
+	client_turn_soon(c);
+}
+
+static void end_stalled(struct history *h)
+{
+	uint64_t now = clock_boot_ns();
+
+	list_for_each (pos, &h->control->clients) {
+		struct control_client *c = container_of(pos, struct control_client, link);
+
+		if (c->stream.reader && now >= c->moved + h->patience)
+			cut_off(h, c);
+	}
+}
+
+bool history_busy(struct history *h)
+{
+	if (record_held(h->record) > h->max / 2)
+		end_stalled(h);
+	return record_held(h->record) > h->max / 2;
+}
+
+void history_patience(struct history *h, uint64_t ns)
+{
+	h->patience = ns;
+}
+
 /* ---- when ---- */
 
 static void look_at_everybody(struct history *h, struct instant now)
@@ -336,6 +376,7 @@ static void on_tick(void *arg)
 	struct history *h = arg;
 	struct instant now = clock_now();
 
+	end_stalled(h);
 	if (h->too_small)
 		return;
 	if (h->writing) {
@@ -393,6 +434,7 @@ void history_members(const struct history *h, struct writer *w)
 	member_count(w, "used", h ? record_bytes(h->record) : 0);
 	member_time(w, "oldestAt", h ? record_oldest(h->record) : 0);
 	member_count(w, "leftOut", h ? h->left_out : 0);
+	member_count(w, "stalled", h ? h->stalled : 0);
 	writer_close(w, '}');
 }
 
@@ -414,6 +456,7 @@ struct history *history_new(struct control *control, size_t max_bytes)
 
 	h->control = control;
 	h->max = max_bytes;
+	h->patience = PATIENCE;
 	h->record = record_new(max_bytes);
 	h->refilled = clock_boot_ns();
 	h->allowance = (uint64_t)max_bytes * RATIO / 24;

@@ -17,6 +17,13 @@ void history_free(struct history *h); /* NULL is allowed */
 void history_event(struct history *h, struct engine_peer *p, const struct timeline_event *ev,
 		   const struct strbuf *line);
 
+/*
+ * Is there no room for another reader? Those that stand still hold what the ring has given up; whoever takes
+ * nothing for a time is cut off. ns: for how long, 30 s if never set.
+ */
+bool history_busy(struct history *h);
+void history_patience(struct history *h, uint64_t ns);
+
 /* Members of the device's object. NULL: recording is off. */
 void history_members(const struct history *h, struct writer *w);
 

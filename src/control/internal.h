@@ -83,6 +83,7 @@ struct control_client {
 	size_t in_scanned; /* no newline before this */
 	struct strbuf out;
 	size_t out_start;
+	uint64_t moved; /* boot ns when its socket last took something */
 	struct strbuf later; /* whole lines that wait for the streamed one to end */
 	uint64_t dropped;
 	struct stream stream;

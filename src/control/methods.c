@@ -301,7 +301,7 @@ static void method_log(struct request *r)
 
 static void method_history(struct request *r)
 {
-	const struct history *history = r->client->control->history;
+	struct history *history = r->client->control->history;
 	double from = 0, to = 0;
 	struct strbuf line = {0};
 	struct writer w;
@@ -310,6 +310,13 @@ static void method_history(struct request *r)
 		return;
 	if (!history) {
 		reply_error(r, "failed", "this engine records no history (--history 0)", false);
+		return;
+	}
+	if (history_busy(history)) {
+		reply_error(r, "busy",
+			    "clients that read the history too slowly hold all the memory there is for it: "
+			    "try again in half a minute",
+			    false);
 		return;
 	}
 	reply_open(&w, &line, r->id);

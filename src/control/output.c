@@ -61,6 +61,7 @@ void output_history(struct control_client *c, uint64_t from, uint64_t to, char *
 		return;
 	}
 	c->stream = (struct stream){.active = true, .history = true, .from = from, .to = to, .reply = reply};
+	c->moved = clock_boot_ns();
 	client_turn_soon(c);
 }
 
@@ -175,6 +176,7 @@ void output_flush(struct control_client *c)
 			return;
 		}
 		c->out_start += (size_t)n;
+		c->moved = clock_boot_ns();
 	}
 	compact(c);
 }

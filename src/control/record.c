@@ -15,18 +15,20 @@
 struct chunk {
 	struct list link;
 	unsigned refs; /* the record, and readers */
+	bool dropped;
 	uint64_t at;
 	struct strbuf bytes;
 };
 
 struct record {
 	struct list chunks; /* oldest first */
-	size_t count, max, bytes;
+	size_t count, max, bytes, held;
 	z_stream deflate; /* of the newest chunk */
 	bool open;
 };
 
 struct record_reader {
+	struct record *record;
 	struct chunk **chunks;
 	size_t *lengths; /* what was there when the reading began */
 	size_t count, next;
@@ -39,10 +41,12 @@ static struct chunk *newest(const struct record *r)
 	return r->count ? container_of(r->chunks.prev, struct chunk, link) : NULL;
 }
 
-static void release(struct chunk *c)
+static void release(struct record *r, struct chunk *c)
 {
 	if (--c->refs)
 		return;
+	if (c->dropped)
+		r->held -= c->bytes.len;
 	strbuf_clear(&c->bytes);
 	free(c);
 }
@@ -54,7 +58,9 @@ static void drop_oldest(struct record *r)
 	list_remove(&c->link);
 	r->count--;
 	r->bytes -= c->bytes.len;
-	release(c);
+	c->dropped = true;
+	r->held += c->bytes.len;
+	release(r, c);
 }
 
 struct record *record_new(size_t max_bytes)
@@ -163,12 +169,18 @@ uint64_t record_oldest(const struct record *r)
 	return r->count ? container_of(r->chunks.next, struct chunk, link)->at : 0;
 }
 
+size_t record_held(const struct record *r)
+{
+	return r->held;
+}
+
 /* ---- reading ---- */
 
 struct record_reader *record_read(struct record *r, uint64_t from, uint64_t to)
 {
 	struct record_reader *reader = xcalloc(1, sizeof(*reader));
 
+	reader->record = r;
 	if (r->open)
 		run_deflate(r, Z_SYNC_FLUSH);
 	reader->chunks = xcalloc(r->count + 1, sizeof(struct chunk *));
@@ -218,7 +230,7 @@ size_t record_next(struct record_reader *reader, char *out, size_t room)
 		if (reader->open)
 			inflateEnd(&reader->inflate);
 		reader->open = false;
-		release(reader->chunks[reader->next++]);
+		release(reader->record, reader->chunks[reader->next++]);
 	}
 	return 0;
 }
@@ -230,7 +242,7 @@ void record_close(struct record_reader *reader)
 	if (reader->open)
 		inflateEnd(&reader->inflate);
 	while (reader->next < reader->count)
-		release(reader->chunks[reader->next++]);
+		release(reader->record, reader->chunks[reader->next++]);
 	free(reader->chunks);
 	free(reader->lengths);
 	free(reader);

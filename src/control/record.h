@@ -27,10 +27,13 @@ size_t record_bytes(const struct record *r);  /* deflated, of all chunks */
 size_t record_newest(const struct record *r); /* deflated, of the newest chunk */
 size_t record_chunks(const struct record *r);
 uint64_t record_oldest(const struct record *r); /* `at` of the oldest chunk, 0: none */
+size_t record_held(const struct record *r);	/* deflated, of dropped chunks that readers hold */
 
 /*
  * Reads what is there now, from the chunk in which `from` lies (0: the oldest) to the one in which `to` lies
  * (0: the newest). What is dropped meanwhile stays readable for this reader. Its record must outlive it.
+ * Readers share the chunks: whatever their number, what they hold beside the ring is a ring's size at most,
+ * if each is let in only while nothing is held, and so much more as was held when the last one was let in.
  */
 struct record_reader *record_read(struct record *r, uint64_t from, uint64_t to);
 size_t record_next(struct record_reader *reader, char *out, size_t room); /* 0: the end */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/history.h"
 #include "control/record.h"
 #include "tests/unit/control_talk.h"
 
@@ -136,6 +137,42 @@ static void test_ring_reader_outlives_a_drop(void **unused)
 	record_free(r);
 }
 
+/*
+ * Many slow readers, each begun at another time, share what they hold: beside the ring no more than another
+ * ring, as long as nobody is let in while half a ring is held already.
+ */
+static void test_ring_bounds_many_readers(void **unused)
+{
+	struct record *r = record_new(RING);
+	struct record_reader *readers[64];
+	unsigned count = 0, refused = 0;
+	uint64_t state = 9;
+	char piece[4096];
+
+	(void)unused;
+	for (unsigned chunk = 1; chunk <= 300; chunk++) {
+		record_begin(r, chunk);
+		for (unsigned line = 0; line < 60; line++) {
+			put_line(r, chunk, line, &state);
+			assert_in_range(record_held(r), 0, RING + RING / 2 + 4096);
+		}
+		if (record_held(r) > RING / 2)
+			refused++;
+		else if (count < 64)
+			readers[count++] = record_read(r, 0, 0);
+	}
+	assert_true(count > 2 && count < 64);
+	assert_true(refused > 100);
+	assert_true(record_held(r) > RING / 2);
+	/* As they end, what they held goes with them. */
+	while (record_next(readers[0], piece, sizeof(piece)))
+		;
+	for (unsigned i = 0; i < count; i++)
+		record_close(readers[i]);
+	assert_int_equal(record_held(r), 0);
+	record_free(r);
+}
+
 static void test_ring_gives_up_what_is_too_large(void **unused)
 {
 	struct record *r = record_new(RING);
@@ -241,6 +278,74 @@ static void test_history_has_all(void **state)
 	talk_close(&k);
 }
 
+/* Text that does not deflate away, of so many kilobytes, into the record. */
+static void note_noise(struct test *t, unsigned kilobytes)
+{
+	static uint64_t state = 11;
+
+	for (unsigned i = 0; i < kilobytes * 8; i++) {
+		char text[256];
+		int n = 0;
+
+		while (n < 240) {
+			state = state * 6364136223846793005u + 1442695040888963407u;
+			n += snprintf(text + n, sizeof(text) - (size_t)n, "%08x", (unsigned)(state >> 32));
+		}
+		engine_note(t->rig.engine, NULL, LOG_NOTICE, "noise", "%s", text);
+		if (i % 16 == 0)
+			rig_turn(&t->rig, 1);
+	}
+}
+
+static json_int_t stalled(struct talk *k)
+{
+	json_t *status = expect_result(k, "{\"id\":3,\"method\":\"status\",\"params\":{\"peers\":false}}");
+	json_int_t n = count_of(json_object_get(status, "history"), "stalled");
+
+	json_decref(status);
+	return n;
+}
+
+/* Forty that ask and read nothing: the next is told to wait, until they have been given up. */
+static void test_history_readers(void **state)
+{
+	struct test *t = *state;
+	struct talk slow[40], k;
+	struct seen seen = {0};
+	json_t *reply;
+
+	add_peer(t, 1, "one");
+	control_record(t->control, 1 << 20);
+	note_noise(t, 3000);
+	for (unsigned i = 0; i < 40; i++) {
+		talk_open(&slow[i], t);
+		say(&slow[i], "{\"id\":1,\"method\":\"history\"}");
+		rig_turn(&t->rig, 20);
+	}
+	talk_open(&k, t);
+	reply = take_history(&k, look, &seen);
+	assert_non_null(json_object_get(reply, "result"));
+	json_decref(reply);
+	/* What they have begun to read goes round. */
+	note_noise(t, 3000);
+	assert_int_equal(stalled(&k), 0);
+	expect_error(&k, "{\"id\":2,\"method\":\"history\"}", "busy");
+	history_patience(t->control->history, NS_PER_MS);
+	usleep(2000);
+	reply = take_history(&k, look, &seen);
+	assert_non_null(json_object_get(reply, "result"));
+	json_decref(reply);
+	assert_int_equal(stalled(&k), 40);
+	for (unsigned i = 0; i < 40; i++) {
+		json_t *line;
+
+		while ((line = hear(&slow[i])))
+			json_decref(line);
+		talk_close(&slow[i]);
+	}
+	talk_close(&k);
+}
+
 static void test_history_is_off(void **state)
 {
 	struct test *t = *state;
@@ -285,10 +390,12 @@ int main(void)
 		cmocka_unit_test(test_ring_keeps_its_bounds),
 		cmocka_unit_test(test_ring_reads_from_and_to),
 		cmocka_unit_test(test_ring_reader_outlives_a_drop),
+		cmocka_unit_test(test_ring_bounds_many_readers),
 		cmocka_unit_test(test_ring_gives_up_what_is_too_large),
 	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_history_has_all, talk_set_up, talk_tear_down),
+		cmocka_unit_test_setup_teardown(test_history_readers, talk_set_up, talk_tear_down),
 		cmocka_unit_test_setup_teardown(test_history_is_off, talk_set_up, talk_tear_down),
 		cmocka_unit_test_setup_teardown(test_history_too_small, talk_set_up, talk_tear_down),
 	};
