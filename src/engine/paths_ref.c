@@ -81,10 +81,14 @@ static struct channel *agent_channel(const struct agent_way *w)
 	return w->fast && !w->fast_closing ? w->fast : w->callback;
 }
 
+/* The tunnel knows at which of our addresses the peer called last. From another one it would take us for
+ * having moved. */
 static struct endpoint direct_endpoint(struct peer_paths *c)
 {
-	struct endpoint e = c->direct;
+	struct endpoint e = c->direct, used = wg_peer_endpoint(c->peer->wg);
 
+	if (!used.via && !e.via && address_equal(&used.remote, &e.remote))
+		e = used;
 	if (c->fresh && endpoint_known(&e)) {
 		endpoint_forget_source(&e);
 		e.via = c->fresh->channel->id;

@@ -16,7 +16,7 @@
 #include "relay/pool.h"
 #include "relay_script.h"
 
-#define PATIENCE (10 * NS_PER_SEC)
+#define PATIENCE (60 * NS_PER_SEC)
 
 struct client {
 	struct loop *loop;

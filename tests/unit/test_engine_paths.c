@@ -196,6 +196,32 @@ static void a_fresh_port_carries_the_tunnel_and_goes_with_a_reset(void **state)
 	assert_true(run_until(t, b_sees_the_main_port));
 }
 
+static bool b_was_called_at_the_second(struct pair *t)
+{
+	struct endpoint e = wg_peer_endpoint(t->b_to_a->wg);
+
+	return e.local.in.s_addr == htonl(INADDR_LOOPBACK + 1);
+}
+
+/* From the address that the peer called before, frames would make it take us for having moved there. */
+static void frames_come_from_where_we_were_called_last(void **state)
+{
+	struct pair *t = *state;
+	union address second = {.in = {.sin_family = AF_INET}};
+	const struct peer_path_ref direct = {.kind = PATH_KIND_DIRECT};
+
+	connect_pair(t);
+	assert_true(run_until(t, both_speak));
+	assert_false(b_was_called_at_the_second(t));
+	second.in.sin_port = htons(engine_listen_port(t->b));
+	second.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	engine_peer_set_endpoint(t->a_to_b, &second);
+	run_ping(t, "ping -q -n -c 3 -i 0.05 -W 2 10.9.0.2 >/dev/null");
+	assert_true(run_until(t, b_was_called_at_the_second));
+	assert_int_equal(paths_endpoint(t->b_to_a->paths, &direct).local.in.s_addr,
+			 second.in.sin_addr.s_addr);
+}
+
 /* ---- the relay ---- */
 
 static struct engine_network relayed(bool ice)
@@ -382,6 +408,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_plain_far_end_works_as_ever, set_up_auto, tear_down),
 		cmocka_unit_test_setup_teardown(a_drain_is_told, set_up_auto, tear_down),
 		cmocka_unit_test_setup_teardown(a_goodbye_is_heard_and_ends_with_the_next_start, set_up_auto,
+						tear_down),
+		cmocka_unit_test_setup_teardown(frames_come_from_where_we_were_called_last, set_up_auto,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_fresh_port_carries_the_tunnel_and_goes_with_a_reset,
 						set_up_auto, tear_down),
