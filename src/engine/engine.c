@@ -360,9 +360,10 @@ static int start_workers(struct engine *g, struct error *e)
 		int r = worker_start(g->workers[i]);
 
 		if (r) {
+			error_set(e, -r, "cannot start packet worker %u: %s", i, strerror(-r));
 			while (i--)
 				worker_stop(g->workers[i]);
-			return error_set(e, -r, "cannot start packet worker %u: %s", i, strerror(-r));
+			return r;
 		}
 	}
 	return 0;
