@@ -151,14 +151,12 @@ void tap_stun_open(struct engine *g)
 	g->taps->stun_fd = g->options.raw ? g->options.raw[2] : -1;
 }
 
-/* bind(2) cannot undo a bind: a protocol that is not spoken (ETH_P_LOOP) on our own tunnel is as good. */
-static int bind_to(const struct engine *g, bool on)
+/* bind(2) cannot undo a bind: a protocol that nobody speaks (ETH_P_LOOP) is as good. */
+static int bind_to(int fd, bool on)
 {
-	struct sockaddr_ll to = {.sll_family = AF_PACKET,
-				 .sll_protocol = htons(on ? ETH_P_ALL : ETH_P_LOOP),
-				 .sll_ifindex = on ? 0 : g->ifindex};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(on ? ETH_P_ALL : ETH_P_LOOP)};
 
-	return bind(g->taps->stun_fd, (struct sockaddr *)&to, sizeof(to)) ? -errno : 0;
+	return bind(fd, (struct sockaddr *)&to, sizeof(to)) ? -errno : 0;
 }
 
 void tap_stun_listen(struct engine *g, bool on)
@@ -170,19 +168,20 @@ void tap_stun_listen(struct engine *g, bool on)
 
 	if (t->stun_fd < 0 || on == t->listening)
 		return;
-	if (on && setsockopt(t->stun_fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
-		r = -errno;
-	if (!r)
-		r = bind_to(g, on);
-	if (r) {
-		log_warn("engine", "the tap cannot listen to STUN of the ICE agents: %s", strerror(-r));
-		return;
-	}
-	t->listening = on;
-	if (on)
-		t->stun_watch = loop_fd_add(g->loop, t->stun_fd, LOOP_READ, on_stun, g);
-	else
+	if (!on) {
 		loop_fd_remove(t->stun_watch);
+		t->stun_watch = NULL;
+	} else if (setsockopt(t->stun_fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program))) {
+		r = -errno;
+	}
+	if (!r)
+		r = bind_to(t->stun_fd, on);
+	t->listening = on && !r;
+	if (r)
+		log_warn("engine", "the tap cannot %s STUN of the ICE agents: %s",
+			 on ? "listen to" : "stop listening to", strerror(-r));
+	else if (on)
+		t->stun_watch = loop_fd_add(g->loop, t->stun_fd, LOOP_READ, on_stun, g);
 }
 
 void tap_stun_close(struct engine *g)
