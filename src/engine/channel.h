@@ -55,7 +55,8 @@ struct channel {
 	enum channel_kind kind;
 	struct engine *engine;
 	struct engine_peer *peer; /* [worker] alive as long as the channel is found */
-	struct peer_path_ref ref;
+	enum path_kind path;
+	_Atomic uint32_t generation; /* of the path: a relay's is another with each login, under the channel */
 	int fd;	 /* SOCKET: owned by whoever opened the channel; must outlive channel_close by an epoch: see closed */
 	union address remote; /* SOCKET: where the pair leads at first */
 	struct relay_pool *pool;

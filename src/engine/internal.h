@@ -98,7 +98,7 @@ struct engine {
 	struct udp udp;
 	bool udp_open, up, follow, gone;
 	uint16_t port;
-	uint32_t fwmark;
+	_Atomic uint32_t fwmark; /* [worker] the tap asks for routes with it */
 	int mtu, ifindex;
 	uint64_t started_boot, started_wall;
 

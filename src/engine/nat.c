@@ -190,6 +190,7 @@ static void on_answer(void *arg, int fd, unsigned events)
 static void begin(struct nat *n)
 {
 	struct paths *s = n->paths;
+	uint32_t mark = s->engine->fwmark;
 	unsigned turn = 0;
 	int family;
 
@@ -207,8 +208,8 @@ static void begin(struct nat *n)
 	n->fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (n->fd < 0)
 		return;
-	if (s->engine->fwmark)
-		setsockopt(n->fd, SOL_SOCKET, SO_MARK, &s->engine->fwmark, sizeof(s->engine->fwmark));
+	if (mark)
+		setsockopt(n->fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
 	if (family == AF_INET)
 		setsockopt(n->fd, IPPROTO_IP, IP_RECVERR, &(int){1}, sizeof(int));
 	else

@@ -48,7 +48,8 @@ static void fresh_open(struct peer_paths *c)
 		return;
 	}
 	ch.arg = f;
-	ch.ref = (struct peer_path_ref){.kind = PATH_KIND_DIRECT, .generation = ++c->direct_generation};
+	ch.path = PATH_KIND_DIRECT;
+	atomic_init(&ch.generation, ++c->direct_generation);
 	ch.remote = c->direct.remote;
 	ch.fd = c->direct.remote.sa.sa_family == AF_INET6 ? f->udp.v6[0] : f->udp.v4[0];
 	f->channel = ch.fd >= 0 ? channel_open(g, &ch) : NULL;

@@ -115,7 +115,7 @@ static void tell_relay(struct relay_way *w, const struct relay_status *st)
 	if (!up)
 		return;
 	w->generation = st->generation;
-	w->channel->ref.generation = st->generation;
+	atomic_store_explicit(&w->channel->generation, st->generation, memory_order_relaxed);
 	paths_post(w->paths,
 		   &(struct peer_event){
 			   .type = PEER_EV_RELAY,
@@ -364,7 +364,7 @@ void relays_hold(struct peer_paths *c, uint32_t server)
 	struct channel ch = {.kind = CHANNEL_RELAY,
 			     .engine = s->engine,
 			     .peer = c->peer,
-			     .ref = {.kind = PATH_KIND_RELAY, .id = server},
+			     .path = PATH_KIND_RELAY,
 			     .fd = -1,
 			     .pool = s->pool,
 			     .server = server,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/epoch.h"
 #include "base/xalloc.h"
 #include "crypto/primitives.h"
 #include "engine/tap_taps.h"
@@ -35,6 +36,7 @@ void taps_open(struct engine *g)
 	g->tap = tap_new(g->worker_count + 2);
 	g->tapped = tap_get_switch(g->tap);
 	g->taps = xcalloc(1, sizeof(*g->taps));
+	g->taps->relay = epoch_reader_add(wg_epoch(g->wg));
 	tap_on_end(g->tap, on_end, g);
 	tap_stun_open(g);
 }

@@ -139,7 +139,7 @@ static void place_of(struct engine *g, const struct endpoint *e, struct tap_plac
 	struct channel *c = e->via ? channel_find(g, e->via) : NULL;
 
 	tap_place_of(g, e, place);
-	if (c && c->kind == CHANNEL_CALLBACK && c->ref.kind == PATH_KIND_ICE)
+	if (c && c->kind == CHANNEL_CALLBACK && c->path == PATH_KIND_ICE)
 		agent_place(c, place);
 }
 

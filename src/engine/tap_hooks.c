@@ -1,5 +1,5 @@
 /* The tap on the way of packets: outer datagrams and inner packets, as workers see them. */
-#include "engine/tap_hooks.h"
+#include "engine/tap_taps.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/epoch.h"
 #include "base/xalloc.h"
 #include "wg/messages.h"
 
@@ -93,11 +94,12 @@ void tap_describe(struct tap_meta *m, const uint8_t *data, size_t len)
 static void routed_source(const struct engine *g, const union address *to, union address *out)
 {
 	int fd = socket(to->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint32_t mark = atomic_load_explicit(&g->fwmark, memory_order_relaxed);
 
 	if (fd < 0)
 		return;
-	if (g->fwmark)
-		setsockopt(fd, SOL_SOCKET, SO_MARK, &g->fwmark, sizeof(g->fwmark));
+	if (mark)
+		setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
 	if (!connect(fd, &to->sa, address_len(to)))
 		getsockname(fd, &out->sa, &(socklen_t){sizeof(*out)});
 	close(fd);
@@ -154,8 +156,8 @@ static void path_of(const struct endpoint *e, struct channel *c, uint8_t *path, 
 	if (!c)
 		return;
 	turn = c->kind == CHANNEL_CALLBACK && atomic_load_explicit(&c->turn, memory_order_relaxed);
-	*path = turn ? PATH_KIND_TURN : (uint8_t)c->ref.kind;
-	*generation = c->ref.generation;
+	*path = turn ? PATH_KIND_TURN : (uint8_t)c->path;
+	*generation = atomic_load_explicit(&c->generation, memory_order_relaxed);
 }
 
 void tap_place_of(struct engine *g, const struct endpoint *e, struct tap_place *out)
@@ -297,19 +299,33 @@ void tap_opened(struct worker *w, const struct wg_incoming *in, unsigned count, 
 	tap_leave(w->engine->tap, w->id);
 }
 
-void tap_refused(struct engine *g, unsigned producer, const struct endpoint *from, const void *data,
-		 size_t len, enum tap_drop drop)
+static void refused(struct engine *g, unsigned producer, const struct endpoint *from, const void *data,
+		    size_t len, enum tap_drop drop)
 {
 	struct engine_peer *p = from->via ? channel_peer(g, from->via) : NULL;
 	struct tap_meta m = {.drop = (uint8_t)drop};
 	struct tap_place place;
 
-	if (!(tap_points(g) & TAP_OUTER))
-		return;
 	tap_describe(&m, data, len);
 	tap_set_peer(&m, p ? p->wg : NULL);
 	tap_place_of(g, from, &place);
 	tap_outer(g, producer, &place, &m, data, len);
+}
+
+void tap_refused(struct engine *g, unsigned producer, const struct endpoint *from, const void *data,
+		 size_t len, enum tap_drop drop)
+{
+	/* Channel and peer may go at any moment: workers are inside their epochs, and the control thread is
+	 * who frees. */
+	struct epoch_reader *outside = producer > g->worker_count ? g->taps->relay : NULL;
+
+	if (!(tap_points(g) & TAP_OUTER))
+		return;
+	if (outside)
+		epoch_enter(wg_epoch(g->wg), outside);
+	refused(g, producer, from, data, len, drop);
+	if (outside)
+		epoch_exit(outside);
 }
 
 /* ---- out ---- */

@@ -11,6 +11,7 @@ struct taps {
 	uint64_t began;	    /* wall ns when it came */
 	struct strbuf held; /* datagrams sent meanwhile: struct held, bytes (tap_control.c) */
 	int stun_fd;	    /* -1: no right to listen */
+	struct epoch_reader *relay; /* of the relay pool's thread, which is in no worker's epoch */
 	bool listening;
 	struct loop_fd *stun_watch;
 };

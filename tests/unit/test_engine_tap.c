@@ -2,12 +2,15 @@
  * (engine_rig.h). */
 #include "tests/unit/engine_rig.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/epoch.h"
 #include "base/xalloc.h"
 #include "crypto/primitives.h"
 #include "engine/tap.h"
@@ -92,17 +95,31 @@ static bool is_there(struct pair *t)
 }
 
 /* The first of its kind; waits for it. */
-static struct seen *expect(struct pair *t, enum tap_point point, enum tap_type type, bool out,
-			   enum tap_drop drop)
+static struct seen *expect_when(struct pair *t, bool (*there)(struct pair *t), enum tap_point point,
+				enum tap_type type, bool out, enum tap_drop drop)
 {
 	wanted.point = point;
 	wanted.type = type;
 	wanted.out = out;
 	wanted.drop = drop;
-	if (!run_until(t, is_there))
+	if (!run_until(t, there))
 		fail_msg("no %s %s %s %s", tap_point_name(point), tap_type_name(type), out ? "out" : "in",
 			 tap_drop_name(drop));
 	return found;
+}
+
+static struct seen *expect(struct pair *t, enum tap_point point, enum tap_type type, bool out,
+			   enum tap_drop drop)
+{
+	return expect_when(t, is_there, point, type, out, drop);
+}
+
+/* B calls again after each pause: what it planned is dropped when a handshake of A's is done before. */
+static bool is_there_after_a_call(struct pair *t)
+{
+	wg_peer_handshake(engine_peer_wg(t->b_to_a), clock_now(), WG_REASON_user, false);
+	engine_kick(t->b);
+	return is_there(t);
 }
 
 static void send_to(struct engine *g, const uint8_t *data, size_t len)
@@ -276,9 +293,7 @@ static void keys(void **state)
 	engine_kick(t->a);
 	expect(t, TAP_WIRE, TAP_INITIATION, true, TAP_DROP_none);
 	point(t->b_to_a, engine_listen_port(t->a));
-	assert_int_equal(wg_peer_handshake(engine_peer_wg(t->b_to_a), clock_now(), WG_REASON_user, true), 0);
-	engine_kick(t->b);
-	expect(t, TAP_WIRE, TAP_RESPONSE, true, TAP_DROP_none);
+	expect_when(t, is_there_after_a_call, TAP_WIRE, TAP_RESPONSE, true, TAP_DROP_none);
 	for (unsigned i = 0; i < seen_count; i++) {
 		const struct tap_meta *m = &seen[i].meta;
 
@@ -334,6 +349,63 @@ static void secrets(void **state)
 	stop_listening(t->a);
 }
 
+/* ---- the relay's thread ---- */
+
+struct deliverer {
+	struct engine *engine;
+	_Atomic uint32_t channel;
+	atomic_uint delivered; /* since the channel was set */
+	atomic_bool stop;
+};
+
+static void *deliver(void *arg)
+{
+	static const uint8_t junk[40] = {0xee};
+	struct deliverer *d = arg;
+
+	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
+		channel_deliver(d->engine, atomic_load_explicit(&d->channel, memory_order_relaxed), junk,
+				sizeof(junk));
+		atomic_fetch_add_explicit(&d->delivered, 1, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+/* What comes by a relay and is nothing that we know names its channel's peer, in a thread that is no worker,
+ * while the control thread closes the channel. */
+static void channels_go_while_a_relay_delivers(void **state)
+{
+	struct pair *t = *state;
+	struct channel model = {.kind = CHANNEL_RELAY, .peer = t->a_to_b, .path = PATH_KIND_RELAY, .fd = -1};
+	struct deliverer d = {.engine = t->a};
+	struct epoch *epoch = wg_epoch(engine_wg(t->a));
+	pthread_t thread;
+	struct seen *s;
+
+	assert_true(run_until(t, both_up));
+	listen_to(t->a, (struct tap_options){.points = 1 << TAP_RELAY});
+	assert_int_equal(pthread_create(&thread, NULL, deliver, &d), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		struct channel *c = channel_open(t->a, &model);
+
+		assert_non_null(c);
+		atomic_store(&d.channel, c->id);
+		atomic_store(&d.delivered, 0);
+		while (atomic_load_explicit(&d.delivered, memory_order_relaxed) < 3)
+			sched_yield();
+		atomic_store(&c->generation, i); /* as when the relay is dialled anew */
+		channel_close(c);
+		epoch_reclaim(epoch);
+		epoch_reclaim(epoch);
+	}
+	atomic_store(&d.channel, channel_open(t->a, &model)->id);
+	s = expect(t, TAP_RELAY, TAP_OTHER, false, TAP_DROP_malformed);
+	assert_true(s->meta.has_peer);
+	atomic_store(&d.stop, true);
+	pthread_join(thread, NULL);
+	stop_listening(t->a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +414,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(super_packets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keys, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(secrets, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(channels_go_while_a_relay_delivers, set_up, tear_down),
 	};
 
 	if (!isolate()) {
