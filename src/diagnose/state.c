@@ -275,6 +275,18 @@ static void derive_up(struct peer_state *out, const struct peer_facts *f, uint64
 	}
 }
 
+/* Stuck is stuck until the tunnel carries something, or nobody wants it to: a path that is tried, or one that
+ * is gone, is no better news of a peer that does not answer. */
+static void stay_stuck(struct peer_state *out, const struct peer_facts *f, uint64_t now)
+{
+	if (!f->stuck || f->remote_away || out->word == WORD_STUCK || out->word == WORD_DRAIN ||
+	    out->word == WORD_IDLE || out->word == WORD_DOWN)
+		return;
+	out->word = WORD_STUCK;
+	if (f->endpoint_known && f->initiations_unanswered >= STUCK_TRIES)
+		explain_unanswered(out->reason, sizeof(out->reason), f, now);
+}
+
 void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint64_t now)
 {
 	char text[24];
@@ -324,4 +336,5 @@ void peer_state_derive(struct peer_state *out, const struct peer_facts *f, uint6
 		if (!f->endpoint_known)
 			explain_no_way(out->reason, sizeof(out->reason), f);
 	}
+	stay_stuck(out, f, now);
 }

@@ -32,6 +32,7 @@ struct peer_facts {
 	uint64_t given_up;		 /* handshakes given up since the last completed one */
 	unsigned staged;
 	const char *send_error; /* why the kernel did not send the last datagram, or NULL */
+	bool stuck; /* so it was when it was looked at last, and the tunnel has carried nothing since */
 
 	/* since the last completed handshake */
 	uint64_t send_failures;

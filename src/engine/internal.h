@@ -66,7 +66,9 @@ struct engine_peer {
 
 	/* counters at the last completed handshake */
 	uint64_t base_handshake, base_sent, base_given_up, base_received, base_rejected, base_timestamps;
-	uint64_t base_heard, base_path; /* last_received and the chosen path as of the last look */
+	uint64_t base_heard, base_path; /* last_received and the chosen path as of the last look; while stuck, before */
+	uint64_t base_passed;		/* packets of the tunnel that had come by then */
+	bool stuck;			/* as of the last look */
 	uint64_t base_cookies, base_failures, base_data, base_inner;
 
 	/* diagnosis.c: all counters then, as their low halves */

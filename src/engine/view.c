@@ -79,26 +79,52 @@ static void rebase(struct engine_peer *p, const struct wg_peer_view *wg)
 	p->base_failures = counter_get(&c[WG_COUNT_send_failed]);
 	p->base_data = counter_get(&c[WG_COUNT_data_received]);
 	p->base_inner = counter_get(&c[WG_COUNT_reject_inner_source]);
+	p->stuck = false;
+}
+
+/* Packets of the tunnel. Messages of handshakes that come to nothing show no more than that one way is open.
+ */
+static uint64_t passed(const struct wg_peer_view *wg)
+{
+	return counter_get(&wg->counters[WG_COUNT_data_received]) +
+	       counter_get(&wg->counters[WG_COUNT_keepalive_received]);
+}
+
+/* After a silence, and on another path, too: what was unanswered there has its reason. Passive keepalives
+ * come each 10 s. But once a peer is stuck, tries on other paths are more of the same until the tunnel
+ * carries something. */
+static bool begins_anew(const struct engine_peer *p, const struct wg_peer_view *wg, bool passes)
+{
+	if (wg->last_handshake_boot != p->base_handshake)
+		return true;
+	if (p->stuck && !passes)
+		return false;
+	return wg->last_received > p->base_heard + SILENCE || paths_chosen(p) != p->base_path;
 }
 
 void word_look(struct engine_peer *p, struct wg_peer_view *wg, struct peer_facts *facts,
 	       struct peer_state *state, uint64_t now)
 {
+	bool passes;
+
 	wg_peer_look(p->wg, wg, now);
+	passes = passed(wg) != p->base_passed;
 	if (wg->last_handshake_boot != p->base_handshake)
 		for (unsigned i = 0; i < WG_COUNTERS; i++)
 			p->base_counters[i] = (uint32_t)counter_get(&wg->counters[i]);
-	/* After a silence and on another path, too: what was unanswered there has its reason. Passive
-	 * keepalives come each 10 s. */
-	if (wg->last_handshake_boot != p->base_handshake || wg->last_received > p->base_heard + SILENCE ||
-	    paths_chosen(p) != p->base_path)
+	if (begins_anew(p, wg, passes))
 		rebase(p, wg);
-	p->base_path = paths_chosen(p);
-	p->base_heard = wg->last_received;
+	if (!p->stuck || passes) {
+		p->base_path = paths_chosen(p);
+		p->base_heard = wg->last_received;
+	}
+	p->base_passed = passed(wg);
 	gather(p, wg, now, facts);
+	facts->stuck = p->stuck && !passes;
 	if (facts->remote_away)
 		rebase(p, wg);
 	peer_state_derive(state, facts, now);
+	p->stuck = state->word == WORD_STUCK;
 }
 
 /* Words that time alone can change are looked at each second until they settle. */

@@ -373,6 +373,52 @@ static void a_stale_path_is_not_direct(void **state)
 	assert_non_null(strstr(derive(&f).reason, "though its data comes in"));
 }
 
+/* Recovery tries another path, a fresh port, or finds no way at all: the peer is as stuck as before. */
+static void stuck_until_the_tunnel_carries_something(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.controlled = f.remote_is_weir = true;
+	f.path_state = PATH_CHECKING;
+	f.last_received = NOW - 20 * NS_PER_SEC;
+	f.unanswered_since = NOW - 2 * NS_PER_SEC;
+	f.initiations_unanswered = 7;
+	assert_int_equal(derive(&f).word, WORD_WAIT);
+	f.stuck = true;
+	assert_int_equal(derive(&f).word, WORD_STUCK);
+	assert_non_null(strstr(derive(&f).reason, "7 of 7"));
+	f.path_state = PATH_UP; /* pings are no packets of the tunnel */
+	assert_int_equal(derive(&f).word, WORD_STUCK);
+	f.unanswered_since = NOW - 20 * NS_PER_SEC;
+	assert_int_equal(derive(&f).word, WORD_STUCK);
+	f.unanswered_since = 0;
+	f.endpoint_known = false;
+	f.staged = 2;
+	assert_int_equal(derive(&f).word, WORD_STUCK);
+	assert_non_null(strstr(derive(&f).reason, "2 packets wait"));
+	f.keypair_usable = false;
+	f.attempt = 1;
+	assert_int_equal(derive(&f).word, WORD_STUCK);
+	f.remote_away = true; /* which needs no other cause */
+	assert_int_equal(derive(&f).word, WORD_WAIT);
+}
+
+static void nobody_is_stuck_with_what_nobody_wants(void **state)
+{
+	struct peer_facts f = healthy();
+
+	(void)state;
+	f.stuck = true;
+	f.keypair_usable = false;
+	f.last_received = NOW - 300 * NS_PER_SEC;
+	assert_int_equal(derive(&f).word, WORD_IDLE);
+	f.draining = true;
+	assert_int_equal(derive(&f).word, WORD_DRAIN);
+	f.device_up = false;
+	assert_int_equal(derive(&f).word, WORD_DOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +426,8 @@ int main(void)
 		cmocka_unit_test(own_sending_never_makes_it_up),
 		cmocka_unit_test(silent_for_15_seconds),
 		cmocka_unit_test(stuck_says_how_many),
+		cmocka_unit_test(stuck_until_the_tunnel_carries_something),
+		cmocka_unit_test(nobody_is_stuck_with_what_nobody_wants),
 		cmocka_unit_test(stuck_names_the_preshared_key),
 		cmocka_unit_test(one_way_is_told_apart),
 		cmocka_unit_test(failing_rekey_under_a_live_key),
