@@ -335,9 +335,85 @@ static void ice_takes_over_from_the_relay_and_loses_nothing(void **state)
 	assert_true(run_until(t, by_ice));
 }
 
+/* ---- the list's word ---- */
+
+static unsigned told(struct engine_peer *p, const char *kind, const char *part)
+{
+	static struct timeline_event events[512];
+	size_t count = engine_timeline(p, events, 512);
+	unsigned n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		n += !strcmp(events[i].kind, kind) && strstr(events[i].text, part);
+	return n;
+}
+
+static bool a_is_stuck(struct pair *t)
+{
+	return word(t->a_to_b) == WORD_STUCK;
+}
+
+static bool a_tried_much(struct pair *t)
+{
+	struct engine_network_view v = look(t->a_to_b);
+	unsigned rungs = 0;
+
+	word(t->a_to_b);
+	for (unsigned i = 0; i < PEER_RUNGS; i++)
+		rungs += v.look.rungs_taken[i];
+	return rungs >= 12;
+}
+
+static bool a_is_well(struct pair *t)
+{
+	enum peer_word w = word(t->a_to_b);
+
+	return tunnel_up(t) && (w == WORD_DIRECT || w == WORD_RELAY);
+}
+
+static bool b_is_online(struct pair *t)
+{
+	return look(t->a_to_b).look.paths[PEER_RELAY].peer_online;
+}
+
+/* Each rung of the ladder tries another way, and none of them is news as long as nothing comes back. */
+static void a_stuck_peer_is_stuck_until_the_tunnel_works(void **state)
+{
+	struct pair *t = *state;
+	pid_t pings;
+
+	use_relay(t, false);
+	connect_pair(t);
+	assert_true(run_until(t, both_speak));
+	assert_true(run_until(t, b_is_online));
+	pings = background("exec ping -q -n -i 0.1 10.9.0.2 >/dev/null");
+	engine_remove_peer(t->b_to_a);
+	assert_true(run_until(t, a_is_stuck));
+	assert_true(run_until(t, a_tried_much));
+	assert_int_equal(told(t->a_to_b, "state", "to STUCK"), 1);
+	assert_int_equal(told(t->a_to_b, "state", "STUCK to"), 0);
+	assert_int_equal(word(t->a_to_b), WORD_STUCK);
+	t->b_to_a = introduce(t->b, &t->a_public, "a", "1");
+	engine_peer_set_mode(t->b_to_a, PEER_AUTO);
+	assert_true(run_until(t, a_is_well));
+	assert_int_equal(told(t->a_to_b, "state", "to STUCK"), 1);
+	assert_int_equal(told(t->a_to_b, "state", "STUCK to"), 1);
+	kill(pings, SIGTERM);
+	assert_true(run_until(t, background_done));
+}
+
 static bool a_forgot_the_pair(struct pair *t)
 {
 	return epoch_reclaim(wg_epoch(t->a->wg)) == 0;
+}
+
+static uint64_t heard_by_b;
+
+static bool b_heard_more(struct pair *t)
+{
+	struct engine_network_view v = look(t->b_to_a);
+
+	return v.frames_received > heard_by_b || v.frames_rejected[SIGNAL_REPLAYED];
 }
 
 /* Peers and controllers come and go while datagrams for them are under way. */
@@ -353,9 +429,14 @@ static void a_peer_can_go_at_any_time(void **state)
 	assert_true(run_until(t, both_speak));
 	engine_remove_peer(t->a_to_b);
 	assert_true(run_until(t, a_forgot_the_pair));
+	heard_by_b = look(t->b_to_a).frames_received;
 	t->a_to_b = introduce(t->a, &t->b_public, "b", "2");
 	engine_peer_set_mode(t->a_to_b, PEER_AUTO);
 	assert_true(run_until(t, tunnel_up));
+	/* Its frames have new numbers, though its boot is the same: none looks like a replay over there. */
+	assert_true(run_until(t, both_speak));
+	assert_true(run_until(t, b_heard_more));
+	assert_int_equal(look(t->b_to_a).frames_rejected[SIGNAL_REPLAYED], 0);
 }
 
 /* ---- settings ---- */
@@ -417,6 +498,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_relay_can_be_taken_away_and_given_back, set_up_auto,
 						tear_down),
 		cmocka_unit_test_setup_teardown(ice_takes_over_from_the_relay_and_loses_nothing, set_up_auto,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_stuck_peer_is_stuck_until_the_tunnel_works, set_up_auto,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_peer_can_go_at_any_time, set_up_auto, tear_down),
 	};
