@@ -19,8 +19,7 @@
 #define TROUBLES_MAX  1000	       /* three megabytes */
 #define REFUSED_SOME  5
 #define KEPT	      (90 * NS_PER_SEC)
-#define HELD	      (20 * NS_PER_SEC) /* what comes and goes with each try is told once */
-#define PATIENCE      (3 * NS_PER_SEC)	/* handshakes that are under way are no trouble */
+#define PATIENCE      (3 * NS_PER_SEC) /* handshakes that are under way are no trouble */
 
 void diagnosis_open(struct engine *g)
 {
@@ -210,8 +209,8 @@ void engine_diagnose(struct engine_peer *p, struct diagnoses *out)
 	diagnosis_gather(p, now);
 	diagnose_peer(&d->facts, now, out);
 	/* Since when is the same in the list, in the timeline and here. */
-	if (out->count && p->trouble && p->trouble->rule == out->items[0].rule)
-		out->items[0].since = p->trouble->since;
+	if (out->count && p->trouble && p->trouble->told.rule == out->items[0].rule)
+		out->items[0].since = p->trouble->told.since;
 }
 
 size_t engine_strangers(struct engine *g, struct wg_stranger out[WG_STRANGERS])
@@ -221,7 +220,7 @@ size_t engine_strangers(struct engine *g, struct wg_stranger out[WG_STRANGERS])
 
 bool engine_has_diagnosis(const struct engine_peer *p)
 {
-	return p->trouble && p->trouble->rule;
+	return p->trouble && p->trouble->told.rule;
 }
 
 /* One truth: where there is a verdict that is worth it, the list's sentence is that. */
@@ -229,60 +228,32 @@ void diagnosis_reason(const struct engine_peer *p, struct peer_state *s)
 {
 	const struct trouble *t = p->trouble;
 
-	if (t && t->rule && t->confidence != DIAGNOSIS_POSSIBLE)
-		snprintf(s->reason, sizeof(s->reason), "%s", t->verdict);
+	if (t && t->told.rule && t->told.confidence != DIAGNOSIS_POSSIBLE)
+		snprintf(s->reason, sizeof(s->reason), "%s", t->told.verdict);
 }
 
-static void tell(struct trouble *t, const struct diagnosis *first, uint64_t now)
+static void note(const struct trouble *t, const struct diagnosis_rule *before, const struct diagnoses *found)
 {
+	const struct diagnosis *first = &found->items[0];
 	struct engine_peer *p = t->peer;
-	bool trouble = first && first->severity == DIAGNOSIS_TROUBLE;
+	bool trouble = t->told.severity == DIAGNOSIS_TROUBLE;
 
-	if (!first)
-		engine_note(p->engine, p, LOG_INFO, "diagnosis", "over: %s", t->rule->title);
+	if (!t->told.rule)
+		engine_note(p->engine, p, LOG_INFO, "diagnosis", "over: %s", before->title);
 	else
 		engine_note(p->engine, p, trouble ? LOG_WARN : LOG_INFO, "diagnosis", "%s (%s%s%s): %s",
 			    first->rule->id, diagnosis_confidence_name(first->confidence),
 			    first->side ? ", " : "", diagnosis_side_name(first->side), first->verdict);
-	t->since = first && first->since && first->since < now ? first->since : now;
-	t->rule = first ? first->rule : NULL;
 }
 
-static bool is_trouble(enum peer_word word)
-{
-	return word == WORD_WAIT || word == WORD_STUCK;
-}
-
-/* Tries that are under way hide for some seconds what they failed of before. As long as the peer stands as it
- * did, the verdict stays, and neither its symptom nor a note takes its place. Another cause is told at once,
- * and so is that a tunnel is well. */
-static bool is_held(const struct trouble *t, enum peer_word word, const struct diagnosis *first, uint64_t now)
-{
-	bool same = t->word == word || (is_trouble(t->word) && is_trouble(word));
-
-	if (!t->rule || !same || word == WORD_DIRECT || word == WORD_IDLE || now >= t->seen_at + HELD)
-		return false;
-	return !first || diagnosis_explains(t->rule, first->rule) ||
-	       (t->severity == DIAGNOSIS_TROUBLE && first->severity == DIAGNOSIS_NOTE);
-}
-
-/* Two looks in a row must agree before a verdict is told or taken back. */
 static void judge(struct trouble *t, const struct diagnoses *found, enum peer_word word, uint64_t now)
 {
-	const struct diagnosis *first = found->count ? &found->items[0] : NULL;
-	const struct diagnosis_rule *rule = first ? first->rule : NULL;
+	const struct diagnosis_rule *before = t->told.rule;
 
-	if (rule != t->rule && rule == t->candidate && !is_held(t, word, first, now))
-		tell(t, first, now);
-	t->candidate = rule;
-	if (!first || rule != t->rule)
-		return;
-	t->seen_at = now;
-	t->word = word;
-	t->confidence = first->confidence;
-	t->severity = first->severity;
-	snprintf(t->verdict, sizeof(t->verdict), "%s", first->verdict);
-	t->until = now + KEPT;
+	if (diagnosis_tell(&t->told, found, word, now))
+		note(t, before, found);
+	if (found->count && found->items[0].rule == t->told.rule)
+		t->until = now + KEPT;
 }
 
 static void look(struct engine *g, struct trouble *t, uint64_t now)
@@ -296,7 +267,7 @@ static void look(struct engine *g, struct trouble *t, uint64_t now)
 		   (d->facts.state.word == WORD_WAIT && d->facts.word.last_handshake);
 	judge(t, &d->found, d->facts.state.word, now);
 	engine_peer_looked_at(t->peer); /* its report is evidence */
-	if (!t->rule && !t->candidate && !t->stuck && now > t->until)
+	if (!t->told.rule && !t->told.candidate && !t->stuck && now > t->until)
 		diagnosis_forget(t->peer);
 }
 

@@ -6,7 +6,7 @@
 #ifndef WEIR_ENGINE_DIAGNOSIS_H
 #define WEIR_ENGINE_DIAGNOSIS_H
 
-#include "diagnose/rules.h"
+#include "diagnose/told.h"
 #include "engine/internal.h"
 #include "engine/ways.h"
 
@@ -37,13 +37,7 @@ struct trouble {
 	struct signal_report report_before;
 	uint64_t report_before_at;
 
-	/* the verdict that is told: the first of two looks that agreed */
-	const struct diagnosis_rule *rule, *candidate;
-	enum diagnosis_confidence confidence;
-	enum diagnosis_severity severity;
-	enum peer_word word;	 /* when it was seen last */
-	uint64_t since, seen_at; /* it was first in a look */
-	char verdict[sizeof(((struct diagnosis *)0)->verdict)];
+	struct diagnosis_told told;
 };
 
 struct device_sample {
