@@ -90,7 +90,11 @@ static void fit_columns(struct layout *l, bool sessions, struct column_choice ch
 	}
 }
 
-static void fit_peers(struct layout *l, int alerts)
+/* Rows that a short list leaves empty go to the selected peer, who has more to tell than fits otherwise. */
+#define DETAIL_MOST 20
+#define LIST_SPARE  2
+
+static void fit_peers(struct layout *l, int alerts, int peers)
 {
 	int head = l->height >= 40 && l->width >= 100 ? 4 : l->height >= 24 && l->width >= 80 ? 2 : 1;
 	int bottom = l->height - 1, want = 0, max_alerts = l->height >= 40 ? 3 : 1;
@@ -101,7 +105,12 @@ static void fit_peers(struct layout *l, int alerts)
 	l->table_row = head + l->alert_rows + 1;
 	l->status_row = -1;
 	if (l->height >= 24 && l->width >= 80) {
+		int spare;
+
 		want = l->height >= 36 ? 15 : l->height >= 30 ? 10 : 6;
+		spare = bottom - want - (l->height >= 30 ? 2 : 1) - l->table_row - LIST_SPARE - peers;
+		if (spare > 0)
+			want = want + spare < DETAIL_MOST ? want + spare : DETAIL_MOST;
 		l->detail_rows = want;
 		l->detail_row = bottom - want;
 		bottom = l->detail_row - 1;
@@ -117,7 +126,7 @@ static void fit_peers(struct layout *l, int alerts)
 		l->table_rows = 1;
 }
 
-struct layout layout_make(int width, int height, int overlay, int alerts, bool sessions,
+struct layout layout_make(int width, int height, int overlay, int alerts, int peers, bool sessions,
 			  struct column_choice choice)
 {
 	struct layout l = {.width = width, .height = height, .overlay = overlay};
@@ -126,7 +135,7 @@ struct layout layout_make(int width, int height, int overlay, int alerts, bool s
 	if (l.tiny)
 		return l;
 	fit_columns(&l, sessions, choice);
-	fit_peers(&l, alerts);
+	fit_peers(&l, alerts, peers);
 	l.log_detail_row = height >= 20 ? height - 1 - (height >= 30 ? 4 : 3) : -1;
 	l.log_rows = (l.log_detail_row > 0 ? l.log_detail_row : height - 1) - 2;
 	if (overlay && height - overlay - 2 < l.log_rows)

@@ -41,13 +41,13 @@ struct layout {
 	int log_rows, log_detail_row; /* rows of lines from row 2 on; -1: no detail */
 };
 
-/* overlay: rows that a prompt takes, 0 for none. alerts: how many there are to tell. */
 /* What was chosen with `c`: bits by column; the rest comes as the width allows. */
 struct column_choice {
 	unsigned on, off;
 };
 
-struct layout layout_make(int width, int height, int overlay, int alerts, bool sessions,
+/* overlay: rows that a prompt takes, 0 for none. alerts: how many there are to tell. peers: all there are. */
+struct layout layout_make(int width, int height, int overlay, int alerts, int peers, bool sessions,
 			  struct column_choice choice);
 
 const char *column_title(enum column c, int width);

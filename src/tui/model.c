@@ -124,7 +124,8 @@ struct layout model_layout(const struct model *m, const struct data *d)
 		alerts += d->peers[i]->word != WORD_STUCK && peer_is_problem(d->peers[i]);
 	for (size_t i = 0; i < d->peers_count && !sessions; i++)
 		sessions = d->peers[i]->network && *d->peers[i]->network->local_session;
-	return layout_make(m->width, m->height, model_overlay_rows(m), alerts, sessions, m->columns);
+	return layout_make(m->width, m->height, model_overlay_rows(m), alerts, (int)d->peers_count, sessions,
+			   m->columns);
 }
 
 size_t scrolled(size_t top, size_t row, size_t count, size_t visible)

@@ -66,6 +66,8 @@ const char *part_relay(char out[FORMAT_ROOM], const struct scene *s, const char 
 /* Is it reached by something else than its endpoint: ICE, TURN or a relay? */
 bool part_carried(const struct peer *p);
 
+/* The next step of recovery with its countdown and its keys; false if there is nothing to recover. */
+bool part_recovery(struct pen *p, const struct scene *s, const struct peer *peer);
 /* "direct up", "none". */
 void part_path_state(struct pen *pen, const struct peer *p);
 

@@ -114,8 +114,12 @@ static void draw_identity(struct detail *t)
 	pen = line(t, "allow");
 	pen_text(&pen, STYLE_PLAIN, hide ? "(hidden)" : *p->allowed ? p->allowed : "nothing");
 	pen = line(t, "");
-	pen_print(&pen, STYLE_PLAIN, "keepalive %u%s   preshared key %s", p->keepalive,
-		  p->keepalive ? "s" : "", p->psk ? "yes" : "no");
+	pen_text(&pen, STYLE_PLAIN, "keepalive ");
+	if (p->keepalive)
+		pen_print(&pen, STYLE_PLAIN, "%us", p->keepalive);
+	else
+		pen_text(&pen, STYLE_PLAIN, "off");
+	pen_print(&pen, STYLE_PLAIN, "   preshared key %s", p->psk ? "yes" : "no");
 }
 
 static void draw_keypairs(struct detail *t)
@@ -149,6 +153,20 @@ static void draw_handshake(struct detail *t)
 	pen_text(&pen, STYLE_PLAIN, part_handshake(text, t->s, t->p));
 	if (t->p->given_up)
 		pen_print(&pen, STYLE_WARN, ", %llu given up", (unsigned long long)t->p->given_up);
+}
+
+/* The next step of recovery. Where rows are few it takes the place of the byte counts. */
+static void draw_data_or_next(struct detail *t)
+{
+	struct pen pen;
+	bool next = t->p->network && *t->p->network->rung_text;
+
+	if (next) {
+		pen = line(t, "next");
+		part_recovery(&pen, t->s, t->p);
+	}
+	if (!next || t->s->l.detail_rows > 6)
+		draw_data(t);
 }
 
 /* Events of this peer, newest first, in the rows that are left. */
@@ -204,7 +222,7 @@ void view_detail(struct grid *g, const struct scene *s)
 	if (l->detail_rows >= 15)
 		draw_keypairs(&t);
 	draw_handshake(&t);
-	draw_data(&t);
+	draw_data_or_next(&t);
 	draw_why(&t);
 	draw_last_events(&t);
 }

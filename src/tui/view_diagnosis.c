@@ -186,11 +186,18 @@ static int total(const struct diagnosis_pane *d)
 	return rows;
 }
 
-static void leave_out(struct diagnosis_pane *d, enum rank rank, int rows)
+/* The last of a rank go first; the first ones, as many as are kept, stay. */
+static void leave_out(struct diagnosis_pane *d, enum rank rank, int keep, int rows)
 {
-	for (int i = d->count; i-- > 0 && total(d) > rows;)
-		if (d->items[i].rank == rank)
+	int left = 0;
+
+	for (int i = 0; i < d->count; i++)
+		left += d->items[i].rank == rank && !d->items[i].left_out;
+	for (int i = d->count; i-- > 0 && left > keep && total(d) > rows;)
+		if (d->items[i].rank == rank && !d->items[i].left_out) {
 			d->items[i].left_out = true;
+			left--;
+		}
 }
 
 static void shorten(struct diagnosis_pane *d, enum rank rank, int rows)
@@ -203,14 +210,15 @@ static void shorten(struct diagnosis_pane *d, enum rank rank, int rows)
 /* What matters least goes first, until the rest fits. */
 static void reduce(struct diagnosis_pane *d, int rows)
 {
-	leave_out(d, RANK_GOOD, rows);
-	leave_out(d, RANK_NOTE, rows);
-	leave_out(d, RANK_OTHER, rows);
+	leave_out(d, RANK_GOOD, 0, rows);
+	leave_out(d, RANK_NOTE, 0, rows);
+	leave_out(d, RANK_OTHER, 0, rows);
+	leave_out(d, RANK_ENDS, 0, rows);
+	leave_out(d, RANK_BAD, 1, rows);
 	shorten(d, RANK_NEXT, rows);
-	leave_out(d, RANK_ENDS, rows);
-	leave_out(d, RANK_BAD, rows);
+	leave_out(d, RANK_BAD, 0, rows);
 	shorten(d, RANK_VERDICT, rows);
-	leave_out(d, RANK_NEXT, rows);
+	leave_out(d, RANK_NEXT, 0, rows);
 }
 
 static void draw_item(struct grid *g, const struct item *it, int row, int end, int col, int limit)
@@ -271,23 +279,26 @@ int view_diagnosis(struct grid *g, const struct scene *s, const struct peer *p, 
 	const struct finding *f = peer_finding(p);
 	struct diagnosis_pane d;
 	struct pen rule = pen_at(g, row, 0, limit);
-	bool focus = s->m->pane == PANE_DIAGNOSIS;
+	bool focus = s->m->pane == PANE_DIAGNOSIS, scrolled;
 	int skip = 0;
 	char note[96];
 
 	if (!peer_findings(s->d, p) || rows < 2)
 		return 0;
 	prepare(&d, s, p, limit);
-	snprintf(note, sizeof(note), "%s%s%s",
+	/* What matters most comes first; the first key down goes to the first line of all. */
+	scrolled = focus && total(&d) > rows - 1 && s->m->pane_top[PANE_DIAGNOSIS] > 0;
+	snprintf(note, sizeof(note), "%s%s%s%s",
 		 !f	   ? "what works"
 		 : f->note ? "a note"
 			   : f->confidence,
-		 f ? side_words(f->side) : "", focus ? "  Tab" : "");
+		 f ? side_words(f->side) : "", focus && total(&d) > rows - 1 ? "  j k: all" : "",
+		 focus ? "  Tab" : "");
 	draw_rule(&rule, "diagnosis", note);
-	if (focus && total(&d) > rows - 1) {
+	if (scrolled) {
 		int most = total(&d) - (rows - 1);
 
-		skip = s->m->pane_top[PANE_DIAGNOSIS] < most ? s->m->pane_top[PANE_DIAGNOSIS] : most;
+		skip = s->m->pane_top[PANE_DIAGNOSIS] - 1 < most ? s->m->pane_top[PANE_DIAGNOSIS] - 1 : most;
 	} else {
 		reduce(&d, rows - 1);
 	}

@@ -29,9 +29,13 @@ static struct pen next(struct lines *l)
 	return pen_at(l->g, row, 1, l->limit - 1);
 }
 
+/* A heading in the last row would have nothing below it. */
 static void rule(struct lines *l, const char *title, const char *note)
 {
 	struct pen p = next(l);
+
+	if (l->row == l->end && !l->skip)
+		p.row = -1;
 
 	p.col = 0;
 	p.limit = l->limit;
@@ -286,10 +290,12 @@ static void draw_report(struct lines *l, const struct peer *peer, const struct n
 	struct pen p;
 	char a[FORMAT_ROOM];
 
-	rule(l, "what the other end counts", n->has_report ? part_ago(a, l->s, r->at) : "no report yet");
-	if (!n->has_report)
-		return;
+	rule(l, "what the other end counts", n->has_report ? part_ago(a, l->s, r->at) : "");
 	p = next(l);
+	if (!n->has_report) {
+		pen_text(&p, STYLE_DIM, "  no report yet");
+		return;
+	}
 	pen_print(&p, STYLE_PLAIN,
 		  "  our initiations: we sent %llu, they took %llu and answered %llu; handshakes %llu",
 		  (unsigned long long)peer->initiations, (unsigned long long)r->initiations_received,

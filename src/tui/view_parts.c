@@ -325,7 +325,7 @@ const char *part_handshake(char out[TEXT_ROOM], const struct scene *s, const str
 	if (p->attempt) {
 		if (retry)
 			format_span(next, ceil(retry->due_at - s->now));
-		if (*p->handshake_reason && strcmp(p->handshake_reason, "none") != 0)
+		if (s->m->width >= 72 && *p->handshake_reason && strcmp(p->handshake_reason, "none") != 0)
 			snprintf(why, sizeof(why), " (%s)", p->handshake_reason);
 		for (char *c = why; *c; c++)
 			*c = *c == '_' ? ' ' : *c;
@@ -344,6 +344,35 @@ const char *part_handshake(char out[TEXT_ROOM], const struct scene *s, const str
 		 part_ago(ago, s, p->latest_handshake), took, (unsigned long long)p->initiations,
 		 (unsigned long long)p->unanswered);
 	return out;
+}
+
+bool part_recovery(struct pen *p, const struct scene *s, const struct peer *peer)
+{
+	static const struct {
+		enum command command;
+		const char *does;
+	} keys[] = {
+		{COMMAND_LADDER_NOW, "now"}, {COMMAND_LADDER_SKIP, "skip"}, {COMMAND_LADDER_HOLD, "hold"}};
+	const struct network *n = peer->network;
+	char span[FORMAT_ROOM], hints[64] = "";
+
+	if (!n || !*n->rung_text)
+		return false;
+	pen_text(p, STYLE_ACCENT, n->rung_text);
+	if (n->ladder_held)
+		pen_text(p, STYLE_INFO, ", held");
+	else if (n->rung_due > s->now && s->m->clock_times)
+		pen_print(p, STYLE_ACCENT, " at %s", format_clock(span, n->rung_due, false));
+	else if (n->rung_due > s->now)
+		pen_print(p, STYLE_ACCENT, " in %s", format_span(span, ceil(n->rung_due - s->now)));
+	else
+		pen_text(p, STYLE_ACCENT, " now");
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		snprintf(hints + strlen(hints), sizeof(hints) - strlen(hints), "  %s %s",
+			 key_of(keys[i].command)->shown, i == 2 && n->ladder_held ? "go on" : keys[i].does);
+	if (!s->m->readonly)
+		pen_text(p, STYLE_DIM, (int)strlen(hints) < p->limit - p->col ? hints : "  x menu");
+	return true;
 }
 
 void part_path_state(struct pen *pen, const struct peer *p)

@@ -33,7 +33,10 @@ static void draw_head(struct grid *g, const struct scene *s, const struct peer *
 
 	pen = pen_at(g, 1, 1, g->width - 1);
 	pen_text(&pen, STYLE_PLAIN, hide ? "(hidden)" : p->key);
-	pen_print(&pen, STYLE_DIM, "   psk %s   keepalive ", p->psk ? "yes" : "no");
+	pen_print(&pen, STYLE_DIM, "   psk %s", p->psk ? "yes" : "no");
+	if (g->width < NARROW)
+		return;
+	pen_text(&pen, STYLE_DIM, "   keepalive ");
 	if (p->keepalive)
 		pen_print(&pen, STYLE_DIM, "%us", p->keepalive);
 	else
@@ -138,13 +141,25 @@ static int draw_tunnel(struct grid *g, const struct scene *s, const struct peer 
 	pen_text(&pen, part_style(p), p->tunnel);
 	if (p->draining)
 		pen_text(&pen, STYLE_INFO, ", draining");
+	if (p->unanswered_since > 0)
+		pen_print(&pen, STYLE_WARN, ", unanswered for %s",
+			  format_span(a, s->now - p->unanswered_since));
 	pen_print(&pen, STYLE_PLAIN, "   rx %s", format_bytes(a, (double)p->rx, s->m->bits));
 	pen_print(&pen, STYLE_DIM, " %s", part_ago(a, s, p->last_received));
 	pen_print(&pen, STYLE_PLAIN, "   tx %s", format_bytes(a, (double)p->tx, s->m->bits));
 	pen_print(&pen, STYLE_DIM, " %s", part_ago(a, s, p->last_sent));
-	if (p->unanswered_since > 0)
-		pen_print(&pen, STYLE_WARN, "   unanswered for %s",
-			  format_span(a, s->now - p->unanswered_since));
+	return 1;
+}
+
+/* What recovery does next by itself, only while there is something to recover. */
+static int draw_next(struct grid *g, const struct scene *s, const struct peer *p, int row)
+{
+	struct pen pen = pen_at(g, row, 1, g->width - 1);
+
+	if (!p->network || !*p->network->rung_text)
+		return 0;
+	pen_field(&pen, STYLE_DIM, 7, "next");
+	part_recovery(&pen, s, p);
 	return 1;
 }
 
@@ -158,7 +173,7 @@ static int draw_why(struct grid *g, const struct scene *s, const struct peer *p,
 												 : 1;
 	char text[TEXT_ROOM];
 
-	if (p->findings && g->height >= 24)
+	if (p->findings && (g->height >= 24 || s->m->pane == PANE_DIAGNOSIS))
 		return 0;
 	pen_field(&pen, STYLE_DIM, 7, "why");
 	if (*part_verdict(text, s, p))
@@ -204,11 +219,12 @@ static void draw_slot(struct grid *g, const struct scene *s, const struct keypai
 		pen_text(&p, STYLE_DIM, "receives");
 }
 
-/* Rows used: 6. */
+/* Rows used: 6, or 5 on a low screen while no next key waits. */
 static int draw_sessions(struct grid *g, const struct scene *s, const struct peer *p, int row, int limit)
 {
-	struct pen pen = pen_at(g, row++, 0, limit);
+	struct pen pen = pen_at(g, row, 0, limit);
 	char text[TEXT_ROOM], note[64];
+	int top = row++;
 
 	snprintf(note, sizeof(note), "local/remote index");
 	if (p->staged)
@@ -217,7 +233,8 @@ static int draw_sessions(struct grid *g, const struct scene *s, const struct pee
 	pen = pen_at(g, row++, 1, limit);
 	pen_text(&pen, STYLE_HEAD, "slot  index              age     as   ");
 	pen_text(&pen, STYLE_HEAD, limit >= NARROW ? "tx      rx      lost  state" : "lost  state");
-	draw_slot(g, s, part_keypair(p, "next"), "next", row++, limit);
+	if (part_keypair(p, "next") || g->height >= 30)
+		draw_slot(g, s, part_keypair(p, "next"), "next", row++, limit);
 	draw_slot(g, s, part_keypair(p, "current"), "cur", row++, limit);
 	draw_slot(g, s, part_keypair(p, "previous"), "prev", row++, limit);
 	pen = pen_at(g, row++, 1, limit);
@@ -225,7 +242,7 @@ static int draw_sessions(struct grid *g, const struct scene *s, const struct pee
 	pen_text(&pen, p->unanswered ? STYLE_WARN : STYLE_PLAIN, part_handshake(text, s, p));
 	if (p->given_up)
 		pen_print(&pen, STYLE_WARN, ", %llu given up", (unsigned long long)p->given_up);
-	return 6;
+	return row - top;
 }
 
 /* ---- timers ---- */
@@ -269,7 +286,7 @@ static void draw_countdown(struct grid *g, const struct scene *s, const struct c
 			   int limit)
 {
 	struct pen p = pen_at(g, row, col, limit);
-	int bar = limit - col >= 66 ? 24 : 8;
+	int bar = limit - col >= 66 ? 24 : limit - col >= 36 ? 8 : 0;
 	double left = c->due - s->now;
 	char span[FORMAT_ROOM];
 
@@ -284,7 +301,7 @@ static void draw_countdown(struct grid *g, const struct scene *s, const struct c
 		pen_text(&p, STYLE_PLAIN, "in ");
 		pen_field(&p, STYLE_PLAIN, 7, format_span(span, ceil(left)));
 	}
-	if (c->due > 0)
+	if (c->due > 0 && bar)
 		draw_bar(&p, left > 0 ? STYLE_INFO : STYLE_WARN, bar,
 			 c->period > 0 ? 1 - left / c->period : left <= 0);
 	else
@@ -483,11 +500,18 @@ static void draw_whole(struct grid *g, const struct scene *s, const struct peer 
 static void draw_stacked(struct grid *g, const struct scene *s, const struct peer *p, int row)
 {
 	int end = g->height - 1, left, wanted = view_diagnosis_rows(s, p, g->width);
-	int most = g->height >= 32 ? 10 : 7;
+	int most = g->height >= 30 ? 10 : 8;
 
 	/* What works all the same has to leave the room to the rest. */
 	if (wanted && g->height >= (p->findings ? 24 : 40) && s->m->pane != PANE_DIAGNOSIS)
 		row += view_diagnosis(g, s, p, row, wanted < most ? wanted : most, g->width);
+	/* Whoever chose it wants to read it, from the first line to the next step. */
+	if (wanted && s->m->pane == PANE_DIAGNOSIS && wanted > end - row - 6 - 11) {
+		row += view_diagnosis(g, s, p, row, end - row, g->width);
+		if (end - row >= 6)
+			row += draw_sessions(g, s, p, row, g->width);
+		return;
+	}
 	row += draw_sessions(g, s, p, row, g->width);
 	left = end - row;
 	if (left < 11 ||
@@ -526,6 +550,7 @@ void view_peer(struct grid *g, const struct scene *s)
 		row += draw_phases(g, s, p, row);
 		row += draw_path(g, s, p, row);
 		row += draw_tunnel(g, s, p, row);
+		row += draw_next(g, s, p, row);
 		row += draw_why(g, s, p, row);
 		if (g->width >= 120)
 			draw_wide(g, s, p, row);
