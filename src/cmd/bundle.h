@@ -27,7 +27,8 @@ struct bundle {
 	size_t count;
 	json_t *failed; /* {"what", "why"} */
 	json_t *warnings;
-	double until; /* Unix seconds: slow tools are waited for so long */
+	char *config_path; /* what the engine says it reads; NULL: nothing, or there is no engine */
+	double until;	   /* Unix seconds: slow tools are waited for so long */
 };
 
 /* An empty file to be filled. */

@@ -154,6 +154,7 @@ void bundle_engine(struct bundle *b, struct client *c, unsigned seconds)
 {
 	struct error e = {0};
 	json_t *status, *log;
+	const char *path;
 
 	add_history(b, c, seconds);
 	status = client_call(c, "status", json_object(), &e);
@@ -162,6 +163,8 @@ void bundle_engine(struct bundle *b, struct client *c, unsigned seconds)
 		return;
 	}
 	add_json(b, "status.json", "a snapshot with all counters", status);
+	path = json_string_value(json_object_get(status, "configuration"));
+	b->config_path = path ? xstrdup(path) : NULL;
 	add_peers(b, c, status);
 	log = client_call(c, "log", json_object(), &e);
 	if (log)

@@ -31,7 +31,7 @@ struct hide {
 	struct map *tokens;    /* of TOKEN_MAX bytes, zero-padded: struct word */
 	struct map *keys;      /* public keys, base64 */
 	struct map *starts;    /* their first eight characters: struct word of the key */
-	unsigned peers, hosts;
+	unsigned peers, hosts, folders;
 };
 
 /* Words of our own, which a peer may be called by, too: they are replaced only where a name must be. */
@@ -324,6 +324,18 @@ static void add_key(struct hide *h, const char *text, size_t len)
 	hide_public_key(h, copy);
 }
 
+/* A folder may be called after people and hosts. Those of the system say nothing; files keep their names,
+ * which are those of interfaces. */
+static void add_folder(struct hide *h, const char *text, size_t len)
+{
+	const char *slash = memrchr(text, '/', len);
+
+	len = slash ? (size_t)(slash - text) : 0;
+	if (h->anonymise && len && strncmp(text, "/etc/", 5) != 0 && strncmp(text, "/usr/", 5) != 0 &&
+	    !known(h, text, len))
+		add_name(h, text, len, xasprintf("/folder-%u", ++h->folders));
+}
+
 /* Hosts of URLs. */
 static void learn_urls(struct hide *h, const char *text, size_t len)
 {
@@ -345,6 +357,7 @@ void hide_learn(struct hide *h, const char *json, size_t len)
 	learn_member(h, json, len, "\"name\"", add_peer_name);
 	learn_member(h, json, len, "\"hostname\"", add_host_name);
 	learn_member(h, json, len, "\"endpointHost\"", add_host_name);
+	learn_member(h, json, len, "\"configuration\"", add_folder);
 	learn_urls(h, json, len);
 }
 

@@ -233,20 +233,43 @@ static void learn_file_secrets(struct hide *h, const char *text)
 	free(copy);
 }
 
+static bool is_file_word(const char *word)
+{
+	size_t len = strlen(word);
+
+	return strchr(word, '/') || (len > 5 && !strcmp(word + len - 5, ".conf"));
+}
+
+/* The file that is named, else the one that the engine reads, wherever it was started from, else that of the
+ * interface. The caller frees *path. */
+static int read_config(struct bundle *b, const char *word, char **path, char ifname[IFNAMSIZ], char **text,
+		       size_t *len)
+{
+	bool of_engine = b->config_path && !is_file_word(word);
+	struct error e = {0};
+	int r = conf_locate(of_engine ? b->config_path : word, path, ifname, &e);
+
+	if (!r)
+		r = file_read(*path, text, len, OUTPUT_MAX, &e);
+	if (r && of_engine)
+		bundle_failed(
+			b, "config.conf",
+			"%s: that is what the engine was started with; if it is elsewhere now, name the "
+			"file: weir bundle FILE",
+			e.text);
+	else if (r)
+		bundle_failed(b, "config.conf", "%s; name the file: weir bundle FILE", e.text);
+	return r;
+}
+
 void bundle_config(struct bundle *b, const char *word)
 {
 	struct conf_messages messages = {0};
 	char *path = NULL, *text, ifname[IFNAMSIZ];
-	struct error e = {0};
 	struct conf *c;
 	size_t len;
 
-	if (conf_locate(word, &path, ifname, &e)) {
-		bundle_failed(b, "config.conf", "%s; name the file: weir bundle FILE", e.text);
-		return;
-	}
-	if (file_read(path, &text, &len, OUTPUT_MAX, &e)) {
-		bundle_failed(b, "config.conf", "%s", e.text);
+	if (read_config(b, word, &path, ifname, &text, &len)) {
 		free(path);
 		return;
 	}

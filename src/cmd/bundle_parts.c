@@ -35,6 +35,7 @@ void bundle_clear(struct bundle *b)
 			explicit_bzero(b->files[i].bytes.text, b->files[i].bytes.len);
 		strbuf_clear(&b->files[i].bytes);
 	}
+	free(b->config_path);
 	json_decref(b->failed);
 	json_decref(b->warnings);
 	hide_free(b->hide);

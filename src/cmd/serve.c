@@ -161,7 +161,10 @@ static int make_engine(struct serve *s, struct error *e)
 
 static int open_sockets(struct serve *s, struct error *e)
 {
-	const struct control_ops ops = {.reload = on_reload, .down = on_down, .ctx = s};
+	const struct control_ops ops = {.reload = on_reload,
+					.down = on_down,
+					.ctx = s,
+					.configuration = s->conf ? s->conf->path : NULL};
 	int r = uapi_open(&s->uapi, s->engine, s->uapi_dir, s->o->uapi_fd, on_socket_gone, s, e);
 
 	if (!r)

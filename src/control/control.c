@@ -281,8 +281,11 @@ int control_open(struct control **out, struct engine *g, const char *folder, con
 	int r;
 
 	c->engine = g;
-	if (ops)
+	if (ops) {
 		c->ops = *ops;
+		c->configuration = ops->configuration ? xstrdup(ops->configuration) : NULL;
+		c->ops.configuration = c->configuration;
+	}
 	list_init(&c->clients);
 	gethostname(c->hostname, sizeof(c->hostname) - 1);
 	time_base_follow(&c->time_base, clock_now());
@@ -325,5 +328,6 @@ void control_close(struct control *c)
 	control_tap_close(c);
 	history_free(c->history);
 	loop_timer_free(c->down);
+	free(c->configuration);
 	free(c);
 }

@@ -1,4 +1,5 @@
-/* The control socket: JSON lines, weir-control(7). The dashboard, `weir status` and the rest are its clients. */
+/* The control socket: JSON lines, weir-control(7). The dashboard, `weir status` and the rest are its clients.
+ */
 #ifndef WEIR_CONTROL_CONTROL_H
 #define WEIR_CONTROL_CONTROL_H
 
@@ -11,10 +12,12 @@ struct control;
 
 /* What the program behind the engine can do, for requests that are not the engine's own. */
 struct control_ops {
-	/* Reads the configuration again and applies the difference; *summary (caller frees) says what changed. */
+	/* Reads the configuration again and applies the difference; *summary (caller frees) says what
+	 * changed. */
 	int (*reload)(void *ctx, char **summary, struct error *e);
 	void (*down)(void *ctx, bool drain);
 	void *ctx;
+	const char *configuration; /* path of what reload reads, absolute; NULL: nothing. Copied */
 };
 
 /* Listens on folder/IFACE.sock (folder NULL: /run/weir), mode 0600. A live socket there is an error. */

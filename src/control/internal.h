@@ -100,6 +100,7 @@ struct control {
 	struct list clients;
 	unsigned client_count, subscriber_count;
 	char hostname[65];
+	char *configuration; /* NULL: none */
 	struct time_base time_base;
 	struct allowed_list allowed;
 	struct snapshot_paths paths;
@@ -156,8 +157,8 @@ bool control_peer_explained(struct control *c, struct writer *w, struct engine_p
 /* ---- subscribe.c ---- */
 
 /* The members of a notification "snapshot" up to the first peer; what was removed is listed in it. */
-void control_snapshot(struct control *c, struct writer *w, bool full, uint64_t dropped, const struct key *gone,
-		      size_t gone_count);
+void control_snapshot(struct control *c, struct writer *w, bool full, uint64_t dropped,
+		      const struct key *gone, size_t gone_count);
 void subscription_start(struct control_client *c);
 void subscription_stop(struct control_client *c);
 void subscriptions_soon(struct control *c); /* an immediate snapshot for everyone */

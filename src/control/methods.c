@@ -162,7 +162,10 @@ static void stun_servers(struct engine *g, struct writer *w)
 
 void control_device(struct control *c, struct writer *w, uint64_t dropped)
 {
-	struct snapshot_host host = {.hostname = c->hostname, .now = clock_now(), .dropped = dropped};
+	struct snapshot_host host = {.hostname = c->hostname,
+				     .configuration = c->configuration,
+				     .now = clock_now(),
+				     .dropped = dropped};
 	struct wg_device *wg = engine_wg(c->engine);
 	struct engine_relay_view *relays;
 	struct engine_view view;

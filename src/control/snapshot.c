@@ -77,6 +77,8 @@ void snapshot_device(struct writer *w, const struct engine_view *v, const struct
 	member_text(w, "interface", v->ifname);
 	member_text(w, "hostname", host->hostname);
 	member_text(w, "version", PACKAGE_VERSION);
+	if (host->configuration)
+		member_text(w, "configuration", host->configuration);
 	member_count(w, "pid", (uint64_t)getpid());
 	member_time(w, "startedAt", time_base_wall(t, v->started_boot));
 	member_time(w, "at", host->now.wall);

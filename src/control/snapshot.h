@@ -31,6 +31,7 @@ uint64_t time_base_wall(const struct time_base *t, uint64_t boot_ns); /* 0 stays
 /* What of an object does not come from the engine. */
 struct snapshot_host {
 	const char *hostname;
+	const char *configuration; /* path, NULL: none */
 	struct instant now;
 	uint64_t dropped; /* lines that the receiver was too slow for */
 };
@@ -60,7 +61,8 @@ const struct snapshot_paths *snapshot_paths_take(struct snapshot_paths *s, struc
 
 /* What is wrong with a peer; NULL: nothing that is known. room takes it. */
 const struct diagnoses *snapshot_diagnosis_take(struct diagnoses *room, struct engine_peer *p);
-void snapshot_diagnosis(struct writer *w, const struct diagnoses *d, const struct time_base *t); /* the member */
+void snapshot_diagnosis(struct writer *w, const struct diagnoses *d,
+			const struct time_base *t); /* the member */
 
 /* One peer object with at most max_allowed allowed IPs; paths and diagnosis may be NULL. */
 void snapshot_peer(struct writer *w, const struct engine_peer_view *v, const struct allowed_list *allowed,

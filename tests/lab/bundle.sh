@@ -124,11 +124,23 @@ if grep -rlaiF -f $lab/secrets $lab/plain; then
 fi
 say "a bundle holds history, state and host, and no secret"
 
-# Without the file: what can be told without it is there all the same.
+# Without the file's name: the engine tells what it was started with. Without the file: the rest is there all the same.
 on left "$weir" bundle wg0 --run-dir $lab/left -o $lab/named.tar.gz >$lab/bundle.out </dev/null ||
 	fail "weir bundle wg0: $(cat $lab/bundle.out)"
 tar -tzf $lab/named.tar.gz | grep -q /netreport.json || fail "no report of the network without the file: $(cat $lab/bundle.out)"
-grep -q 'weir bundle FILE' $lab/bundle.out || fail "not told how the configuration is added: $(cat $lab/bundle.out)"
+mkdir $lab/named $lab/away
+tar -xzf $lab/named.tar.gz -C $lab/named --strip-components=1
+[ "$(jq -r .configuration $lab/named/status.json)" = $lab/left/wg0.conf ] || fail "the status does not tell the file"
+grep -q 'castle-right' $lab/named/config.conf || fail "not the engine's configuration: $(cat $lab/bundle.out)"
+if grep -rlaiF -f $lab/secrets $lab/named; then
+	fail "a secret is in the bundle of an engine's file"
+fi
+mv $lab/left/wg0.conf $lab/away/
+on left "$weir" bundle wg0 --run-dir $lab/left -o $lab/named.tar.gz >$lab/bundle.out </dev/null ||
+	fail "weir bundle without the file: $(cat $lab/bundle.out)"
+mv $lab/away/wg0.conf $lab/left/
+grep -q "config.conf: $lab/left/wg0.conf: No such file.*: weir bundle FILE" $lab/bundle.out ||
+	fail "not told which configuration is missing: $(cat $lab/bundle.out)"
 
 on left "$weir" bundle $lab/left/wg0.conf --run-dir $lab/left --anonymise -o $lab/veiled.tar.gz >$lab/bundle.out </dev/null ||
 	fail "weir bundle --anonymise: $(cat $lab/bundle.out)"

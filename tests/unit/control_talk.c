@@ -33,7 +33,8 @@ static void down(void *ctx, bool drain)
 int talk_set_up(void **state)
 {
 	struct test *t = calloc(1, sizeof(*t));
-	struct control_ops ops = {.reload = reload, .down = down, .ctx = t};
+	struct control_ops ops = {
+		.reload = reload, .down = down, .ctx = t, .configuration = "/etc/weir/wg7.conf"};
 	struct error e = {0};
 
 	rig_open(&t->rig);

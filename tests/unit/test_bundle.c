@@ -197,12 +197,18 @@ static void test_names_and_keys(void **unused)
 	static const char json[] =
 		"{\"publicKey\":\"" OURS "\",\"name\":\"Ana's laptop\",\"endpointHost\":"
 		"\"gw.castle.example.net:51820\",\"url\":\"rels://relay.castle.example.net/relay\"}";
+	static const char folder[] = "{\"configuration\":\"/home/ana/vpn/wg0.conf\"}";
+	static const char system[] = "{\"configuration\": \"/etc/weir/wg0.conf\"}";
 	struct hide *h = hide_new(true);
 	char *a, *b, key[45];
 	struct key parsed;
 
 	(void)unused;
 	hide_learn(h, json, strlen(json));
+	hide_learn(h, folder, strlen(folder));
+	hide_learn(h, system, strlen(system));
+	expect_hidden(h, "/home/ana/vpn/wg0.conf: read; /home/ana/vpnx; /etc/weir/wg0.conf",
+		      "/folder-1/wg0.conf: read; /home/ana/vpnx; /etc/weir/wg0.conf");
 	hide_peer_name(h, "edge-fra");
 	hide_peer_name(h, "relay");
 	a = hidden(h, "peer " OURS " said");

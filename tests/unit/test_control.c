@@ -155,6 +155,7 @@ static const struct field snapshot_fields[] = {
 	{"interface", JSON_STRING},
 	{"hostname", JSON_STRING},
 	{"version", JSON_STRING},
+	{"configuration", JSON_STRING},
 	{"pid", JSON_INTEGER},
 	{"startedAt", NUMBER},
 	{"at", NUMBER},
