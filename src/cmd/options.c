@@ -72,7 +72,7 @@ const struct option_entry option_table[] = {
 	{"time-divisor", 0, "N", OPTION_NUMBER, AT(time_divisor), 1, 100,
 	 "tests only: protocol times divided by N"},
 	{"metrics", 0, "WHERE", OPTION_TEXT, AT(metrics), 0, 0,
-	 "OpenMetrics at ADDRESS:PORT or unix:PATH; otherwise nowhere"},
+	 "OpenMetrics at ADDRESS:PORT, unix:PATH or off; otherwise as configured"},
 	{"listen", 0, "WHERE", OPTION_TEXT, AT(listen), 0, 0, "ADDRESS:PORT that clients come to"},
 	{"secret-file", 0, "FILE", OPTION_TEXT, AT(secret_file), 0, 0,
 	 "holds the secret that clients make their tokens of"},

@@ -27,10 +27,10 @@ struct options {
 	const char *run_dir, *state_dir, *interface; /* NULL: the usual */
 	unsigned workers;			     /* 0: by itself */
 	unsigned time_divisor;			     /* 0: real time */
-	const char *output, *at; /* weir bundle, weir replay */
+	const char *output, *at;		     /* weir bundle, weir replay */
 	bool anonymise;
 	unsigned seconds;
-	unsigned history;			     /* MiB of the recorded past */
+	unsigned history; /* MiB of the recorded past */
 	enum tui_color color;
 	enum log_level log_level;
 	bool log_level_given;
@@ -41,7 +41,7 @@ struct options {
 	bool batch;
 	unsigned tables, interval; /* 0: for ever; every second */
 
-	const char *metrics; /* where an exporter listens, NULL: nowhere */
+	const char *metrics; /* where an exporter listens, "off": nowhere; NULL: as the configuration says */
 
 	/* weir trace */
 	unsigned size; /* 0: a small packet */

@@ -228,6 +228,7 @@ static void take_down(struct serve *s)
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	conf_free(s->conf);
+	free(s->metrics);
 	free(s->uapi_dir);
 	free(s->journal);
 }

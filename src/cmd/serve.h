@@ -15,8 +15,8 @@ struct serve_options {
 	const char *run_dir;   /* NULL: /run/weir; else UAPI sockets are in run_dir/wireguard */
 	const char *state_dir; /* NULL: /var/lib/weir */
 	unsigned workers, time_divisor;
-	unsigned history; /* MiB of the recorded past, 0: none */
-	const char *metrics; /* ADDRESS:PORT or unix:PATH, NULL: no exporter */
+	unsigned history;    /* MiB of the recorded past, 0: none */
+	const char *metrics; /* ADDRESS:PORT, unix:PATH or "off"; NULL: as the configuration says */
 	bool plain_io, no_sandbox;
 	int tun_fd, uapi_fd;	    /* -1: make them */
 	int views[SERVE_VIEWS_MAX]; /* dashboards that are connected already, -1: none; taken */

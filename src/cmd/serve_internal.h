@@ -29,8 +29,9 @@ struct serve {
 	struct engine *engine;
 	struct uapi *uapi;
 	struct control *control;
-	pid_t metrics_pid;   /* the exporter, 0: none */
-	int metrics_fd;	     /* its control connection, until it is adopted; or -1 */
+	char *metrics;		     /* where the exporter listens; NULL: none */
+	pid_t metrics_pid;	     /* the exporter, 0: none */
+	int metrics_fd;		     /* its control connection, until it is adopted; or -1 */
 	struct loop_timer *beat;     /* watchdog, status, views that left */
 	struct loop_timer *patience; /* systemd's, while hooks run */
 
@@ -70,6 +71,9 @@ void serve_hangup(struct serve *s); /* the same for SIGHUP: into the log */
 /* serve_metrics.c: the exporter, a process without rights that asks over a control connection of its own. */
 int metrics_start(struct serve *s, struct error *e); /* before locks, threads and devices */
 int metrics_adopt(struct serve *s);		     /* once the control socket is open */
+/* Does a configuration want another place than is served? Only a new start can change it: a process without
+ * keys cannot be made of one that has them, and threads. */
+bool metrics_differ(const struct serve *s, const struct conf *fresh);
 
 /* serve_beat.c: what happens every now and then. */
 void beat_start(struct serve *s);

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/xalloc.h"
 #include "cmd/detach.h"
 #include "cmd/exporter.h"
 #include "cmd/sandbox.h"
@@ -47,14 +48,32 @@ static int child(struct serve *s, int listen_fd, int control_fd)
 	return code;
 }
 
+/* The option wins over the configuration, in that it turns off, too. */
+static char *place(const struct serve *s, const struct conf *c)
+{
+	const char *where = s->o->metrics ? s->o->metrics : c ? c->metrics : NULL;
+
+	return where && strcmp(where, "off") != 0 ? xstrdup(where) : NULL;
+}
+
+bool metrics_differ(const struct serve *s, const struct conf *fresh)
+{
+	char *wanted = place(s, fresh);
+	bool differ = wanted && s->metrics ? strcmp(wanted, s->metrics) != 0 : wanted || s->metrics;
+
+	free(wanted);
+	return differ;
+}
+
 int metrics_start(struct serve *s, struct error *e)
 {
 	struct diversion diversion;
 	int pair[2], fd;
 
-	if (!s->o->metrics)
+	s->metrics = place(s, s->conf);
+	if (!s->metrics)
 		return 0;
-	fd = exporter_listen(s->o->metrics, e);
+	fd = exporter_listen(s->metrics, e);
 	if (fd < 0)
 		return fd;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
@@ -103,6 +122,6 @@ int metrics_adopt(struct serve *s)
 		return 0;
 	s->metrics_fd = -1;
 	loop_signal(s->loop, SIGCHLD, on_child, s);
-	log_info("engine", "metrics are served at %s", s->o->metrics);
+	log_info("engine", "metrics are served at %s", s->metrics);
 	return control_adopt(s->control, fd, true);
 }

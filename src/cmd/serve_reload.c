@@ -79,9 +79,11 @@ int serve_reload(struct serve *s, char **summary, struct error *e)
 	if (!r) {
 		conf_free(s->conf);
 		s->conf = fresh;
-		*summary = xasprintf("%u %s added, %u changed, %u removed; %u %s kept", c.peers_added,
-				     c.peers_added == 1 ? "peer" : "peers", c.peers_changed, c.peers_removed,
-				     c.sessions_kept, c.sessions_kept == 1 ? "session" : "sessions");
+		*summary =
+			xasprintf("%u %s added, %u changed, %u removed; %u %s kept%s", c.peers_added,
+				  c.peers_added == 1 ? "peer" : "peers", c.peers_changed, c.peers_removed,
+				  c.sessions_kept, c.sessions_kept == 1 ? "session" : "sessions",
+				  metrics_differ(s, fresh) ? "; Metrics is changed by a new start only" : "");
 		engine_note(s->engine, NULL, LOG_NOTICE, "reload", "reloaded: %s", *summary);
 	} else {
 		conf_free(fresh);

@@ -124,6 +124,7 @@ void conf_free(struct conf *c)
 	list_free(&c->post_down);
 	engine_network_clear(&c->network);
 	free(c->path);
+	free(c->metrics);
 	key_wipe(&c->private_key);
 	free(c);
 }

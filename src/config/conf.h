@@ -70,6 +70,8 @@ struct conf {
 	enum conf_table table;
 	uint32_t table_number;
 	struct conf_list pre_up, post_up, pre_down, post_down; /* %i already replaced */
+	char *metrics; /* where OpenMetrics are served: ADDRESS:PORT or unix:PATH, absolute; NULL: nowhere */
+	int metrics_line;
 	struct engine_network network;
 	struct conf_network_lines lines;
 	struct conf_peer *peers;

@@ -9,7 +9,7 @@
 #include "base/xalloc.h"
 #include "config/conf.h"
 
-#define ENCODE_MAGIC 0x32636677u /* this layout */
+#define ENCODE_MAGIC 0x33636677u /* this layout */
 #define NO_STRING    UINT32_MAX
 
 /* ---- writing ---- */
@@ -157,6 +157,8 @@ void conf_encode(const struct conf *c, uint8_t **bytes, size_t *len)
 	put_list(&w, &c->post_up);
 	put_list(&w, &c->pre_down);
 	put_list(&w, &c->post_down);
+	put_string(&w, c->metrics);
+	put_number(&w, (uint32_t)c->metrics_line);
 	put_network(&w, &c->network);
 	put(&w, &c->lines, sizeof(c->lines));
 	put_number(&w, (uint32_t)c->peer_count);
@@ -342,6 +344,8 @@ static void get_interface(struct reader *r, struct conf *c)
 	get_list(r, &c->post_up);
 	get_list(r, &c->pre_down);
 	get_list(r, &c->post_down);
+	c->metrics = get_string(r);
+	c->metrics_line = (int)get_number(r);
 	get_network(r, &c->network);
 	get(r, &c->lines, sizeof(c->lines));
 }

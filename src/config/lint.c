@@ -308,6 +308,17 @@ static void lint_addresses(const struct conf *c, struct conf_messages *m)
 	}
 }
 
+static void lint_metrics(const struct conf *c, struct conf_messages *m)
+{
+	union address at;
+
+	if (c->metrics && address_parse(&at, c->metrics) && !address_is_loopback(&at))
+		warn(m, c->metrics_line, 1,
+		     "use a loopback address or unix:PATH, or let a firewall guard the port",
+		     "metrics at %s: whoever reaches it reads public keys, endpoints and allowed IPs",
+		     c->metrics);
+}
+
 static bool uses_v6(const struct conf *c)
 {
 	for (size_t i = 0; i < c->address_count; i++)
@@ -344,6 +355,7 @@ void conf_lint(const struct conf *c, struct conf_messages *m)
 	if (c->dns_search.count && !c->dns_servers.count)
 		warn(m, c->dns_line, 1, "add the address of a server",
 		     "DNS has search domains only, which changes nothing");
+	lint_metrics(c, m);
 	lint_addresses(c, m);
 	lint_overlaps(c, &all, m);
 	for (size_t i = 0; i < c->peer_count; i++)

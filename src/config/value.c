@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -524,6 +525,34 @@ void each_item(struct parser *p, char *text, bool blanks_part, void (*read)(stru
 	}
 }
 
+/* As --metrics takes it; a relative path of a socket starts at the configuration's folder. */
+static void read_metrics(struct parser *p, const char *text)
+{
+	char *path = NULL, shown[QUOTE_MAX];
+	union address at;
+
+	p->c->metrics_line = p->line;
+	free(p->c->metrics);
+	p->c->metrics = NULL;
+	if (!strcasecmp(text, "off"))
+		return;
+	if (strncmp(text, "unix:", 5)) {
+		if (address_parse(&at, text))
+			p->c->metrics = xstrdup(text);
+		else
+			bad(p, "give ADDRESS:PORT with the address in numbers, unix:PATH, or off",
+			    "metrics cannot be served at \"%s\"", quote(shown, text));
+		return;
+	}
+	path = text[5] && text[5] != '/' && p->path ? value_path(p, text + 5) : xstrdup(text + 5);
+	if (!*path || strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		bad(p, "give a shorter one", "a socket's path has 1 to %zu characters, not %zu",
+		    sizeof(((struct sockaddr_un *)0)->sun_path) - 1, strlen(path));
+	else
+		p->c->metrics = xasprintf("unix:%s", path);
+	free(path);
+}
+
 /* ---- all of them ---- */
 
 static void read_interface_value(struct parser *p, char *text)
@@ -548,6 +577,9 @@ static void read_interface_value(struct parser *p, char *text)
 		break;
 	case KEYWORD_Table:
 		read_table(p, text);
+		break;
+	case KEYWORD_Metrics:
+		read_metrics(p, text);
 		break;
 	default:
 		read_save_config(p, text);
@@ -592,6 +624,7 @@ void value_read(struct parser *p, char *text)
 		return;
 	case KEYWORD_PrivateKeyFile:
 	case KEYWORD_PresharedKeyFile:
+	case KEYWORD_Metrics:
 		break; /* a path may have blanks */
 	default:
 		text_compact(text);

@@ -22,6 +22,7 @@ enum section { SECTION_NONE, SECTION_INTERFACE, SECTION_RELAY, SECTION_ICE, SECT
 	X(INTERFACE, PreDown, true)                                                                          \
 	X(INTERFACE, PostDown, true)                                                                         \
 	X(INTERFACE, SaveConfig, false)                                                                      \
+	X(INTERFACE, Metrics, false)                                                                         \
 	X(RELAY, Url, true)                                                                                  \
 	X(RELAY, Secret, false)                                                                              \
 	X(RELAY, SecretFile, false)                                                                          \

@@ -19,12 +19,13 @@ keys left right
 mkdir -p $lab/odd
 keys odd
 for side in left right; do
-	if [ $side = left ]; then other=right n=1 m=2; else other=left n=2 m=1; fi
+	if [ $side = left ]; then other=right n=1 m=2 place=127.0.0.1:9999; else other=left n=2 m=1 place=unix:metrics; fi
 	cat >$lab/$side/wg0.conf <<CONF
 [Interface]
 PrivateKey = $(cat $lab/$side/key)
 ListenPort = 51820
 Address = 10.9.0.$n/24
+Metrics = $place
 [Peer]
 Name = $other
 Mode = plain
@@ -39,7 +40,7 @@ PublicKey = $(cat $lab/odd/pub)
 AllowedIPs = 10.9.0.9/32
 CONF
 chmod 600 $lab/*/wg0.conf
-weir_start right $lab/right/wg0.conf --metrics unix:$lab/right/metrics
+weir_start right $lab/right/wg0.conf
 weir_start left $lab/left/wg0.conf --metrics 127.0.0.1:9586
 until_true 20 pings left 10.9.0.2 1 || fail "no tunnel"
 
@@ -111,7 +112,19 @@ say "the names of wireguard_exporter and ours, taken by a strict parser, equal t
 [ "$(on left $python $lab/get.py 127.0.0.1:9586 /)" = 404 ] || fail "another page"
 [ "$(on left $python $lab/get.py 127.0.0.1:9586 /metrics POST)" = 405 ] || fail "another method"
 $python $lab/get.py unix:$lab/right/metrics | tail -n 1 | grep -q "^# EOF" || fail "a Unix socket"
+! on left $python $lab/get.py 127.0.0.1:9999 2>/dev/null || fail "the option does not win over the configuration"
 say "by TCP and by a Unix socket; other pages and methods are refused"
+
+weir_on right reload >$lab/out || fail "reload: $(cat $lab/out)"
+! grep -q Metrics $lab/out || fail "told of a change that is none: $(cat $lab/out)"
+sed -i 's/^Metrics = .*/Metrics = off/' $lab/right/wg0.conf
+weir_on right reload >$lab/out || fail "reload: $(cat $lab/out)"
+grep -q "Metrics is changed by a new start only" $lab/out || fail "not told that it stays: $(cat $lab/out)"
+$python $lab/get.py unix:$lab/right/metrics | grep -q "^weir_up" || fail "a reload takes the exporter away"
+sed -i 's/^Metrics = .*/Metrics = 127.0.0.1:1234/' $lab/left/wg0.conf
+weir_on left reload >$lab/out || fail "reload: $(cat $lab/out)"
+! grep -q Metrics $lab/out || fail "the option wins, but a change of the file is told: $(cat $lab/out)"
+say "configured by the file, the option wins; a reload says that it takes a new start"
 
 exporter=$(pgrep -P "$(cat $lab/left/pid)" weir-metrics) || fail "no process of the exporter"
 grep -q "^CapPrm:.*0000000000000000" /proc/$exporter/status || fail "it has capabilities"

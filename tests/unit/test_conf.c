@@ -139,6 +139,12 @@ static void bad_interface_values(void **state)
 		{"Wombat = 1", "f:3:1: error: unknown keyword \"Wombat\"", "weir.conf(5)"},
 		{"AllowedIPs = 10.0.0.0/8", "f:3:1: error: AllowedIPs is not for [Interface]",
 		 "belongs in [Peer]"},
+		{"Metrics = localhost:9586", "f:3:11: error: metrics cannot be served at \"localhost:9586\"",
+		 "give ADDRESS:PORT"},
+		{"Metrics = 127.0.0.1", "f:3:11: error: metrics cannot be served", "unix:PATH, or off"},
+		{"Metrics = unix:", "f:3:11: error: a socket's path has 1 to 107 characters, not 0",
+		 "shorter"},
+		{"Metric = off", "f:3:1: error: unknown keyword", "did you mean \"Metrics\"?"},
 		{"ListenPort = 65536", "f:3:14: error: \"65536\" is no port", "0 to 65535"},
 		{"ListenPort = -1", "f:3:14: error:", "0 to 65535"},
 		{"ListenPort =", "f:3:13: error: \"\" is no port", "0 to 65535"},
@@ -489,7 +495,8 @@ static void locates(void **state)
 /* ---- out and in again ---- */
 
 static const char full[] = HEAD
-	"ListenPort = 1000\nFwMark = 7\nAddress = 10.0.0.1/24\nDNS = 1.1.1.1, a.b\nMTU = 1400\nTable = 9\n"
+	"ListenPort = 1000\nMetrics = unix:/run/m x\nFwMark = 7\nAddress = 10.0.0.1/24\nDNS = 1.1.1.1, "
+	"a.b\nMTU = 1400\nTable = 9\n"
 	"PreUp = a\nPostUp = b # %i\nPostUp = c\nPreDown = d\nPostDown = e\n"
 	"[Relay]\nUrl = rels://a.example, rel://b\nToken = " TOKEN "\nPin = " KEY_A "\nProxy = p:1\n"
 	"[Ice]\nStun = s:1\nTurn = t:1\nTurnUser = u\nTurnPassword = w\nTurnTransport = tcp\nTurn = v:1\n"
@@ -562,6 +569,8 @@ static void encode_decodes(void **state)
 	assert_int_equal(len, second_len);
 	assert_memory_equal(bytes, second, len);
 	assert_string_equal(again->post_up.items[0], "b # wg0");
+	assert_string_equal(again->metrics, "unix:/run/m x");
+	assert_int_equal(again->metrics_line, c->metrics_line);
 	assert_string_equal(again->peers[0].name, "x");
 	assert_int_equal(again->peers[0].mode, PEER_RELAY_ONLY);
 	assert_string_equal(again->peers[0].relay, "rels://r.example");
