@@ -27,20 +27,29 @@ const char *packet_label(char out[LABEL_ROOM], const struct scene *s, const stru
 	return out;
 }
 
-/* "wire inner", or one letter for each: "wi--". */
-static const char *points_text(char out[48], uint8_t points, bool letters)
+/* "points wire inner relay"; where there is less room "inner only", "wire+inner", or "no signal". */
+static const char *points_text(char out[64], uint8_t points, bool wide)
 {
-	size_t at = 0;
+	unsigned on = 0, last = 0, off = 0;
+	size_t at = (size_t)snprintf(out, 64, "%s", wide ? "points" : "");
 
-	*out = '\0';
-	for (int i = 0; i < TAP_POINTS; i++) {
-		bool on = !points || points >> i & 1;
-
-		if (letters)
-			at += (size_t)snprintf(out + at, 48 - at, "%c", on ? *tap_point_name(i) : '-');
-		else if (on)
-			at += (size_t)snprintf(out + at, 48 - at, " %s", tap_point_name(i));
+	for (unsigned i = 0; i < TAP_POINTS; i++) {
+		if (!(points >> i & 1)) {
+			off = i;
+			continue;
+		}
+		at += (size_t)snprintf(out + at, 64 - at, "%s%s",
+				       wide ? " "
+				       : on ? "+"
+					    : "",
+				       tap_point_name(i));
+		last = i;
+		on++;
 	}
+	if (!wide && on == 1)
+		snprintf(out, 64, "%s only", tap_point_name(last));
+	else if (!wide && on == TAP_POINTS - 1)
+		snprintf(out, 64, "no %s", tap_point_name(off));
 	return out;
 }
 
@@ -49,25 +58,27 @@ static void draw_head(struct grid *g, const struct scene *s)
 {
 	const struct packet_model *pm = &s->m->packets;
 	const struct packets *p = s->d->packets;
-	bool wide = g->width >= 100;
+	bool wide = g->width >= 100, narrow = g->width < 72;
 	struct pen pen = pen_at(g, 0, 1, g->width);
-	char text[TEXT_ROOM], points[48];
+	char text[TEXT_ROOM], points[64];
 
 	part_time(&pen, s);
 	pen.limit -= 1;
 	pen_right(&pen, pm->free ? STYLE_WARN : STYLE_OK, pm->free ? "PAUSED" : "FOLLOW");
 	pen_print(&pen, STYLE_HEAD, "packets");
-	pen_print(&pen, STYLE_PLAIN, "%s%llu seen,", wide ? "   " : "  ",
+	pen_print(&pen, STYLE_PLAIN, "%s%llu seen", wide ? "   " : "  ",
 		  (unsigned long long)(p ? p->newest : 0));
-	pen_print(&pen, p && p->lost ? STYLE_WARN : STYLE_PLAIN, " %llu missed",
-		  (unsigned long long)(p ? p->lost : 0));
+	/* Nothing is said of nothing where each cell counts. */
+	if (!narrow || !pm->points || (p && p->lost))
+		pen_print(&pen, p && p->lost ? STYLE_WARN : STYLE_PLAIN, ", %llu missed",
+			  (unsigned long long)(p ? p->lost : 0));
 	if (wide)
 		pen_print(&pen, STYLE_DIM, ", %zu listed", pm->count);
-	if (g->width >= 72 && !pm->points)
+	if (pm->points)
+		pen_print(&pen, STYLE_ACCENT, "%s%s", wide ? "   " : "  ",
+			  points_text(points, pm->points, wide));
+	else if (!narrow)
 		pen_print(&pen, STYLE_DIM, "%sall points", wide ? "   " : "  ");
-	else if (g->width >= 72)
-		pen_print(&pen, STYLE_ACCENT, "%spoints%s%s", wide ? "   " : "  ", wide ? "" : " ",
-			  points_text(points, pm->points, !wide));
 	pen_skip(&pen, wide ? 3 : 2);
 	if (*pm->error)
 		pen_print(&pen, STYLE_BAD, "filter?");
