@@ -26,8 +26,9 @@ struct row {
 };
 
 struct top {
-	json_t *before; /* key: [at, rx, tx] at the last frame */
-	double in, out; /* of all peers */
+	json_t *before;	 /* key: [at, rx, tx] at the last frame */
+	double in, out;	 /* of all peers */
+	unsigned tables; /* so far */
 };
 
 static const char *text_of(const json_t *object, const char *name)
@@ -176,7 +177,9 @@ static void print_head(const struct top *t, const json_t *s, const struct row *r
 	printf("weir %s  %s  %s  running for %s", text_of(s, "interface"), day,
 	       json_is_true(json_object_get(s, "up")) ? "up" : "DOWN",
 	       text_age(age, at - number_of(s, "startedAt")));
-	if (rates)
+	if (!rates)
+		printf("  - in  - out"); /* two tables make a rate */
+	else
 		printf("  %s/s in  %s/s out", text_bytes(in, t->in), text_bytes(out, t->out));
 	printf("\npeers %zu", count);
 	for (size_t i = 0; i < WORDS; i++)
@@ -191,7 +194,7 @@ static void print_frame(struct top *t, const json_t *s)
 	const json_t *list = json_object_get(s, "peers");
 	size_t count = json_array_size(list);
 	struct row *rows = xcalloc(count + 1, sizeof(*rows));
-	bool rates = json_object_size(t->before) > 0;
+	bool rates = t->tables++ > 0;
 	double at = number_of(s, "clock"); /* the wall clock may be set meanwhile */
 
 	t->in = t->out = 0;

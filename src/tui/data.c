@@ -208,6 +208,11 @@ unsigned data_handshakes_per_minute(const struct data *d)
 	return 0;
 }
 
+double data_rate(const struct data *d, double shown)
+{
+	return d->samples < 2 ? -1 : shown;
+}
+
 /* A shown number moves only when the real one has moved by a tenth, or to or from nothing. */
 static void follow(double *shown, double real)
 {

@@ -145,6 +145,9 @@ struct data {
 	struct packets *packets; /* NULL: none came yet */
 };
 
+/* A rate that is shown, or -1: there are no two samples yet to take it from. */
+double data_rate(const struct data *d, double shown);
+
 struct data *data_new(void);
 void data_free(struct data *d);
 

@@ -72,7 +72,9 @@ const char *format_rate(char out[FORMAT_ROOM], double bytes_per_second, bool bit
 	double v = bytes_per_second > 0 ? bytes_per_second * (bits ? 8 : 1) : 0;
 	char letter = scale(&v);
 
-	if (letter == ' ')
+	if (bytes_per_second < 0)
+		snprintf(out, FORMAT_ROOM, "\u2013");
+	else if (letter == ' ')
 		snprintf(out, FORMAT_ROOM, "%.0f", v);
 	else
 		snprintf(out, FORMAT_ROOM, v < 9.95 ? "%.1f%c" : "%.0f%c", v, letter);
@@ -95,7 +97,8 @@ static const char *with_unit(char out[FORMAT_ROOM], double v, bool bits, const c
 
 const char *format_rate_unit(char out[FORMAT_ROOM], double bytes_per_second, bool bits)
 {
-	return with_unit(out, bytes_per_second, bits, "/s");
+	return bytes_per_second < 0 ? format_rate(out, bytes_per_second, bits)
+				    : with_unit(out, bytes_per_second, bits, "/s");
 }
 
 const char *format_bytes(char out[FORMAT_ROOM], double bytes, bool bits)

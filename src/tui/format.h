@@ -16,7 +16,8 @@ const char *format_span(char out[FORMAT_ROOM], double seconds);
 /* "03:12:41" in UTC, "03:12:41.203" with milliseconds; "-" for 0. */
 const char *format_clock(char out[FORMAT_ROOM], double unix_seconds, bool milliseconds);
 
-/* Bytes per second in at most 5 cells: "0", "30", "4.1k", "340k", "9.8M"; times eight when bits. */
+/* Bytes per second in at most 5 cells: "0", "30", "4.1k", "340k", "9.8M"; times eight when bits. A negative
+ * one is not known: a dash, in the next one too. */
 const char *format_rate(char out[FORMAT_ROOM], double bytes_per_second, bool bits);
 
 /* "12.2 MB/s", "97.6 Mb/s". */

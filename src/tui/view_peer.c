@@ -431,8 +431,9 @@ static void draw_traffic(struct grid *g, const struct scene *s, const struct pee
 	for (int i = 0; i < 2; i++) {
 		pen = pen_at(g, row + 1 + i, col + 1, limit);
 		pen_print(&pen, STYLE_PLAIN, "%s ", i ? "tx" : "rx");
-		pen_field_right(&pen, STYLE_ACCENT, 9,
-				format_rate_unit(a, i ? p->shown_tx : p->shown_rx, s->m->bits));
+		pen_field_right(
+			&pen, STYLE_ACCENT, 9,
+			format_rate_unit(a, data_rate(s->d, i ? p->shown_tx : p->shown_rx), s->m->bits));
 		pen_skip(&pen, 1);
 		part_spark(&pen, s, i ? p->history_tx : p->history_rx, NULL, pen.limit - pen.col - 1, true);
 	}

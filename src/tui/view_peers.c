@@ -203,13 +203,17 @@ static void draw_numbers(struct grid *g, const struct scene *s, int row, bool ra
 	draw_relays(&p, s);
 	draw_nat(&p, d);
 	if (rates) {
-		pen_print(&p, STYLE_PLAIN, "rx %s", format_rate(text, d->shown_rx, s->m->bits));
-		pen_print(&p, STYLE_PLAIN, " tx %s   ", format_rate(text, d->shown_tx, s->m->bits));
+		pen_print(&p, STYLE_PLAIN, "rx %s", format_rate(text, data_rate(d, d->shown_rx), s->m->bits));
+		pen_print(&p, STYLE_PLAIN, " tx %s   ",
+			  format_rate(text, data_rate(d, d->shown_tx), s->m->bits));
 	}
 	draw_count(&p, "rejected", rejected);
 	draw_count(&p, "dropped", dropped);
-	snprintf(text, sizeof(text), "hs %u/min", data_handshakes_per_minute(d));
-	if ((int)strlen(text) <= p.limit - p.col)
+	if (d->samples < 2)
+		snprintf(text, sizeof(text), "hs \u2013/min");
+	else
+		snprintf(text, sizeof(text), "hs %u/min", data_handshakes_per_minute(d));
+	if ((int)text_cells(text) <= p.limit - p.col)
 		pen_text(&p, STYLE_PLAIN, text);
 	pen_skip(&p, 3);
 	if (!rates)
@@ -226,11 +230,11 @@ static void draw_traffic(struct grid *g, const struct scene *s, int row, bool rx
 
 	for (int i = 0; i < HISTORY; i++)
 		peak = history[i] > peak ? (double)history[i] : peak;
-	snprintf(text, sizeof(text), "peak %5s", format_rate(peak_text, peak, s->m->bits));
+	snprintf(text, sizeof(text), "peak %5s", format_rate(peak_text, data_rate(d, peak), s->m->bits));
 	pen_right(&p, STYLE_DIM, text);
 	pen_text(&p, STYLE_PLAIN, rx ? "rx " : "tx ");
 	pen_field_right(&p, STYLE_ACCENT, 9,
-			format_rate_unit(text, rx ? d->shown_rx : d->shown_tx, s->m->bits));
+			format_rate_unit(text, data_rate(d, rx ? d->shown_rx : d->shown_tx), s->m->bits));
 	pen_skip(&p, 1);
 	part_spark(&p, s, history, NULL, p.limit - p.col - 1, true);
 }
@@ -369,7 +373,8 @@ static void draw_number(struct pen *p, const struct scene *s, const struct peer 
 		style = peer->shown_loss >= 0.01 ? STYLE_WARN : STYLE_PLAIN;
 		break;
 	default:
-		format_rate(text, c == COLUMN_RX ? peer->shown_rx : peer->shown_tx, s->m->bits);
+		format_rate(text, data_rate(s->d, c == COLUMN_RX ? peer->shown_rx : peer->shown_tx),
+			    s->m->bits);
 	}
 	pen_field_right(p, style, width, text);
 }

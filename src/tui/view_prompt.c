@@ -62,8 +62,8 @@ static void draw_cost(struct pen *p, const struct scene *s, const struct prompt 
 		pen_print(p, STYLE_ACCENT, "%s of %s?", question(q->command), s->d->interface);
 	if (!q->count)
 		return;
-	pen_print(p, STYLE_PLAIN, "  rx %s, tx %s now", format_rate_unit(a, rx, s->m->bits),
-		  format_rate_unit(b, tx, s->m->bits));
+	pen_print(p, STYLE_PLAIN, "  rx %s, tx %s now", format_rate_unit(a, data_rate(s->d, rx), s->m->bits),
+		  format_rate_unit(b, data_rate(s->d, tx), s->m->bits));
 	if (q->count == 1 && peer) {
 		const struct keypair *k = part_keypair(peer, "current");
 

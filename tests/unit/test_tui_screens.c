@@ -106,6 +106,7 @@ static const struct {
 	{"packets-private", "twelve", "3kkP", "", "80x24 120x40"},
 	{"packets-dropped", "twelve", "3#6~", "", "80x24 120x40"},
 	{"packets-answered", "twelve", "3#13~", "", "80x24"},
+	{"packets-points", "twelve", "3o", "", "100x30 80x24 60x16"},
 	{"packets-filter", "twelve", "3/icmp", "", "80x24"},
 	{"packets-filter-bad", "twelve", "3/icmp or tc", "", "80x24 80x24a 120x40"},
 	{"packets-filter-name", "twelve", "3/host gw", "", "80x24"},
@@ -209,6 +210,37 @@ static void golden_screens(void **state)
 		}
 	}
 	assert_true(good);
+}
+
+/* The first snapshot tells amounts; a rate is the difference of two. */
+static void rates_are_unknown_at_first(void **state)
+{
+	static const char *const unknown[] = {"rx –", "tx –", "hs –/min"};
+	struct scenario s;
+	struct stage t;
+	struct grid g;
+
+	(void)state;
+	scenario_load(&s, "twelve");
+	open_stage(&t, 80, 24);
+	for (int tick = 0; tick < 2; tick++) {
+		struct strbuf text = {0};
+		struct reply reply;
+		char *line = scenario_snapshot(&s, tick, 0);
+
+		data_line(t.d, line, strlen(line), 1, &reply);
+		free(line);
+		settle(&t);
+		draw(&t, &g, false);
+		grid_text(&g, &text);
+		for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+			if ((strstr(text.text, unknown[i]) == NULL) != (tick == 1))
+				fail_msg("\"%s\" at sample %d:\n%s", unknown[i], tick, text.text);
+		strbuf_clear(&text);
+		grid_clear(&g);
+	}
+	scenario_clear(&s);
+	close_stage(&t);
 }
 
 /* ---- invariants ---- */
@@ -540,6 +572,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_screens),
+		cmocka_unit_test(rates_are_unknown_at_first),
 		cmocka_unit_test(every_size_keeps_the_invariants),
 		cmocka_unit_test(any_keys_any_sizes_any_snapshots),
 		cmocka_unit_test(a_report_tells_all_but_who_and_where),

@@ -130,6 +130,9 @@ static void rates_fit_five_cells(void **state)
 		assert_true(strlen(format_rate(out, v, true)) <= 5);
 		assert_true(strlen(format_count(out, (uint64_t)v)) <= 6);
 	}
+	assert_string_equal(format_rate(out, -1, false), "\u2013");
+	assert_string_equal(format_rate_unit(out, -1, true), "\u2013");
+	assert_string_equal(format_rate_unit(out, 0, false), "0 B/s");
 	assert_string_equal(format_rate(out, 4100, false), "4.1k");
 	assert_string_equal(format_rate(out, 4100, true), "33k");
 	assert_string_equal(format_rate(out, 999.7, false), "1.0k");
