@@ -44,8 +44,8 @@ const struct command commands[] = {
 	{"lint", lint_main, "IFACE|FILE", 1, 1, "", "check a configuration file, and what it means"},
 	{"strip", strip_main, "IFACE|FILE", 1, 1, "", "print a configuration in the form of wg(8)"},
 	{"relay", relay_main, "", 0, 0,
-	 "listen secret-file url cert key allow stun status user max-clients max-per-address rate queue login-time "
-	 "trust-proxy log-level no-sandbox time-divisor",
+	 "listen secret-file url cert key allow stun stun-other-port stun-other-address status user max-clients "
+	 "max-per-address rate queue login-time trust-proxy log-level no-sandbox time-divisor",
 	 "run a relay server, with STUN, for peers that cannot reach each other"},
 	{"completion", completion_main, "bash|zsh", 1, 2, TALK, "print what makes the shell complete weir's words"},
 	{"debug", debug_main, "fsm", 1, 1, "", "print the table of the peer controller"},

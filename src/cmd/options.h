@@ -59,6 +59,7 @@ struct options {
 
 	/* weir relay */
 	const char *listen, *url, *secret_file, *cert_file, *key_file, *allow_file, *status, *user;
+	const char *stun_other_port, *stun_other_address;
 	unsigned max_clients, max_per_address, rate, queue, login_time; /* 0: the usual */
 	bool trust_proxy;
 };

@@ -40,6 +40,8 @@ int relay_main(const struct options *o, int count, char **words, struct error *e
 		.key_file = o->key_file,
 		.allow_file = o->allow_file,
 		.stun = o->stun.count ? o->stun.items[o->stun.count - 1] : NULL,
+		.stun_other_port = o->stun_other_port,
+		.stun_other_address = o->stun_other_address,
 		.status = o->status,
 		.clients_max = o->max_clients,
 		.per_address_max = o->max_per_address,

@@ -60,7 +60,14 @@ struct diagnosis_relay {
 };
 
 /* How a host reaches the Internet by UDP: by asking two STUN servers from one socket. */
-enum diagnosis_nat { NAT_UNKNOWN, NAT_BLOCKED, NAT_OPEN, NAT_SAME_MAPPING, NAT_MAPPING_VARIES };
+enum diagnosis_nat {
+	NAT_UNKNOWN,
+	NAT_BLOCKED,
+	NAT_OPEN,
+	NAT_SAME_MAPPING,
+	NAT_MAPPING_VARIES,
+	NAT_SAME_FOR_PORTS /* of one server: by address the mapping may vary */
+};
 
 struct diagnosis_device { /* the same for all peers */
 	bool up, has_private_key;
@@ -89,6 +96,7 @@ struct diagnosis_device { /* the same for all peers */
 	enum diagnosis_nat nat;
 	char stun_server[ADDRESS_TEXT]; /* the first of those asked */
 	unsigned stun_servers; /* how many were asked */
+	bool stun_two_addresses; /* have answered; otherwise the NAT's kind is by the ports of one */
 	uint64_t stun_asked_at, stun_answered_at;
 	uint64_t nat_at; /* when the questions were asked that told `nat` */
 	bool stun_beside_dead; /* all that were asked are on hosts of relays that are not up */

@@ -57,6 +57,8 @@ static const char *nat_is(enum diagnosis_nat n)
 		return "another port for each destination (symmetric)";
 	case NAT_SAME_MAPPING:
 		return "one port for all destinations";
+	case NAT_SAME_FOR_PORTS:
+		return "one port for two ports of a server (no second address told more)";
 	case NAT_OPEN:
 		return "no NAT";
 	case NAT_BLOCKED:
@@ -67,12 +69,24 @@ static const char *nat_is(enum diagnosis_nat n)
 	return "not known";
 }
 
+static bool keeps_port(enum diagnosis_nat n)
+{
+	return n == NAT_SAME_MAPPING || n == NAT_SAME_FOR_PORTS;
+}
+
+/* There is no direct path to it: a NAT that takes one port for all must be one that filters by port, then. */
+static const char *why_not(enum diagnosis_nat n)
+{
+	return n == NAT_SAME_MAPPING ? "lets only known ports in"
+				     : "lets only known ports in, or takes another for each address";
+}
+
 static bool check_symmetric(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	enum diagnosis_nat here = f->device->nat, there = f->remote_nat;
 	bool both = here == NAT_MAPPING_VARIES && there == NAT_MAPPING_VARIES;
-	bool one = (here == NAT_MAPPING_VARIES && there == NAT_SAME_MAPPING) ||
-		   (there == NAT_MAPPING_VARIES && here == NAT_SAME_MAPPING);
+	bool one = (here == NAT_MAPPING_VARIES && keeps_port(there)) ||
+		   (there == NAT_MAPPING_VARIES && keeps_port(here));
 	char next[48];
 
 	if (!not_direct(f, now) || !ice_has_failed(f) || (!both && !one))
@@ -87,13 +101,14 @@ static bool check_symmetric(const struct diagnosis_facts *f, uint64_t now, struc
 			       net_next_try(next, f, now));
 	else
 		diagnosis_says(d,
-			       "The NAT %s takes another port for each destination, and the one %s lets only "
-			       "known ports "
-			       "in: no direct path.%s",
+			       "The NAT %s takes another port for each destination, and the one %s %s: no "
+			       "direct path.%s",
 			       here == NAT_MAPPING_VARIES ? "here" : "there",
-			       here == NAT_MAPPING_VARIES ? "there" : "here", net_next_try(next, f, now));
+			       here == NAT_MAPPING_VARIES ? "there" : "here",
+			       why_not(here == NAT_MAPPING_VARIES ? there : here), net_next_try(next, f, now));
 	diagnosis_shows(d, here == NAT_MAPPING_VARIES ? MARK_BAD : MARK_NOTE, "ice",
-			f->device->stun_answered_at, "here: %s, as two STUN servers see it", nat_is(here));
+			f->device->stun_answered_at, "here: %s, as %s see it", nat_is(here),
+			f->device->stun_two_addresses ? "two STUN servers" : "two ports of a STUN server");
 	diagnosis_shows(d, there == NAT_MAPPING_VARIES ? MARK_BAD : MARK_NOTE, "ice", f->report_at,
 			"there: %s, as it says itself", nat_is(there));
 	show_pairs(f, d);
@@ -374,8 +389,8 @@ const struct diagnosis_rule rules_ice[] = {
 	 "A NAT that takes another port for each destination cannot be met at a port that is known before. "
 	 "With one such NAT at "
 	 "each end, or one against a NAT that filters by port, there is no direct path. Each end finds its "
-	 "own kind by asking two "
-	 "STUN servers, and tells the other.",
+	 "own kind by asking a "
+	 "STUN server at two ports or addresses, and tells the other.",
 	 NOT_DIRECT, check_symmetric},
 	{"no-local-candidates", "no local address to offer",
 	 "ICE found no address of this host that the peer could try: links are down, or only tunnels have "

@@ -79,6 +79,7 @@ static enum diagnosis_nat nat_fact(enum signal_nat kind)
 		[SIGNAL_NAT_OPEN] = NAT_OPEN,
 		[SIGNAL_NAT_SAME] = NAT_SAME_MAPPING,
 		[SIGNAL_NAT_VARIES] = NAT_MAPPING_VARIES,
+		[SIGNAL_NAT_SAME_PORTS] = NAT_SAME_FOR_PORTS,
 	};
 
 	return (unsigned)kind < SIGNAL_NATS ? facts[kind] : NAT_UNKNOWN;
@@ -127,6 +128,7 @@ static void nat_facts(struct engine *g, struct diagnosis_device *v)
 	v->nat = nat_fact(n->kind);
 	v->stun_answers = n->answered_at && n->answered_at >= n->asked_at;
 	v->stun_servers = n->servers;
+	v->stun_two_addresses = n->two_addresses;
 	v->stun_asked_at = n->asked_at;
 	v->nat_at = n->judged_at;
 	v->stun_beside_dead = all_beside_dead(g, g->paths->nat);

@@ -13,6 +13,7 @@
 
 #define TRY_EVERY   (400 * NS_PER_MS)
 #define TRIES	    5 /* two seconds: loss and slow lines do not look like a firewall */
+#define PATIENCE    2 /* tries, until a server counts as one that does not answer while others do */
 #define AGAIN	    (60 * NS_PER_SEC)
 #define BLOCKED_FOR (15 * NS_PER_SEC)
 #define IN_DOUBT    (5 * NS_PER_SEC) /* what was known is older than the trouble */
@@ -32,30 +33,48 @@ bool nat_address_is_ours(const union address *a)
 
 /* ---- the end of a round ---- */
 
-static enum signal_nat judge(const struct nat *n)
+static bool has_mapped(const struct nat_question *q)
+{
+	return q->mapped.sa.sa_family != AF_UNSPEC;
+}
+
+/*
+ * RFC 5780 section 4.3 compares what a server sees at another address of its own. Ports of one address tell a
+ * NAT that maps by port (RFC 4787: address-and-port-dependent), but not one that maps by address from one
+ * that does not.
+ */
+enum signal_nat nat_judge(const struct nat_question *q, unsigned count, bool sent, bool refused,
+			  bool *two_addresses)
 {
 	const union address *first = NULL;
-	unsigned answers = 0;
-	bool varies = false;
+	bool varies = false, two_ports = false;
 
-	for (unsigned i = 0; i < n->count; i++) {
-		const struct nat_question *q = &n->asked[i];
-
-		if (q->mapped.sa.sa_family == AF_UNSPEC)
+	*two_addresses = false;
+	for (unsigned i = 0; i < count; i++) {
+		if (!has_mapped(&q[i]))
 			continue;
-		answers++;
-		varies |= first && !address_equal(first, &q->mapped);
 		if (!first)
-			first = &q->mapped;
+			first = &q[i].mapped;
+		for (unsigned k = 0; k < i; k++) {
+			if (!has_mapped(&q[k]) || address_equal(&q[i].to, &q[k].to))
+				continue;
+			varies |= !address_equal(&q[i].mapped, &q[k].mapped);
+			if (address_same_host(&q[i].to, &q[k].to))
+				two_ports = true;
+			else
+				*two_addresses = true;
+		}
 	}
-	if (!answers) /* an ICMP message that came back went through as UDP does: nobody listens there, that
-			 is all */
-		return n->sent && !n->refused ? SIGNAL_NAT_BLOCKED : SIGNAL_NAT_UNKNOWN;
+	if (!first) /* an ICMP message that came back went through as UDP does: nobody listens there, that is
+		       all */
+		return sent && !refused ? SIGNAL_NAT_BLOCKED : SIGNAL_NAT_UNKNOWN;
 	if (varies)
 		return SIGNAL_NAT_VARIES;
 	if (nat_address_is_ours(first))
 		return SIGNAL_NAT_OPEN;
-	return answers > 1 ? SIGNAL_NAT_SAME : SIGNAL_NAT_UNKNOWN;
+	if (*two_addresses)
+		return SIGNAL_NAT_SAME;
+	return two_ports ? SIGNAL_NAT_SAME_PORTS : SIGNAL_NAT_UNKNOWN;
 }
 
 static void keep_mapped(struct nat *n, uint64_t now)
@@ -66,7 +85,7 @@ static void keep_mapped(struct nat *n, uint64_t now)
 	for (unsigned i = n->count; i-- > 0;) {
 		const struct nat_question *q = &n->asked[i];
 
-		if (q->mapped.sa.sa_family == AF_UNSPEC)
+		if (!has_mapped(q))
 			continue;
 		v->turn_answers |= q->turn;
 		v->answered_at = now;
@@ -95,7 +114,7 @@ static void finish(struct nat *n)
 {
 	uint64_t now = clock_boot_ns();
 
-	n->view.kind = judge(n);
+	n->view.kind = nat_judge(n->asked, n->count, n->sent, n->refused, &n->view.two_addresses);
 	n->view.judged_at = n->view.asked_at;
 	n->view.servers = n->count;
 	keep_mapped(n, now);
@@ -106,7 +125,7 @@ static void finish(struct nat *n)
 static bool all_answered(const struct nat *n)
 {
 	for (unsigned i = 0; i < n->count; i++)
-		if (n->asked[i].mapped.sa.sa_family == AF_UNSPEC)
+		if (!n->asked[i].answered)
 			return false;
 	return true;
 }
@@ -121,28 +140,16 @@ static void ask(struct nat *n)
 	for (unsigned i = 0; i < n->count; i++) {
 		const struct nat_question *q = &n->asked[i];
 
-		if (q->mapped.sa.sa_family != AF_UNSPEC)
+		if (q->answered)
 			continue;
-		stun_ask(request, sizeof(request), q->transaction, ASK_CHANGE_NONE);
+		stun_ask(request, sizeof(request), q->transaction, q->change);
 		n->sent |= sendto(n->fd, request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT, &q->to.sa,
 				  address_len(&q->to)) > 0;
 	}
 	loop_timer_set(n->timer, clock_boot_ns() + TRY_EVERY);
 }
 
-static void on_timer(void *arg)
-{
-	struct nat *n = arg;
-
-	if (n->fd < 0)
-		return;
-	if (n->tries >= TRIES)
-		finish(n);
-	else
-		ask(n);
-}
-
-static void add(struct nat *n, const union address *to, bool turn)
+static void add(struct nat *n, const union address *to, enum ask_change change, bool turn)
 {
 	struct nat_question *q = &n->asked[n->count];
 
@@ -150,13 +157,86 @@ static void add(struct nat *n, const union address *to, bool turn)
 	    to->sa.sa_family == AF_UNSPEC)
 		return;
 	for (unsigned i = 0; i < n->count; i++)
-		if (address_equal(&n->asked[i].to, to))
+		if (address_equal(&n->asked[i].to, to) && n->asked[i].change == change)
 			return;
 	memset(q, 0, sizeof(*q));
 	q->to = *to;
+	q->change = change;
 	q->turn = turn;
 	crypto_random(q->transaction, sizeof(q->transaction));
 	n->count++;
+}
+
+/* The server's other port at the address where it answered, and its other address, if it has one. A server
+ * behind a NAT of its own knows its inner address only: then its other port is all there is. */
+static void add_other(struct nat *n, const struct nat_question *q)
+{
+	union address port = q->to, other = q->other;
+
+	port.in.sin_port = other.in.sin_port; /* at the same place in both families */
+	add(n, &port, ASK_CHANGE_NONE, q->turn);
+	if (address_is_unicast(&other))
+		add(n, &other, ASK_CHANGE_NONE, q->turn);
+}
+
+/*
+ * One server alone that answers: its other places are the second opinion. It is asked which it has, unless it
+ * has said so (relay/stun.c). Not before others have had their chance to answer. False: there is nothing more
+ * to ask.
+ */
+static bool ask_further(struct nat *n)
+{
+	const struct nat_question *only = NULL;
+	unsigned count = n->count;
+	bool waits = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct nat_question *q = &n->asked[i];
+
+		if (has_mapped(q) && only && !address_same_host(&only->to, &q->to))
+			return false;
+		if (has_mapped(q) && (!only || q->other.sa.sa_family != AF_UNSPEC))
+			only = q;
+	}
+	for (unsigned i = 0; only && i < count; i++)
+		waits |= !n->asked[i].answered && !address_same_host(&n->asked[i].to, &only->to);
+	if (!only || (waits && n->tries < PATIENCE))
+		return false;
+	if (only->other.sa.sa_family == only->to.sa.sa_family)
+		add_other(n, only);
+	else
+		add(n, &only->to, ASK_OTHER, only->turn);
+	if (n->count == count)
+		return false;
+	n->tries = 0;
+	ask(n);
+	return true;
+}
+
+static void on_timer(void *arg)
+{
+	struct nat *n = arg;
+
+	if (n->fd < 0 || ask_further(n))
+		return;
+	if (n->tries >= TRIES)
+		finish(n);
+	else
+		ask(n);
+}
+
+static void take_answer(struct nat *n, const struct stun_reply *reply)
+{
+	for (unsigned i = 0; i < n->count; i++) {
+		struct nat_question *q = &n->asked[i];
+
+		if (q->answered || memcmp(q->transaction, reply->transaction, ASK_TRANSACTION) != 0)
+			continue;
+		q->mapped = reply->mapped;
+		q->other = reply->other;
+		/* A server that knows no CHANGE-REQUEST says so: that is an answer to it. */
+		q->answered |= has_mapped(q) || q->change != ASK_CHANGE_NONE;
+	}
 }
 
 static void on_answer(void *arg, int fd, unsigned events)
@@ -169,21 +249,10 @@ static void on_answer(void *arg, int fd, unsigned events)
 	(void)events;
 	while (recv(fd, data, sizeof(data), MSG_ERRQUEUE | MSG_DONTWAIT) >= 0)
 		n->refused = true;
-	while ((len = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0) {
-		if (!stun_read(data, (size_t)len, &reply) || reply.mapped.sa.sa_family == AF_UNSPEC)
-			continue;
-		for (unsigned i = 0; i < n->count; i++)
-			if (!memcmp(n->asked[i].transaction, reply.transaction, ASK_TRANSACTION))
-				n->asked[i].mapped = reply.mapped;
-		/* One server alone: its other address is the second opinion, if it has one. */
-		if (n->count == 1 && !n->other && reply.other.sa.sa_family == n->asked[0].to.sa.sa_family) {
-			n->other = true;
-			n->tries = 0;
-			add(n, &reply.other, n->asked[0].turn);
-			ask(n);
-		}
-	}
-	if (all_answered(n))
+	while ((len = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
+		if (stun_read(data, (size_t)len, &reply))
+			take_answer(n, &reply);
+	if (!ask_further(n) && all_answered(n))
 		finish(n);
 }
 
@@ -195,9 +264,9 @@ static void begin(struct nat *n)
 	int family;
 
 	n->count = n->tries = 0;
-	n->sent = n->refused = n->other = false;
-	for (unsigned i = 0; i < s->name_count; i++)
-		add(n, &s->names[i].address, i >= s->stun_names);
+	n->sent = n->refused = false;
+	for (unsigned i = 0; i < s->name_count && n->count < NAT_SERVERS_MAX; i++)
+		add(n, &s->names[i].address, ASK_CHANGE_NONE, i >= s->stun_names);
 	while (turn < n->count && !n->asked[turn].turn)
 		turn++;
 	if (!n->count)
@@ -240,9 +309,8 @@ void nat_network_changed(struct nat *n)
 const char *nat_word(const struct nat *n)
 {
 	static const char *const words[SIGNAL_NATS] = {
-		[SIGNAL_NAT_BLOCKED] = "blocked",
-		[SIGNAL_NAT_OPEN] = "none",
-		[SIGNAL_NAT_SAME] = "endpoint-independent",
+		[SIGNAL_NAT_BLOCKED] = "blocked",	    [SIGNAL_NAT_OPEN] = "none",
+		[SIGNAL_NAT_SAME] = "endpoint-independent", [SIGNAL_NAT_SAME_PORTS] = "port-independent",
 		[SIGNAL_NAT_VARIES] = "symmetric",
 	};
 

@@ -48,7 +48,7 @@ void stun_ask(uint8_t *out, size_t len, const uint8_t transaction[ASK_TRANSACTIO
 	if (change) {
 		put16(out + at, CHANGE_REQUEST);
 		put16(out + at + 2, 4);
-		put32(out + at + 4, change);
+		put32(out + at + 4, change & (ASK_CHANGE_PORT | ASK_CHANGE_ADDRESS));
 		at += 8;
 	}
 	if (len >= at + 4) {

@@ -11,7 +11,9 @@
 #define ASK_TRANSACTION 12
 #define ASK_MIN		28 /* header and CHANGE-REQUEST */
 
-enum ask_change { ASK_CHANGE_NONE = 0, ASK_CHANGE_PORT = 2, ASK_CHANGE_ADDRESS = 4 };
+/* What CHANGE-REQUEST asks for. ASK_OTHER: no change, only where else the server could be asked, which one
+ * with two ports of a single address tells nobody who does not ask. */
+enum ask_change { ASK_CHANGE_NONE = 0, ASK_CHANGE_PORT = 2, ASK_CHANGE_ADDRESS = 4, ASK_OTHER = 8 };
 
 struct stun_reply {
 	uint8_t transaction[ASK_TRANSACTION];

@@ -243,18 +243,31 @@ static int watch_all(struct server *s, struct error *e)
 		r = watch(s, &s->listener, server_accept, e);
 	if (!r)
 		r = watch(s, &s->status_listener, server_accept_status, e);
-	return r ? r : watch(s, &s->stun, server_stun_ready, e);
+	for (unsigned i = 0; i < STUN_PLACES && !r; i++)
+		r = watch(s, &s->stun[i], server_stun_ready, e);
+	return r;
+}
+
+static void add_places(const struct server *s, struct strbuf *out)
+{
+	char text[ADDRESS_TEXT];
+
+	for (unsigned i = 0; i < STUN_PLACES; i++)
+		if (s->stun[i].fd >= 0)
+			strbuf_add(out, " %s", address_format(text, &s->stun_bound[i]));
 }
 
 static void say_hello(const struct server *s)
 {
-	char at[ADDRESS_TEXT], stun[ADDRESS_TEXT], status[ADDRESS_TEXT];
+	char at[ADDRESS_TEXT], status[ADDRESS_TEXT];
+	struct strbuf stun = {0};
 
-	log_notice("relay", "serving %s at %s (%s), STUN %s, status %s, at most %u clients", s->hub->url,
-		   address_format(at, &s->bound), s->tls ? "TLS" : "no TLS",
-		   s->stun.fd < 0 ? "off" : address_format(stun, &s->stun_bound),
+	add_places(s, &stun);
+	log_notice("relay", "serving %s at %s (%s), STUN%s, status %s, at most %u clients", s->hub->url,
+		   address_format(at, &s->bound), s->tls ? "TLS" : "no TLS", stun.len ? stun.text : " off",
 		   s->status_listener.fd < 0 ? "off" : address_format(status, &s->status_bound),
 		   s->clients_max);
+	strbuf_clear(&stun);
 }
 
 int relay_server_run(const struct relay_server_options *o, struct error *e)

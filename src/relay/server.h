@@ -23,6 +23,8 @@ struct relay_server_options {
 	const char
 		*allow_file; /* public keys that may log in, one a line, # comments; NULL: any with a token */
 	const char *stun;    /* "ADDRESS:PORT"; NULL: the listen address with port 3478; "off" */
+	const char *stun_other_port;	/* NULL: the next one, if it is free; "off" */
+	const char *stun_other_address; /* a second one of this host, NULL: none */
 	const char
 		*status; /* "ADDRESS:PORT" of /metrics, /status.json, /health; NULL: 127.0.0.1:9090; "off" */
 	unsigned clients_max;	  /* 0: 20000 */

@@ -47,11 +47,12 @@ struct server {
 	struct lws_context *context;
 	struct lws_vhost *vhost;
 	struct ssl_ctx_st *tls; /* of the vhost */
-	struct server_descriptor listener, status_listener, stun, signals;
+	struct server_descriptor listener, status_listener, signals;
+	struct server_descriptor stun[STUN_PLACES]; /* by enum stun_place, counted from the first */
 	int spare_fd; /* given up for a moment when there are no others */
 
 	unsigned clients_max, per_address_max, handshakes_max;
-	union address bound, status_bound, stun_bound;
+	union address bound, status_bound, stun_bound[STUN_PLACES];
 	struct map *addresses; /* connections of each */
 	size_t connections, status_connections;
 	bool loop_uv;
@@ -109,7 +110,8 @@ int server_use_tls(struct ssl_ctx_st *ctx, const char *cert_file, const char *ke
 /* ---- server_sockets.c ---- */
 
 int server_listen(const char *text, const char *what, union address *bound, int *fd, struct error *e);
-int server_open_stun(const union address *at, union address *bound, int *fd, struct error *e);
+int server_open_stun(const union address *at, const char *what, union address *bound, int *fd,
+		     struct error *e);
 bool server_parse_address(const char *text, union address *a);
 void server_tune(int fd); /* a client's socket */
 void server_address_key(const union address *a, uint8_t key[16]);

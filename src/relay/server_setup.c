@@ -176,19 +176,109 @@ void server_reload(struct server *s)
 
 /* ---- sockets ---- */
 
+/* Above 65535: there is none. 0 is any free one, as with --stun itself. */
+static int other_port(const struct server *s, unsigned *port, struct error *e)
+{
+	const char *text = s->options->stun_other_port;
+	unsigned first = ntohs(s->stun_bound[STUN_SAME_PLACE].in.sin_port);
+	char *end;
+
+	if (!text) {
+		*port = first + 1;
+		return 0;
+	}
+	*port = (unsigned)strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || *port > 65535 || *port == first)
+		return error_exit(e, EXIT_USAGE, EINVAL,
+				  "--stun-other-port %s: give another port than that of --stun, or off",
+				  text);
+	return 0;
+}
+
+/* Without it a peer that has this relay alone does not get to know what kind of NAT it is behind; all else
+ * works. */
+static int open_other_port(struct server *s, struct error *e)
+{
+	union address at = s->stun_bound[STUN_SAME_PLACE];
+	bool wanted = s->options->stun_other_port || s->options->stun_other_address;
+	struct error why = {0};
+	unsigned port;
+	int r = other_port(s, &port, e);
+
+	if (r)
+		return r;
+	at.in.sin_port = htons((uint16_t)port);
+	if (port > 65535)
+		r = error_set(&why, ERANGE, "no port comes after that of --stun");
+	else
+		r = server_open_stun(&at, "--stun-other-port", &s->stun_bound[STUN_OTHER_PORT],
+				     &s->stun[STUN_OTHER_PORT].fd, &why);
+	if (!r)
+		return 0;
+	if (wanted) {
+		*e = why;
+		return r;
+	}
+	log_warn(
+		"relay",
+		"%s; STUN answers on one port only: peers that have no other server cannot tell what kind of "
+		"NAT they are behind; name a free port with --stun-other-port, or off",
+		why.text);
+	return 0;
+}
+
+/* The sockets of the other address have to be beside those of the first: none of them may be for all. */
+static int open_other_address(struct server *s, struct error *e)
+{
+	const char *text = s->options->stun_other_address;
+	const union address *first = &s->stun_bound[STUN_SAME_PLACE];
+	union address at;
+	char full[ADDRESS_TEXT];
+	int r = 0;
+
+	if (is_any(first))
+		return error_exit(e, EXIT_USAGE, EINVAL,
+				  "--stun-other-address %s: name the first address, too, by --stun "
+				  "ADDRESS:PORT",
+				  text);
+	snprintf(full, sizeof(full), strchr(text, ':') ? "[%s]:0" : "%s:0", text);
+	if (!server_parse_address(full, &at) || at.sa.sa_family != first->sa.sa_family || is_any(&at) ||
+	    address_same_host(&at, first))
+		return error_exit(
+			e, EXIT_USAGE, EINVAL,
+			"--stun-other-address %s: give another address of this host, without a port, "
+			"of the same IP version as --stun",
+			text);
+	for (unsigned i = STUN_SAME_PLACE; i <= STUN_OTHER_PORT && !r; i++) {
+		at.in.sin_port = s->stun_bound[i].in.sin_port;
+		r = server_open_stun(&at, "--stun-other-address", &s->stun_bound[i | STUN_OTHER_ADDRESS],
+				     &s->stun[i | STUN_OTHER_ADDRESS].fd, e);
+	}
+	return r;
+}
+
 static int open_stun(struct server *s, struct error *e)
 {
-	const char *text = s->options->stun;
+	const struct relay_server_options *o = s->options;
+	bool one_port = is_off(o->stun_other_port);
 	union address at = s->bound;
+	int r;
 
-	if (is_off(text))
+	if (o->stun_other_address && (is_off(o->stun) || one_port))
+		return error_exit(
+			e, EXIT_USAGE, EINVAL,
+			"--stun-other-address belongs to STUN on two ports, and one of them is off");
+	if (is_off(o->stun))
 		return 0;
-	if (text && !server_parse_address(text, &at))
-		return error_exit(e, EXIT_USAGE, EINVAL, "--stun %s: give ADDRESS:PORT or off", text);
-	if (!text) /* the port is at the same place in both families */
+	if (o->stun && !server_parse_address(o->stun, &at))
+		return error_exit(e, EXIT_USAGE, EINVAL, "--stun %s: give ADDRESS:PORT or off", o->stun);
+	if (!o->stun) /* the port is at the same place in both families */
 		at.in.sin_port = htons(STUN_PORT);
 	s->stun_limiter = stun_limiter_new();
-	return server_open_stun(&at, &s->stun_bound, &s->stun.fd, e);
+	r = server_open_stun(&at, "--stun", &s->stun_bound[STUN_SAME_PLACE], &s->stun[STUN_SAME_PLACE].fd, e);
+	if (!r && !one_port)
+		r = open_other_port(s, e);
+	return !r && o->stun_other_address ? open_other_address(s, e) : r;
 }
 
 static int open_signals(struct server *s, struct error *e)
@@ -227,7 +317,9 @@ int server_set_up(struct server *s, const struct relay_server_options *o, const 
 
 	s->options = o;
 	s->started = clock_boot_ns();
-	s->listener.fd = s->status_listener.fd = s->stun.fd = s->signals.fd = s->spare_fd = -1;
+	s->listener.fd = s->status_listener.fd = s->signals.fd = s->spare_fd = -1;
+	for (unsigned i = 0; i < STUN_PLACES; i++)
+		s->stun[i].fd = -1;
 	s->addresses = map_new(16);
 	set_limits(s);
 	make_hub(s, ops);
@@ -254,8 +346,11 @@ int server_set_up(struct server *s, const struct relay_server_options *o, const 
 
 void server_take_down(struct server *s)
 {
-	const int fds[] = {s->listener.fd, s->status_listener.fd, s->stun.fd, s->signals.fd, s->spare_fd};
+	const int fds[] = {s->listener.fd, s->status_listener.fd, s->signals.fd, s->spare_fd};
 
+	for (unsigned i = 0; i < STUN_PLACES; i++)
+		if (s->stun[i].fd >= 0)
+			close(s->stun[i].fd);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

@@ -69,13 +69,14 @@ int server_listen(const char *text, const char *what, union address *bound, int 
 	return 0;
 }
 
-int server_open_stun(const union address *at, union address *bound, int *out, struct error *e)
+int server_open_stun(const union address *at, const char *what, union address *bound, int *out,
+		     struct error *e)
 {
 	int fd = socket(at->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	socklen_t len = sizeof(*bound);
 
 	if (fd < 0)
-		return fail(fd, "--stun", at, e);
+		return fail(fd, what, at, e);
 	/* The answer leaves from where the question came to, whatever the route back would say. */
 	if (at->sa.sa_family == AF_INET6) {
 		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
@@ -85,7 +86,7 @@ int server_open_stun(const union address *at, union address *bound, int *out, st
 	}
 	set(fd, SOL_SOCKET, SO_RCVBUF, STUN_BUFFER);
 	if (bind(fd, &at->sa, address_len(at)) || getsockname(fd, &bound->sa, &len))
-		return fail(fd, "--stun", at, e);
+		return fail(fd, what, at, e);
 	*out = fd;
 	return 0;
 }

@@ -92,7 +92,7 @@ void server_metrics(const struct server *s, struct strbuf *out)
 	head(out, "refused", "counter", "Connections that were turned away at once");
 	for (unsigned r = 0; r < SERVER_REFUSALS; r++)
 		labelled(out, "refused", "reason", refusal_names[r], s->refused[r]);
-	head(out, "stun", "counter", "Datagrams to the STUN port");
+	head(out, "stun", "counter", "Datagrams to the STUN ports");
 	for (unsigned v = 0; v < STUN_VERDICTS; v++)
 		labelled(out, "stun", "outcome", stun_names[v], s->stun_counts.verdicts[v]);
 	labelled(out, "stun", "outcome", "limited", s->stun_counts.limited);

@@ -1,4 +1,4 @@
-/* The STUN responder: batches of datagrams, an answer to each request, limits by source. */
+/* The STUN responder: batches of datagrams, an answer to each request, limits by source, whatever it asks. */
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,7 +16,7 @@
 
 /*
  * Requests of one source: 20 a second, 60 at once. ICE asks a few times per socket; what asks more is a
- * mistake, or uses us to send answers to somebody else (they are two to three times as long as the question).
+ * mistake, or uses us to send answers to somebody else (they are two to four times as long as the question).
  * Buckets are shared by hash, under a key of our own, so the table never grows and nobody can choose whom to
  * share with.
  */
@@ -64,12 +64,28 @@ struct slot {
 	union address from;
 	struct iovec iov;
 	uint8_t request[REQUEST_MAX];
-	uint8_t response[STUN_RESPONSE_MAX];
+	struct stun_response response;
 	_Alignas(struct cmsghdr) uint8_t control[CONTROL_ROOM];
 };
 
-/* The address that the request was sent to, and no interface: routes may differ. Port 0 is no place to answer
- * to. */
+/* The address that the request was sent to; AF_UNSPEC: not known. */
+static union address sent_to(struct msghdr *m)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	union address a = {0};
+
+	if (c && c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		a.in.sin_family = AF_INET;
+		a.in.sin_addr = ((struct in_pktinfo *)CMSG_DATA(c))->ipi_spec_dst;
+	} else if (c && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		a.in6.sin6_family = AF_INET6;
+		a.in6.sin6_addr = ((struct in6_pktinfo *)CMSG_DATA(c))->ipi6_addr;
+		server_unmap(&a);
+	}
+	return a;
+}
+
+/* From that address, and no interface: routes may differ. */
 static void keep_source(struct msghdr *m)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(m);
@@ -91,29 +107,57 @@ static void keep_source(struct msghdr *m)
 	}
 }
 
-/* The answer in place of the request; false: there is none. */
-static bool answer(struct server *s, struct slot *slot, size_t len, uint64_t now)
+/* Our addresses as they are seen from the socket `here`, which may be bound to all of the host's: that of the
+ * request is told by the kernel then. */
+static void find_places(const struct server *s, unsigned here, struct msghdr *m,
+			union address out[STUN_PLACES])
 {
-	union address from = slot->from;
-	enum stun_verdict verdict;
-	size_t answer_len;
+	union address to = sent_to(m);
 
+	memset(out, 0, STUN_PLACES * sizeof(*out));
+	for (unsigned i = 0; i < STUN_PLACES && to.sa.sa_family != AF_UNSPEC; i++) {
+		if (s->stun[here ^ i].fd < 0)
+			continue;
+		out[i] = i & STUN_OTHER_ADDRESS ? s->stun_bound[here ^ i] : to;
+		out[i].in.sin_port = s->stun_bound[here ^ i].in.sin_port; /* at one place in both families */
+	}
+}
+
+/* The answer in place of the request; false: there is none. Port 0 is no place to answer to. */
+static bool answer(struct server *s, unsigned here, struct slot *slot, struct mmsghdr *in, uint64_t now)
+{
+	union address from = slot->from, places[STUN_PLACES];
+	enum stun_verdict verdict;
+
+	slot->response.len = 0;
 	server_unmap(&from);
 	if (!stun_limiter_allows(s->stun_limiter, &from, now)) {
 		s->stun_counts.limited++;
 		return false;
 	}
-	verdict = stun_answer(slot->request, len, &from, slot->response, &answer_len);
+	find_places(s, here, &in->msg_hdr, places);
+	verdict = stun_answer(slot->request, in->msg_len, &from, places, &slot->response);
 	s->stun_counts.verdicts[verdict]++;
-	slot->iov = (struct iovec){slot->response, answer_len};
-	return answer_len && from.in.sin_port;
+	slot->iov = (struct iovec){slot->response.bytes, slot->response.len};
+	return slot->response.len && from.in.sin_port;
+}
+
+static void send_answers(struct server *s, int fd, struct mmsghdr *out, unsigned count)
+{
+	for (unsigned sent = 0; sent < count;) {
+		int n = sendmmsg(fd, out + sent, count - sent, MSG_DONTWAIT);
+
+		/* What cannot go out is lost, as any datagram may be; the client asks again. */
+		s->stun_counts.failed += n < 1;
+		sent += n < 1 ? 1 : (unsigned)n;
+	}
 }
 
 /* False when the socket has no more. */
-static bool turn(struct server *s, int fd, struct slot *slots, uint64_t now)
+static bool turn(struct server *s, unsigned here, struct slot *slots, uint64_t now)
 {
-	struct mmsghdr in[BATCH] = {0}, out[BATCH];
-	unsigned answers = 0;
+	struct mmsghdr in[BATCH] = {0}, out[STUN_PLACES][BATCH];
+	unsigned answers[STUN_PLACES] = {0};
 	int got;
 
 	for (unsigned i = 0; i < BATCH; i++) {
@@ -125,22 +169,26 @@ static bool turn(struct server *s, int fd, struct slot *slots, uint64_t now)
 						.msg_control = slots[i].control,
 						.msg_controllen = CONTROL_ROOM};
 	}
-	got = recvmmsg(fd, in, BATCH, MSG_DONTWAIT, NULL);
+	got = recvmmsg(s->stun[here].fd, in, BATCH, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < got; i++) {
-		if (!answer(s, &slots[i], in[i].msg_len, now))
-			continue;
-		out[answers] = in[i];
-		keep_source(&out[answers].msg_hdr);
-		out[answers].msg_hdr.msg_flags = 0;
-		answers++;
-	}
-	for (unsigned sent = 0; sent < answers;) {
-		int n = sendmmsg(fd, out + sent, answers - sent, MSG_DONTWAIT);
+		unsigned place;
+		struct mmsghdr *m;
 
-		/* What cannot go out is lost, as any datagram may be; the client asks again. */
-		s->stun_counts.failed += n < 1;
-		sent += n < 1 ? 1 : (unsigned)n;
+		if (!answer(s, here, &slots[i], &in[i], now))
+			continue;
+		place = slots[i].response.place;
+		m = &out[place][answers[place]++];
+		*m = in[i];
+		m->msg_hdr.msg_flags = 0;
+		if (place & STUN_OTHER_ADDRESS) { /* its socket is bound to that address alone */
+			m->msg_hdr.msg_control = NULL;
+			m->msg_hdr.msg_controllen = 0;
+		} else {
+			keep_source(&m->msg_hdr);
+		}
 	}
+	for (unsigned i = 0; i < STUN_PLACES; i++)
+		send_answers(s, s->stun[here ^ i].fd, out[i], answers[i]);
 	return got == BATCH;
 }
 
@@ -148,7 +196,10 @@ void server_stun_ready(struct server *s, int fd)
 {
 	static struct slot slots[BATCH];
 	uint64_t now = clock_boot_ns();
+	unsigned here = 0;
 
-	for (unsigned i = 0; i < TURNS && turn(s, fd, slots, now); i++)
+	while (here < STUN_PLACES - 1 && s->stun[here].fd != fd)
+		here++;
+	for (unsigned i = 0; i < TURNS && turn(s, here, slots, now); i++)
 		;
 }

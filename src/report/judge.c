@@ -24,6 +24,7 @@ const char *nat_filtering_name(enum nat_filtering f)
 		[FILTERING_ENDPOINT_INDEPENDENT] = "endpoint-independent",
 		[FILTERING_ADDRESS_DEPENDENT] = "address-dependent",
 		[FILTERING_ADDRESS_PORT_DEPENDENT] = "address-and-port-dependent",
+		[FILTERING_PORT_INDEPENDENT] = "port-independent",
 	};
 
 	return names[f];
@@ -59,9 +60,15 @@ enum nat_mapping nat_judge_mapping(const struct nat_sight *sights, size_t count,
 	return two_ports ? MAPPING_PORT_INDEPENDENT : MAPPING_UNKNOWN;
 }
 
-enum nat_filtering nat_judge_filtering(bool from_other_address, bool from_other_port)
+/* RFC 5780 section 4.4; a server with one address alone can try no more than the port. */
+enum nat_filtering nat_judge_filtering(enum nat_reply from_other_address, enum nat_reply from_other_port)
 {
-	if (from_other_address)
+	if (from_other_address == NAT_REPLY_CAME)
 		return FILTERING_ENDPOINT_INDEPENDENT;
-	return from_other_port ? FILTERING_ADDRESS_DEPENDENT : FILTERING_ADDRESS_PORT_DEPENDENT;
+	if (from_other_port == NAT_REPLY_REFUSED)
+		return FILTERING_UNKNOWN;
+	if (from_other_port == NAT_REPLY_NONE)
+		return FILTERING_ADDRESS_PORT_DEPENDENT;
+	return from_other_address == NAT_REPLY_REFUSED ? FILTERING_PORT_INDEPENDENT
+						       : FILTERING_ADDRESS_DEPENDENT;
 }

@@ -23,6 +23,7 @@ enum nat_filtering {
 	FILTERING_ENDPOINT_INDEPENDENT,
 	FILTERING_ADDRESS_DEPENDENT,
 	FILTERING_ADDRESS_PORT_DEPENDENT,
+	FILTERING_PORT_INDEPENDENT, /* another port of the same address gets in; no other address tried */
 };
 const char *nat_filtering_name(enum nat_filtering f);
 
@@ -34,9 +35,12 @@ struct nat_sight {
 /* own: our address and port, AF_UNSPEC if not known. */
 enum nat_mapping nat_judge_mapping(const struct nat_sight *sights, size_t count, const union address *own);
 
-/* What came back to a socket that had spoken to one server: from another address, and from another port of
- * it. */
-enum nat_filtering nat_judge_filtering(bool from_other_address, bool from_other_port);
+/* A request that the answer come from elsewhere: it came; or it did not; or the server says that it cannot.
+ */
+enum nat_reply { NAT_REPLY_NONE, NAT_REPLY_CAME, NAT_REPLY_REFUSED };
 
+/* What came back to a socket that had spoken to one server: from another address and port, and from another
+ * port of the same address. */
+enum nat_filtering nat_judge_filtering(enum nat_reply from_other_address, enum nat_reply from_other_port);
 
 #endif

@@ -81,27 +81,53 @@ static struct report_answer *record(struct report_family *f, unsigned server, co
 	return a;
 }
 
+static bool has_other(const struct question *q)
+{
+	return q->answered && q->reply.success && q->reply.other.sa.sa_family == q->to.sa.sa_family;
+}
+
+static bool has_other_address(const struct question *q)
+{
+	return has_other(q) && !address_same_host(&q->reply.other, &q->to);
+}
+
+/* One server. A server with two ports of a single address names the other to those only who ask for it. */
+static void ask_server(struct family_probe *p, int fd, unsigned i, struct question *q)
+{
+	struct question again = {.to = p->servers[i], .change = ASK_OTHER};
+
+	*q = (struct question){.to = p->servers[i]};
+	exchange(fd, q, 1, FIRST_WAIT);
+	if (q->answered && !has_other(q)) {
+		exchange(fd, &again, 1, FIRST_WAIT);
+		if (has_other(&again))
+			q->reply.other = again.reply.other;
+	}
+	record(p->out, p->indices[i], q);
+}
+
 /*
- * Asks one server after the other until one has answered that can help with filtering, or any if none can:
- * whether a NAT lets strangers in can only be told while they are strangers. The index behind the last one
- * that was asked.
+ * Asks one server after the other until one has answered that can help with filtering by its other address;
+ * one with another port is the second choice, any the third: whether a NAT lets strangers in can only be told
+ * while they are strangers. The index behind the last one that was asked.
  */
 static unsigned first_answers(struct family_probe *p, int fd, struct question *helper)
 {
 	unsigned i = 0;
 
-	while (i < p->count) {
-		struct question q = {.to = p->servers[i]};
+	while (i < p->count && !has_other_address(helper)) {
+		struct question q;
 
-		exchange(fd, &q, 1, FIRST_WAIT);
-		record(p->out, p->indices[i], &q);
-		i++;
-		if (q.answered && q.reply.other.sa.sa_family == p->family) {
+		ask_server(p, fd, i++, &q);
+		if (has_other_address(&q) || (has_other(&q) && !helper->answered))
 			*helper = q;
-			break;
-		}
 	}
 	return i;
+}
+
+static enum nat_reply reply_of(const struct question *q)
+{
+	return !q->answered ? NAT_REPLY_NONE : q->reply.success ? NAT_REPLY_CAME : NAT_REPLY_REFUSED;
 }
 
 /* RFC 5780 section 4.4: a socket that has spoken to one address asks for answers from others. */
@@ -117,34 +143,46 @@ static void find_filtering(struct family_probe *p, const struct question *helper
 		q[0] = (struct question){.to = helper->to, .change = ASK_CHANGE_ADDRESS | ASK_CHANGE_PORT};
 		q[1] = (struct question){.to = helper->to, .change = ASK_CHANGE_PORT};
 		exchange(fd, q, 2, STUN_WAIT);
-		/* An error says that the server cannot do that. */
-		if (!(q[0].answered && !q[0].reply.success) && !(q[1].answered && !q[1].reply.success))
-			p->out->filtering = nat_judge_filtering(q[0].answered, q[1].answered);
+		p->out->filtering = nat_judge_filtering(reply_of(&q[0]), reply_of(&q[1]));
 	}
 	close(fd);
+}
+
+/* The helper's other port and, if it has one, its other address. Both ports of that one: a server behind a
+ * NAT of its own knows its inner address only, but the other port is where it says. */
+static unsigned add_others(const struct question *helper, struct question q[REPORT_OTHERS])
+{
+	union address other = helper->reply.other, at = helper->to;
+	unsigned count = 0;
+
+	address_set_port(&at, address_port(&other));
+	if (!address_equal(&at, &helper->to))
+		q[count++] = (struct question){.to = at};
+	if (!has_other_address(helper))
+		return count;
+	q[count++] = (struct question){.to = other};
+	if (address_port(&other) != address_port(&helper->to)) {
+		address_set_port(&other, address_port(&helper->to));
+		q[count++] = (struct question){.to = other};
+	}
+	return count;
 }
 
 /* The servers that were not asked yet, and the helper's other address and ports, all from the same socket. */
 static void find_mapping(struct family_probe *p, int fd, unsigned asked, const struct question *helper)
 {
-	struct question q[REPORT_SERVERS + 2];
+	struct question q[REPORT_ANSWERS];
 	struct nat_sight sights[REPORT_ANSWERS];
-	unsigned servers[REPORT_SERVERS + 2], count = 0, seen = 0;
+	unsigned servers[REPORT_ANSWERS], count = 0, seen = 0;
 	union address own = own_address(p, fd);
 
 	for (unsigned i = asked; i < p->count; i++) {
 		servers[count] = p->indices[i];
 		q[count++] = (struct question){.to = p->servers[i]};
 	}
-	if (helper) {
-		union address other = helper->reply.other;
-
-		servers[count] = servers[count + 1] = REPORT_SERVERS;
-		q[count + 1] = (struct question){.to = other};
-		address_set_port(&other, address_port(&helper->to));
-		q[count] = (struct question){.to = other};
-		count += 2;
-	}
+	if (helper)
+		for (unsigned others = add_others(helper, q + count); others; others--)
+			servers[count++] = REPORT_SERVERS;
 	exchange(fd, q, count, STUN_WAIT);
 	for (unsigned i = 0; i < count; i++)
 		record(p->out, servers[i], &q[i]);

@@ -39,11 +39,12 @@ struct report_answer {	 /* of one STUN server, by one IP version */
 	union address to;
 	bool answered;
 	union address mapped; /* how it sees us */
-	bool behaviour;	      /* it can help to find out about filtering (RFC 5780) */
+	bool behaviour;	      /* it has another port or address, which helps to find out more (RFC 5780) */
 	uint64_t rtt;	      /* ns */
 	int error;	      /* errno of sending, 0: none */
 };
-#define REPORT_ANSWERS (REPORT_SERVERS + 2)
+#define REPORT_OTHERS  3 /* places where one of them can be asked besides */
+#define REPORT_ANSWERS (REPORT_SERVERS + REPORT_OTHERS)
 
 struct report_family {
 	bool asked;	 /* there are servers of this IP version */

@@ -74,9 +74,8 @@ static void say_mapping(struct verdicts *v, const struct report_family *f, const
 		break;
 	case MAPPING_PORT_INDEPENDENT:
 		say(v, REPORT_NOTE,
-		    "the NAT keeps one mapping for two ports of a server; whether it does for two servers "
-		    "needs a "
-		    "second address to ask (--stun)");
+		    "the NAT keeps one mapping for two ports of a server, so it does not map by port; whether it "
+		    "maps by address needs a second address to ask (--stun)");
 		break;
 	case MAPPING_ADDRESS_DEPENDENT:
 	case MAPPING_ADDRESS_PORT_DEPENDENT:
@@ -108,10 +107,15 @@ static void say_filtering(struct verdicts *v, const struct report_family *f)
 		    "only addresses and ports that were called get in (address-and-port-dependent "
 		    "filtering)");
 		break;
+	case FILTERING_PORT_INDEPENDENT:
+		say(v, REPORT_GOOD,
+		    "every port of an address that was called gets in (no address-and-port-dependent "
+		    "filtering); whether other addresses do needs a server with two of them (RFC 5780)");
+		break;
 	case FILTERING_UNKNOWN:
 		say(v, REPORT_NOTE,
-		    "who gets in is not known: none of the servers can answer from another address (RFC "
-		    "5780)");
+		    "who gets in is not known: none of the servers can answer from another port or address "
+		    "(RFC 5780)");
 		break;
 	}
 }

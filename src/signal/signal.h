@@ -101,8 +101,17 @@ struct signal_report {
 };
 
 /* How a host reaches the Internet by UDP, by what STUN servers say: no answer at all; its own address; one port of a NAT for
- * all destinations, or one for each (RFC 4787: endpoint-independent mapping or not). */
-enum signal_nat { SIGNAL_NAT_UNKNOWN, SIGNAL_NAT_BLOCKED, SIGNAL_NAT_OPEN, SIGNAL_NAT_SAME, SIGNAL_NAT_VARIES, SIGNAL_NATS };
+ * all destinations, or one for each (RFC 4787: endpoint-independent mapping or not); or one for the two ports of the only
+ * server that answered, so that by address it may be either. */
+enum signal_nat {
+	SIGNAL_NAT_UNKNOWN,
+	SIGNAL_NAT_BLOCKED,
+	SIGNAL_NAT_OPEN,
+	SIGNAL_NAT_SAME,
+	SIGNAL_NAT_VARIES,
+	SIGNAL_NAT_SAME_PORTS,
+	SIGNAL_NATS
+};
 
 /* Everything that a message can carry; `has` tells which optional fields are set. An empty relay or version and an
  * address of no family are left out by the sender. */

@@ -148,6 +148,7 @@ static void draw_nat(struct pen *p, const struct data *d)
 	} nats[] = {
 		{"none", "no nat", STYLE_OK},
 		{"endpoint-independent", "nat eim", STYLE_PLAIN},
+		{"port-independent", "nat eim/adm", STYLE_PLAIN}, /* RFC 4787: either, never by port */
 		{"symmetric", "nat symmetric", STYLE_WARN},
 		{"blocked", "no UDP", STYLE_BAD},
 	};

@@ -211,7 +211,7 @@ coturn_start() {
 	cat >$lab/srv/turn.conf <<CONF
 listening-ip=$nat_server
 relay-ip=$nat_server
-listening-port=3479
+listening-port=3490
 lt-cred-mech
 user=weir:pass
 realm=lab
@@ -225,7 +225,7 @@ simple-log
 CONF
 	ip netns exec srv turnserver -c $lab/srv/turn.conf >>$lab/srv/log.turn 2>&1 &
 	echo $! >$lab/srv/pid.turn
-	until_true 20 on srv sh -c "ss -Hlun 'sport = :3479' | grep -q ." || fail "coturn does not listen"
+	until_true 20 on srv sh -c "ss -Hlun 'sport = :3490' | grep -q ." || fail "coturn does not listen"
 }
 
 # ---- a pair of engines: peer_conf HOST LAST PEER PEER-LAST [more lines for the file's sections before the peer] ----

@@ -14,7 +14,7 @@ relay_start
 coturn_start
 # shellcheck disable=SC2034 # read by peer_conf
 turn_section="[Ice]
-Turn = $nat_server:3479
+Turn = $nat_server:3490
 TurnUser = weir
 TurnPassword = pass"
 

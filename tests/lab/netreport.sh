@@ -24,8 +24,8 @@ relay_start
 cat >$lab/srv/stun.conf <<CONF
 listening-ip=203.0.113.5
 listening-ip=203.0.113.6
-listening-port=3479
-alt-listening-port=3480
+listening-port=3490
+alt-listening-port=3491
 stun-only
 no-cli
 no-tls
@@ -35,13 +35,13 @@ log-file=stdout
 simple-log
 CONF
 ip netns exec srv turnserver -c $lab/srv/stun.conf >>$lab/srv/log.turn 2>&1 &
-until_true 20 on srv sh -c "ss -Hlun 'sport = :3480' | grep -q ." || fail "coturn does not listen"
+until_true 20 on srv sh -c "ss -Hlun 'sport = :3491' | grep -q ." || fail "coturn does not listen"
 
 # All sites at the same time.
 for name in $sites; do
 	six=
 	[ $name = open ] && six="--stun [2001:db8::5]:3478"
-	ip netns exec $name "$weir" netreport --json --stun 203.0.113.5:3479 --stun 203.0.113.5:3478 $six \
+	ip netns exec $name "$weir" netreport --json --stun 203.0.113.5:3478 --stun 203.0.113.5:3490 $six \
 		--relay rel://203.0.113.5:443 >$lab/$name/report.json 2>$lab/$name/log &
 	echo $! >$lab/$name/pid
 done
@@ -101,7 +101,7 @@ on port "$weir" netreport --stun 203.0.113.5 --relay rel://203.0.113.6:80 --port
 [ $rc = 4 ] || fail "exit code $rc: $(cat $lab/report.txt)"
 grep -q "BAD .*captive portal.*login.example" $lab/report.txt || fail "portal: $(cat $lab/report.txt)"
 grep -q "BAD .*relay rel://203.0.113.6:80: answers with HTTP status 302" $lab/report.txt || fail "$(cat $lab/report.txt)"
-grep -q "note one answer is too little" $lab/report.txt || fail "one server: $(cat $lab/report.txt)"
+grep -q "note the NAT keeps one mapping for two ports of a server" $lab/report.txt || fail "one server: $(cat $lab/report.txt)"
 on port "$weir" netreport --portal-url http://203.0.113.6/free >$lab/report.txt || fail "no portal: $(cat $lab/report.txt)"
 peer_conf port 1 cone 2
 sed "s|^SecretFile.*|SecretFile = $lab/srv/secret|" -i $lab/port/wg0.conf

@@ -13,7 +13,7 @@ coturn_start
 relay="Url = rel://$nat_server:443
 SecretFile = $lab/srv/secret"
 stun="[Ice]
-Stun = $nat_server:3478, $nat_server:3479"
+Stun = $nat_server:3478, $nat_server:3490"
 
 # Its only network is a tunnel (of another VPN, say), which ICE passes by: the box has the other end of it.
 only_tunnel() { # SITE NUMBER
@@ -76,11 +76,11 @@ for name in good blocked filter narrow quiet refused lost walled flaps dark dims
 	ice=$stun
 	more=
 	[ $name != refused ] || ice="[Ice]
-Turn = $nat_server:3479
+Turn = $nat_server:3490
 TurnUser = weir
 TurnPassword = wrong"
 	[ $name != lost ] || ice="$stun
-Turn = 203.0.113.99:3479
+Turn = 203.0.113.99:3490
 TurnUser = weir
 TurnPassword = pass"
 	[ $name != quiet ] || more="Mode = plain"

@@ -24,9 +24,10 @@ static union address at(const char *text)
 static void test_ask_and_read(void **state)
 {
 	static const char *const sources[] = {"192.0.2.1:4242", "[2001:db8::7]:65535"};
-	uint8_t request[1472], response[STUN_RESPONSE_MAX];
+	static const union address nowhere[STUN_PLACES];
+	struct stun_response response;
+	uint8_t request[1472];
 	struct stun_reply r;
-	size_t len;
 
 	(void)state;
 	for (size_t n = ASK_MIN; n <= sizeof(request); n += 4)
@@ -34,8 +35,8 @@ static void test_ask_and_read(void **state)
 			union address from = at(sources[i]);
 
 			stun_ask(request, n, transaction, ASK_CHANGE_NONE);
-			assert_int_equal(stun_answer(request, n, &from, response, &len), STUN_ANSWERED);
-			assert_true(stun_read(response, len, &r));
+			assert_int_equal(stun_answer(request, n, &from, nowhere, &response), STUN_ANSWERED);
+			assert_true(stun_read(response.bytes, response.len, &r));
 			assert_true(r.success);
 			assert_memory_equal(r.transaction, transaction, ASK_TRANSACTION);
 			assert_true(address_equal(&r.mapped, &from));
@@ -44,11 +45,11 @@ static void test_ask_and_read(void **state)
 	/* What it does not know is an error, and an error is read as one. */
 	union address from = at(sources[0]);
 	stun_ask(request, ASK_MIN, transaction, ASK_CHANGE_PORT);
-	assert_int_equal(stun_answer(request, ASK_MIN, &from, response, &len), STUN_UNKNOWN_ATTRIBUTES);
-	assert_true(stun_read(response, len, &r));
+	assert_int_equal(stun_answer(request, ASK_MIN, &from, nowhere, &response), STUN_UNKNOWN_ATTRIBUTES);
+	assert_true(stun_read(response.bytes, response.len, &r));
 	assert_false(r.success);
 	assert_non_null(stun_request_transaction(request, ASK_MIN));
-	assert_null(stun_request_transaction(response, len));
+	assert_null(stun_request_transaction(response.bytes, response.len));
 }
 
 /* A response of RFC 5780, byte by byte, and each of its prefixes. */
@@ -121,9 +122,23 @@ static void test_mapping(void **state)
 	/* A pool of public addresses is as bad as a pool of ports. */
 	assert_int_equal(judge("10.0.0.2:1", other_address, 2), MAPPING_DEPENDENT);
 	assert_int_equal(judge(NULL, same, 0), MAPPING_UNKNOWN);
-	assert_int_equal(nat_judge_filtering(true, false), FILTERING_ENDPOINT_INDEPENDENT);
-	assert_int_equal(nat_judge_filtering(false, true), FILTERING_ADDRESS_DEPENDENT);
-	assert_int_equal(nat_judge_filtering(false, false), FILTERING_ADDRESS_PORT_DEPENDENT);
+	assert_string_equal(nat_mapping_name(MAPPING_PORT_INDEPENDENT), "port-independent");
+}
+
+/* Whatever a server with two addresses says, and one with two ports. */
+static void test_filtering(void **state)
+{
+	const enum nat_reply none = NAT_REPLY_NONE, came = NAT_REPLY_CAME, refused = NAT_REPLY_REFUSED;
+
+	(void)state;
+	assert_int_equal(nat_judge_filtering(came, came), FILTERING_ENDPOINT_INDEPENDENT);
+	assert_int_equal(nat_judge_filtering(came, none), FILTERING_ENDPOINT_INDEPENDENT); /* one was lost */
+	assert_int_equal(nat_judge_filtering(none, came), FILTERING_ADDRESS_DEPENDENT);
+	assert_int_equal(nat_judge_filtering(none, none), FILTERING_ADDRESS_PORT_DEPENDENT);
+	assert_int_equal(nat_judge_filtering(refused, came), FILTERING_PORT_INDEPENDENT);
+	assert_int_equal(nat_judge_filtering(refused, none), FILTERING_ADDRESS_PORT_DEPENDENT);
+	assert_int_equal(nat_judge_filtering(refused, refused), FILTERING_UNKNOWN);
+	assert_int_equal(nat_judge_filtering(none, refused), FILTERING_UNKNOWN);
 }
 
 static bool has(const struct report *r, enum report_level level, const char *words)
@@ -160,6 +175,13 @@ static void test_verdicts(void **state)
 	r.four.mapping = MAPPING_ADDRESS_PORT_DEPENDENT;
 	assert_true(has(&r, REPORT_BAD, "symmetric"));
 	r = sound();
+	assert_true(has(&r, REPORT_NOTE, "who gets in is not known"));
+	r.four.mapping = MAPPING_PORT_INDEPENDENT;
+	r.four.filtering = FILTERING_PORT_INDEPENDENT;
+	assert_true(has(&r, REPORT_NOTE, "whether it maps by address needs a second"));
+	assert_true(has(&r, REPORT_GOOD, "every port of an address that was called gets in"));
+	assert_false(has(&r, REPORT_GOOD, "direct paths"));
+	r = sound();
 	r.four.path_mtu = 1400;
 	assert_true(has(&r, REPORT_NOTE, "tunnel MTU of 1340"));
 	r.four.black_hole = true;
@@ -192,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_ask_and_read),
 		cmocka_unit_test(test_read_other_address),
 		cmocka_unit_test(test_mapping),
+		cmocka_unit_test(test_filtering),
 		cmocka_unit_test(test_verdicts),
 	};
 
