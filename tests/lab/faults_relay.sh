@@ -90,7 +90,7 @@ if wanted F18; then
 		back=$(after $file "$listens")
 		gap=$(outage_of $file)
 		[ "$gap" -le $worst ] || worst=$gap
-		[ -n "$back" ] && [ "$back" -le $((3000 * slack)) ] || fail "F18: $file: $back ms after it listens"
+		[ -n "$back" ] && ! late "$back" 3000 || fail "F18: $file: $back ms after it listens"
 	done
 	back=$(after $lab/pings "$listens")
 	say "F18: the relay of three peers restarted: all three tunnels back, the longest gap $worst ms," \

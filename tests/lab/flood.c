@@ -15,6 +15,7 @@
  */
 #include <arpa/inet.h>
 #include <endian.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,13 +128,21 @@ static bool make_caller(struct flood *f, const struct key *public, const char *p
 	return true;
 }
 
+static volatile sig_atomic_t enough;
+
+static void end_early(int signal_number)
+{
+	(void)signal_number;
+	enough = 1;
+}
+
 static void flood(struct flood *f, unsigned per_second, unsigned seconds)
 {
 	uint64_t begin = clock_boot_ns(), end = begin + seconds * NS_PER_SEC, now;
 	unsigned burst = per_second / 100;
 
-	for (uint64_t due = begin; due < end; due += ROUND) {
-		while ((now = clock_boot_ns()) < due)
+	for (uint64_t due = begin; due < end && !enough; due += ROUND) {
+		while ((now = clock_boot_ns()) < due && !enough)
 			nanosleep(&(struct timespec){.tv_nsec = (long)(due - now)}, NULL);
 		if (now >= end)
 			return;
@@ -181,6 +190,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	cookie_maker_init(&f.maker, &key);
+	signal(SIGTERM, end_early);
 	flood(&f, per_second, seconds);
 	usleep(200000);
 	take_replies(&f, clock_boot_ns());

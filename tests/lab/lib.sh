@@ -191,7 +191,37 @@ pings() {
 	on "$1" ping -q -n -c "${3:-3}" -i 0.05 -W 2 "$2" >/dev/null
 }
 
+# kernel_dropped HOST...: packets that there was no room for in sockets and in the queue of wg0, as who should have read them
+# got no turn on a busy machine. iperf3 sends what it missed in one burst.
+kernel_dropped() {
+	kd_sum=0
+	for kd_host in "$@"; do
+		kd_sum=$((kd_sum + $(on "$kd_host" awk '/^Udp: [0-9]/ { print $6 }' /proc/net/snmp)))
+		kd_sum=$((kd_sum + $(ip -n "$kd_host" -s -j link show wg0 | jq '.[0].stats64.tx.dropped')))
+	done
+	echo $kd_sum
+}
+
 # Milliseconds since some start, for outages that are measured.
 milliseconds() {
 	echo $(($(date +%s%N) / 1000000))
+}
+
+# A machine that stands still, as CI's do at times, makes everything late. turns_start begins a ping of the loopback device,
+# which nothing that a test does can delay; stalled MS: for how many of the last MS ms it got no turn, in gaps of 60 ms or more.
+turns_start() {
+	ping -n -D -i 0.02 127.0.0.1 >$lab/turns 2>/dev/null &
+	until_true 20 grep -q "bytes from" $lab/turns || fail "no ping of the loopback device"
+}
+stalled() {
+	# It had no turn yet, either, when it is this script that comes back first.
+	sleep 0.1
+	awk -v now="$(date +%s.%N)" -v window="$1" '
+		/bytes from/ {
+			t = substr($1, 2) + 0
+			if (last && t > now - window / 1000 - 0.1 && t - last > 0.06)
+				sum += t - last
+			last = t
+		}
+		END { printf "%d\n", sum * 1000 }' $lab/turns
 }

@@ -40,11 +40,11 @@ pinger() { # HOST ADDRESS FILE [INTERVAL]: in the background, its pid in $pid
 	ip netns exec "$1" ping -n -q -i "${4:-0.02}" -W 2 "$2" >"$3" 2>&1 &
 	pid=$!
 }
-ended() { # PID FILE: ends that ping; true if every packet was answered
+ended() { # PID FILE [NUMBER]: ends that ping; true if every packet was answered, but for so many
 	kill -INT "$1"
 	wait "$1" || true
 	# What was under way when it ended is no loss.
-	awk '/packets transmitted/ { found = 1; exit $1 - $4 > 1 } END { if (!found) exit 1 }' "$2"
+	awk -v most=$((1 + ${3:-0})) '/packets transmitted/ { found = 1; exit $1 - $4 > most } END { if (!found) exit 1 }' "$2"
 }
 
 # 1. six rekeys or more under traffic from both sides and a stream of UDP
@@ -57,15 +57,14 @@ ip netns exec right iperf3 -s -1 >/dev/null 2>&1 &
 until_true 10 sh -c "ip netns exec right ss -ltn | grep -q 5201" || fail "iperf3 does not listen"
 on left iperf3 -c 10.9.0.2 -u -b 20M -l 1200 -w 1M -t 20 --json >$lab/iperf.json 2>&1 || fail "iperf3: $(cat $lab/iperf.json)"
 until_true 30 counted handshake_done $((done_before + 6)) || fail "no rekeys: $(peer .counters)"
-ended $left_ping $lab/left/pings || fail "packets lost across rekeys: $(tail -2 $lab/left/pings)"
-ended $right_ping $lab/right/pings || fail "packets lost across rekeys: $(tail -2 $lab/right/pings)"
+dropped=$(kernel_dropped left right)
+ended $left_ping $lab/left/pings "$dropped" || fail "packets lost across rekeys: $(tail -2 $lab/left/pings)"
+ended $right_ping $lab/right/pings "$dropped" || fail "packets lost across rekeys: $(tail -2 $lab/right/pings)"
 lost=$(jq .end.sum.lost_packets $lab/iperf.json)
-# On a busy machine a receiver that gets no turn loses packets in its own socket: the kernel counts those.
-overflown=$(on right awk '/^Udp: [0-9]/ { print $6 }' /proc/net/snmp)
-[ "$lost" -le "$overflown" ] ||
-	fail "$lost of $(jq .end.sum.packets $lab/iperf.json) UDP packets lost across rekeys, $overflown of them in sockets"
+[ "$lost" -le "$dropped" ] ||
+	fail "$lost of $(jq .end.sum.packets $lab/iperf.json) UDP packets lost across rekeys, $dropped of them by the kernel"
 rekeys=$(($(peer .counters.handshake_done) - done_before))
-say "$rekeys rekeys under traffic, nothing lost: $(grep transmitted $lab/left/pings); $(jq .end.sum.packets $lab/iperf.json) UDP packets"
+say "$rekeys rekeys under traffic, nothing lost but what the kernel dropped ($dropped): $(grep transmitted $lab/left/pings); $(jq .end.sum.packets $lab/iperf.json) UDP packets"
 # One per 3 s and initiator; far more would be handshakes without need.
 [ $rekeys -le 24 ] || fail "$rekeys handshakes in some 20 s"
 [ "$(peer '.counters | (.reject_replayed_counter // 0) + (.reject_undecryptable_data // 0)')" = 0 ] ||

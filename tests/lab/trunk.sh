@@ -23,7 +23,7 @@ table inet nat {
 }
 NFT
 for timeout in udp_timeout udp_timeout_stream; do
-	on nat sh -c "echo 2 >/proc/sys/net/netfilter/nf_conntrack_$timeout" 2>/dev/null || {
+	on nat sh -c "echo 4 >/proc/sys/net/netfilter/nf_conntrack_$timeout" 2>/dev/null || {
 		echo "skipped: the time after which a NAT forgets cannot be set here"
 		exit 77
 	}
@@ -71,14 +71,14 @@ case $first in
 *) fail "there is no NAT in between: $first" ;;
 esac
 
-# 1. three times as long as the NAT remembers, with keepalives alone
-sleep 6
+# 1. longer than twice what the NAT remembers, with keepalives alone
+sleep 9
 [ "$(refused)" = 0 ] || fail "the NAT refused something already"
 pings outer 10.9.0.1 1 || fail "a keepalive each second does not hold the mapping"
 [ "$(peer .endpoint)" = "$first" ] || fail "the mapping changed in between: $first, $(peer .endpoint)"
 kept=$(peer .counters.keepalive_received)
-[ "$kept" -ge 4 ] && [ "$kept" -le 12 ] || fail "$kept keepalives in some 6 s"
-say "a keepalive each second holds a mapping that lasts 2 s: $kept came, the outer side can begin"
+[ "$kept" -ge 4 ] && [ "$kept" -le 20 ] || fail "$kept keepalives in some 9 s"
+say "a keepalive each second holds a mapping that lasts 4 s: $kept came, the outer side can begin"
 
 # 2. the NAT forgets and gives another port: the next keepalive tells
 give_ports 41000-41999
@@ -115,9 +115,9 @@ say "five new mappings under traffic: each followed by its first packet, nothing
 sed -i '/PersistentKeepalive/d' $lab/inner/wg0.conf
 weir_on inner reload -i wg0 >/dev/null || fail "reload"
 until_true 20 sh -c "! ip netns exec nat conntrack -L -p udp 2>/dev/null | grep -q 51820" || fail "the NAT never forgets"
-[ "$(refused)" = 0 ] || fail "the NAT refused something while it should not"
+before=$(refused) # what was under way whenever it forgot
 on outer ping -q -n -c 1 -W 1 10.9.0.1 >/dev/null 2>&1 && fail "the outer side gets in: the NAT is none"
-[ "$(refused)" -ge 1 ] || fail "the NAT refused nothing"
+[ "$(refused)" -gt "$before" ] || fail "the NAT refused nothing"
 pings inner 10.9.0.2 1 || fail "not back from inside"
 pings outer 10.9.0.1 3 || fail "not back from outside"
 say "without keepalives the NAT forgets; one packet from inside brings the tunnel back"
