@@ -39,6 +39,8 @@ static void option_help(const struct option_entry *entry, FILE *to)
 	fprintf(to, "  %-24s %s\n", spelled, entry->text);
 }
 
+#define WORDS_WIDTH 12
+
 void command_help(const struct command *c, FILE *to)
 {
 	if (c) {
@@ -52,8 +54,10 @@ void command_help(const struct command *c, FILE *to)
 	fprintf(to, "usage: weir IFACE|FILE              run a tunnel, with its dashboard\n"
 		    "       weir --headless IFACE|FILE   the same as a daemon in the foreground\n"
 		    "       weir COMMAND [options] ...\n\n");
+	/* Words that are longer than their column have a line of their own. */
 	for (c = commands; c->name; c++)
-		fprintf(to, "  %-10s %-12s %s\n", c->name, c->words, c->help);
+		fprintf(to, "  %-10s %-12s%s%s\n", c->name, c->words,
+			strlen(c->words) > WORDS_WIDTH ? "\n                          " : " ", c->help);
 	fprintf(to, "  %-10s %-12s %s\n\n", "help", "[COMMAND]", "this text, or that of one command");
 	fprintf(to, "weir COMMAND --help lists the options of one. Manuals: weir(8), weir.conf(5), "
 		    "weir-control(7).\n");

@@ -150,8 +150,9 @@ static void print_row(const struct row *row, double now)
 	print_cell(*where ? where : "-", ENDPOINT_WIDTH);
 	if (number_of(path, "rtt") > 0)
 		snprintf(rtt, sizeof(rtt), "%.1f ms", number_of(path, "rtt") * 1000);
-	if (json_object_get(path, "loss"))
-		snprintf(loss, sizeof(loss), "%.1f%%", number_of(path, "loss") * 100);
+	/* Of the tunnel's packets, as the dashboard shows it; that of a path's pings is another. */
+	if (json_object_get(p, "loss"))
+		snprintf(loss, sizeof(loss), "%.1f%%", number_of(p, "loss") * 100);
 	printf("%11s %10s %6s ",
 	       number_of(p, "latestHandshake") > 0 ? text_age(age, now - number_of(p, "latestHandshake"))
 						   : "never",

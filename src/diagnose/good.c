@@ -29,7 +29,7 @@ static void good_wireguard(const struct diagnosis_facts *f, uint64_t now, struct
 
 	if (f->state.tunnel != TUNNEL_UP || !f->word.last_handshake)
 		return;
-	diagnosis_works(out, "wireguard", f->word.last_handshake, "handshake %s, last packet in %s",
+	diagnosis_works(out, "wireguard", f->word.last_handshake, "handshake %s, a packet came in %s",
 			diagnosis_ago(ago, f->word.last_handshake, now),
 			diagnosis_ago(heard, f->word.last_received, now));
 }

@@ -291,8 +291,8 @@ static bool check_nothing_out(const struct diagnosis_facts *f, uint64_t now, str
 	uint64_t since = v->udp_received_at;
 
 	if (!relays || (f->state.word != WORD_WAIT && f->state.word != WORD_STUCK) ||
-	    now < f->word_since + A_MOMENT || diagnosis_lately(since, now, A_MOMENT) || v->link_lost ||
-	    (stun && v->udp_heard_at >= v->nat_at))
+	    (f->state.word == WORD_WAIT && now < f->word_since + A_MOMENT) ||
+	    diagnosis_lately(since, now, A_MOMENT) || v->link_lost || (stun && v->udp_heard_at >= v->nat_at))
 		return false;
 	if (stun)
 		add_silent(&s, v->stun_server);

@@ -312,10 +312,11 @@ static bool check_flaps(const struct diagnosis_facts *f, uint64_t now, struct di
 		return false;
 	diagnosis_holds(d, DIAGNOSIS_CERTAIN, SIDE_UNKNOWN, f->switches[DIAGNOSIS_SWITCHES - 1].at);
 	net_severity(d, f, now);
-	diagnosis_says(d,
-		       "The tunnel lost its path %u times within five minutes; the evidence of each change "
-		       "is below.",
-		       f->switch_count);
+	diagnosis_says(
+		d,
+		"The tunnel lost its path %u times within five minutes, each time on the evidence that is "
+		"shown.",
+		f->switch_count);
 	for (unsigned i = 0; i < DIAGNOSIS_SWITCHES && f->switches[i].at; i++)
 		diagnosis_shows(d, MARK_BAD, "paths", f->switches[i].at, "%s", f->switches[i].text);
 	diagnosis_helps(d, 'f',
@@ -361,8 +362,8 @@ const struct diagnosis_rule rules_path[] = {
 	 "STUN servers do not answer, nothing comes in by UDP at all, and a relay by TCP works. The other "
 	 "end says of itself "
 	 "whether it is so there. The tunnel works over the relay, if there is one.",
-	 NO_WAY
-	 " all-silent symmetric-nats hairpin turn-unreachable candidates-lost nat-mapping-lost " NOT_DIRECT,
+	 NO_WAY " all-silent symmetric-nats hairpin turn-unreachable candidates-lost nat-mapping-lost "
+		"path-flaps " NOT_DIRECT,
 	 check_udp_blocked},
 	{"nat-mapping-lost", "a NAT has forgotten the tunnel",
 	 "A NAT keeps the way back open for a while after each packet from inside. It was rebooted, or the "
@@ -385,7 +386,7 @@ const struct diagnosis_rule rules_path[] = {
 	 "Pings of weir and STUN pass on a path and WireGuard's packets do not, as the counts of both ends "
 	 "show. A firewall "
 	 "that knows the protocol drops them, in one direction or in both.",
-	 NO_WAY " " NOT_DIRECT, check_filtered},
+	 NO_WAY " path-flaps " NOT_DIRECT, check_filtered},
 	{"path-died", "the path died silently",
 	 "A path that worked answers nothing any more, neither data nor pings, and no other path answers. "
 	 "The peer is gone, or "

@@ -49,6 +49,24 @@ const char *timeline_label(struct engine_peer *p)
 	return p->short_key;
 }
 
+/* The room of the log that an event belongs to, by its kind; what is not listed is of handshakes and keys. */
+static const char *room_of(const char *kind)
+{
+	static const struct {
+		const char *kind, *room;
+	} rooms[] = {{"path", "path"},	   {"watcher", "path"},	     {"ladder", "path"},
+		     {"port", "path"},	   {"mtu", "path"},	     {"state", "state"},
+		     {"ice", "ice"},	   {"session", "ice"},	     {"relay", "relay"},
+		     {"remote", "signal"}, {"diagnosis", "diag"},    {"up", "engine"},
+		     {"down", "engine"},   {"configured", "engine"}, {"name", "engine"},
+		     {"reload", "engine"}, {"suspend", "engine"},    {"command", "control"}};
+
+	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
+		if (!strcmp(kind, rooms[i].kind))
+			return rooms[i].room;
+	return "wg";
+}
+
 static void add(struct engine *g, struct engine_peer *p, uint64_t boot, uint64_t wall, enum log_level level,
 		const char *kind, const char *text)
 {
@@ -63,7 +81,7 @@ static void add(struct engine *g, struct engine_peer *p, uint64_t boot, uint64_t
 
 	snprintf(ev.text, sizeof(ev.text), "%s", text);
 	ring_add(p ? &p->timeline : &g->timeline, &r);
-	log_write(level, "wg", p ? timeline_label(p) : NULL, "%s", text);
+	log_write(level, room_of(kind), p ? timeline_label(p) : NULL, "%s", text);
 	for (struct engine_observer *o = g->observers; o; o = o->next)
 		if (o->event)
 			o->event(o->arg, p, &ev);

@@ -175,8 +175,8 @@ static void climb(struct step *s)
 	if (r != PEER_RUNG_NONE && fits(s, r)) {
 		if (tell)
 			note(s, LOG_NOTICE, "ladder",
-			     "%s: the tunnel is wanted and does not work for %llu ms (%s)", rungs[r].text,
-			     (unsigned long long)shown_ms(s->now - l->trouble_since),
+			     "%s: the tunnel is wanted and has not worked for %.1f s (%s)", rungs[r].text,
+			     (double)shown_ms(s->now - l->trouble_since) / 1000,
 			     s->f->usable ? "data is unanswered" : "no keys");
 		l->budget[r] -= l->budget[r] > 0;
 		l->taken[r]++;
@@ -273,8 +273,8 @@ void ladder(struct step *s)
 	leave_fresh_port(s);
 	if (!m->wanted || m->works) {
 		if (l->trouble_since && m->works && s->now > l->trouble_since + ms(m, FIRST_RUNG))
-			note(s, LOG_NOTICE, "ladder", "the tunnel works again after %llu ms",
-			     (unsigned long long)shown_ms(s->now - l->trouble_since));
+			note(s, LOG_NOTICE, "ladder", "the tunnel works again after %.1f s",
+			     (double)shown_ms(s->now - l->trouble_since) / 1000);
 		l->trouble_since = 0;
 		l->next = PEER_RUNG_NONE;
 		l->next_at = 0;
@@ -307,7 +307,7 @@ void ladder_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX])
 			 m->works ? "the tunnel works" : "nobody needs the tunnel now");
 	else
 		snprintf(out, PEER_NOTE_MAX,
-			 "the tunnel is wanted and does not work for %llu s; %u of %u left of this rung",
+			 "the tunnel is wanted and has not worked for %llu s; %u of %u left of this rung",
 			 (unsigned long long)((m->now - l->trouble_since) / NS_PER_SEC), l->budget[l->next],
 			 rungs[l->next].budget);
 }

@@ -350,6 +350,8 @@ void watch_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX])
 		snprintf(out, PEER_NOTE_MAX, "no path to watch");
 	else if (w->state == PEER_WATCH_RESTING)
 		snprintf(out, PEER_NOTE_MAX, "everything sent on %s was answered", path_word(c));
+	else if (w->state == PEER_WATCH_WAITING && !w->packets)
+		snprintf(out, PEER_NOTE_MAX, "%s has yet to answer what was just sent", path_word(c));
 	else if (w->state == PEER_WATCH_WAITING)
 		snprintf(out, PEER_NOTE_MAX, "%llu packets on %s unanswered for %llu ms",
 			 (unsigned long long)w->packets, path_word(c), age);

@@ -82,7 +82,8 @@ static uint64_t count_of(const struct data *d, const char *name)
 	return d->counters[counter_slot(name)];
 }
 
-/* "signal ok 4s ago by ice": frames between the ends, and the age of the last that was answered. */
+/* "signal ok 4s ago by ice": frames between the ends, and the age of the last that was answered; "silent"
+ * once the path that it came by is not up any more. */
 static void draw_signal(struct pen *p, const struct scene *s)
 {
 	const struct net_path *newest = NULL;
@@ -104,7 +105,10 @@ static void draw_signal(struct pen *p, const struct scene *s)
 		pen_text(p, STYLE_WARN, "nothing yet   ");
 		return;
 	}
-	pen_text(p, STYLE_OK, "ok ");
+	if (strcmp(newest->state, "up") == 0)
+		pen_text(p, STYLE_OK, "ok ");
+	else
+		pen_text(p, STYLE_BAD, "silent ");
 	if (p->grid->width >= 100)
 		pen_print(p, STYLE_PLAIN, "%s ago by %s", format_age(span, s->now - newest->last_proof),
 			  newest->kind);

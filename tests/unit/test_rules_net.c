@@ -36,6 +36,15 @@ static void udp_just_fits(void)
 	w.device.udp_heard_at = AGO(25); /* until just before, and the path went with it */
 	w.f.switch_count = 1;
 }
+/* Why the path was lost again is known now. */
+static void udp_flaps_fits(void)
+{
+	udp_just_fits();
+	w.device.stun_servers = 1; /* one server is less sure than what the paths themselves show */
+	w.f.switch_count = 3;
+	for (int i = 0; i < 3; i++)
+		w.f.switches[i].at = AGO(30 + 30 * i);
+}
 static void udp_just_near(void)
 {
 	udp_just_fits();
@@ -82,6 +91,18 @@ static void outage_fits(void)
 	relay()->lost_at = AGO(5);
 	snprintf(relay()->address, sizeof(relay()->address), "203.0.113.9:443");
 	snprintf(relay()->error, sizeof(relay()->error), "203.0.113.9:443: no answer within 5 s");
+}
+/* The word has just become STUCK: the silence is as old as before. */
+static void outage_stuck_fits(void)
+{
+	outage_fits();
+	w.f.state.word = WORD_STUCK;
+	w.f.word_since = AGO(1);
+}
+static void outage_new_near(void)
+{
+	outage_fits();
+	w.f.word_since = AGO(1);
 }
 static void outage_near(void)
 {
@@ -463,9 +484,11 @@ static void mtu_near(void)
 static const struct rule_case cases[] = {
 	{"nothing-gets-out", outage_fits, outage_near, false},
 	{"nothing-gets-out", outage_no_stun_fits, outage_dead_relay_near, false},
+	{"nothing-gets-out", outage_stuck_fits, outage_new_near, false},
 	{"tunnel-in-tunnel", loop_fits, loop_near, true},
 	{"udp-blocked", udp_fits, udp_near, true},
 	{"udp-blocked", udp_just_fits, udp_just_near, true},
+	{"udp-blocked", udp_flaps_fits, udp_just_near, true},
 	{"udp-blocked", udp_fits, udp_server_near, true},
 	{"udp-blocked", udp_stuck_fits, udp_unsure_near, false},
 	{"udp-blocked", udp_there_fits, udp_there_near, true},
