@@ -27,6 +27,11 @@ struct instant clock_now(void)
 	return (struct instant){.boot = clock_boot_ns(), .wall = clock_wall_ns()};
 }
 
+uint64_t clock_work_ns(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 uint64_t clock_suspended_ns(void)
 {
 	/* The time awake is asked for first: it must not be the later one of the two. */

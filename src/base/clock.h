@@ -26,6 +26,9 @@ struct instant clock_now(void);
  * microseconds goes both ways. */
 uint64_t clock_suspended_ns(void);
 
+/* CPU time of the calling thread: what a turn of work has cost it, however many others want the processor. */
+uint64_t clock_work_ns(void);
+
 /* Of two deadlines; 0 means never. */
 static inline uint64_t earlier(uint64_t a, uint64_t b)
 {

@@ -8,7 +8,7 @@
 #include "base/strbuf.h"
 #include "base/xalloc.h"
 
-#define SWEEP_TIME    (10 * NS_PER_MS)
+#define SWEEP_TIME    (5 * NS_PER_MS) /* CPU time */
 #define REMOVED_MAX   4096 /* removals remembered */
 #define REFRESH_SHARE 16   /* each sweep rewrites one in so many: settings that tell nobody of their change */
 
@@ -244,7 +244,7 @@ static void mark_some(struct changes *c)
 
 bool changes_sweep(struct changes *c, struct instant now, bool everybody)
 {
-	unsigned n = 0;
+	uint64_t began = clock_work_ns();
 
 	if (everybody) {
 		list_for_each (pos, &c->all) {
@@ -257,7 +257,7 @@ bool changes_sweep(struct changes *c, struct instant now, bool everybody)
 	}
 	while (!list_empty(&c->dirty)) {
 		look(c, container_of(c->dirty.next, struct watched, dirty), now.boot);
-		if (++n % 16 == 0 && clock_boot_ns() - now.boot > SWEEP_TIME)
+		if (clock_work_ns() - began > SWEEP_TIME)
 			break;
 	}
 	return !list_empty(&c->dirty);

@@ -1,6 +1,7 @@
 /*
  * Clients of the control socket: who they are, what they send, when they are served. Everything that a client
- * is owed is done in client_turn, some at a time; the rest of this room only leaves work for it.
+ * is owed is done in client_turn, some at a time; the rest of this room only leaves work for it. Those that
+ * wait for a turn stand in one line: however many there are, handshakes wait for a few milliseconds of them.
  */
 #include "config.h"
 
@@ -60,7 +61,6 @@ static void refuse_overlong(struct control_client *c)
 
 static void take_lines(struct control_client *c)
 {
-	uint64_t until = clock_boot_ns() + TURN_TIME;
 	size_t start = 0;
 
 	while (!paused(c) && start < c->in.len) {
@@ -74,7 +74,7 @@ static void take_lines(struct control_client *c)
 		*newline = '\0';
 		methods_line(c, c->in.text + start, (size_t)(newline - (c->in.text + start)));
 		start = c->in_scanned = (size_t)(newline + 1 - c->in.text);
-		if (clock_boot_ns() > until)
+		if (turn_is_over(c->control))
 			break;
 	}
 	if (start) {
@@ -92,22 +92,32 @@ static void client_free(struct control_client *c)
 	subscription_stop(c);
 	control_tap_stop(c);
 	list_remove(&c->link);
+	if (c->waiting)
+		list_remove(&c->work);
 	c->control->client_count--;
 	job_clear(&c->job);
 	output_clear(c);
 	strbuf_clear(&c->in);
 	loop_fd_remove(c->watch);
-	loop_timer_free(c->more);
 	close(c->fd);
 	free(c);
 }
 
 void client_turn_soon(struct control_client *c)
 {
-	if (c->soon)
+	struct control *control = c->control;
+
+	if (c->waiting)
 		return;
-	c->soon = true;
-	loop_timer_set(c->more, clock_boot_ns());
+	if (list_empty(&control->work))
+		loop_timer_set(control->work_timer, clock_boot_ns());
+	c->waiting = true;
+	list_append(&control->work, &c->work);
+}
+
+bool turn_is_over(const struct control *c)
+{
+	return clock_work_ns() >= c->until;
 }
 
 static bool owed_nothing(const struct control_client *c)
@@ -123,7 +133,7 @@ static bool at_end(const struct control_client *c)
 	return c->closing || (c->ended && c->in_scanned == c->in.len && (c->unheard || !c->subscription.on));
 }
 
-void client_turn(struct control_client *c)
+static void client_turn(struct control_client *c)
 {
 	unsigned events = 0;
 
@@ -158,15 +168,23 @@ static void on_ready(void *arg, int fd, unsigned events)
 	/* What it asked for before it left is done all the same. */
 	if (events & (LOOP_READ | LOOP_HANGUP))
 		fill(c);
-	client_turn(c);
+	client_turn_soon(c);
 }
 
-static void on_more(void *arg)
+static void on_work(void *arg)
 {
-	struct control_client *c = arg;
+	struct control *control = arg;
 
-	c->soon = false;
-	client_turn(c);
+	control->until = clock_work_ns() + TURN_TIME;
+	while (!list_empty(&control->work) && !turn_is_over(control)) {
+		struct control_client *c = container_of(control->work.next, struct control_client, work);
+
+		list_remove(&c->work);
+		c->waiting = false;
+		client_turn(c);
+	}
+	if (!list_empty(&control->work))
+		loop_timer_set(control->work_timer, clock_boot_ns());
 }
 
 /* ---- clients come and go ---- */
@@ -208,7 +226,6 @@ static struct control_client *client_new(struct control *control, int fd, bool r
 	c->control = control;
 	c->fd = fd;
 	c->readonly = readonly;
-	c->more = loop_timer_new(engine_loop(control->engine), on_more, c);
 	c->watch = loop_fd_add(engine_loop(control->engine), fd, LOOP_READ, on_ready, c);
 	list_append(&control->clients, &c->link);
 	control->client_count++;
@@ -287,6 +304,8 @@ int control_open(struct control **out, struct engine *g, const char *folder, con
 		c->ops.configuration = c->configuration;
 	}
 	list_init(&c->clients);
+	list_init(&c->work);
+	c->work_timer = loop_timer_new(engine_loop(g), on_work, c);
 	gethostname(c->hostname, sizeof(c->hostname) - 1);
 	time_base_follow(&c->time_base, clock_now());
 	c->down = loop_timer_new(engine_loop(g), on_down, c);
@@ -327,6 +346,7 @@ void control_close(struct control *c)
 	subscriptions_close(c);
 	control_tap_close(c);
 	history_free(c->history);
+	loop_timer_free(c->work_timer);
 	loop_timer_free(c->down);
 	free(c->configuration);
 	free(c);

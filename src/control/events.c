@@ -36,7 +36,6 @@ static void peer_events(struct page *g, struct engine_peer *p)
 /* Number 0 is the interface, number n the nth peer. Where to go on, 0: it was the last. */
 static size_t all_events(struct page *g, size_t from)
 {
-	uint64_t until = clock_boot_ns() + TURN_TIME;
 	struct engine *engine = g->control->engine;
 	struct engine_peer *p = engine_first_peer(engine);
 	size_t next = 1, start = g->w->to->len;
@@ -45,10 +44,12 @@ static size_t all_events(struct page *g, size_t from)
 		write_events(g, engine_own_timeline(engine, g->events, EVENTS_MAX), NULL);
 	for (; p && next < from; p = engine_next_peer(p))
 		next++;
-	while (p && clock_boot_ns() < until && g->w->to->len - start < PAGE_BYTES) {
+	while (p && g->w->to->len - start < PAGE_BYTES) {
 		peer_events(g, p);
 		p = engine_next_peer(p);
 		next++;
+		if (turn_is_over(g->control))
+			break;
 	}
 	return p ? next : 0;
 }

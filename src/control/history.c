@@ -12,6 +12,7 @@
 #define FAST	    NS_PER_SEC	       /* between looks at those that are in trouble */
 #define FAST_FOR    (300 * NS_PER_SEC) /* after its word has changed; then its trouble is no news */
 #define FAST_PEERS  32
+#define PIECE	    (2 * NS_PER_MS)	/* CPU time, in one turn */
 #define BREATH	    (20 * NS_PER_MS)	/* between turns, for the packets' sake */
 #define REACH	    (3600 * NS_PER_SEC) /* what the ring is to hold at least */
 #define CPU_SHARE   100			/* one in so many */
@@ -36,7 +37,7 @@ struct history {
 	struct key *keys;
 	size_t count, next;
 	bool comma;
-	uint64_t spent, bytes; /* ns of work, and undeflated bytes, of it */
+	uint64_t spent, bytes; /* CPU time, and undeflated bytes, of it */
 	struct strbuf later;   /* lines that wait for its end */
 	struct strbuf text;
 
@@ -224,14 +225,13 @@ static void give_up(struct history *h)
 
 static void continue_snapshot(struct history *h)
 {
-	uint64_t began = clock_boot_ns(), now = began;
+	uint64_t began = clock_work_ns(), spent = 0;
 
-	while (h->next < h->count && now - began < TURN_TIME) {
+	while (h->next < h->count && spent < PIECE) {
 		write_peer(h, &h->keys[h->next++]);
-		if (h->next % 16 == 0)
-			now = clock_boot_ns();
+		spent = clock_work_ns() - began;
 	}
-	h->spent += clock_boot_ns() - began;
+	h->spent += spent;
 	if (record_overflown(h->record))
 		give_up(h);
 	else if (h->next == h->count)
@@ -358,6 +358,7 @@ void history_patience(struct history *h, uint64_t ns)
 
 static void look_at_everybody(struct history *h, struct instant now)
 {
+	uint64_t began = clock_work_ns();
 	struct control *c = h->control;
 
 	if (!h->sweeping) {
@@ -366,7 +367,7 @@ static void look_at_everybody(struct history *h, struct instant now)
 			changes_all_touched(c->changes);
 	}
 	h->sweeping = changes_sweep(c->changes, now, !h->sweeping);
-	h->spent += clock_boot_ns() - now.boot;
+	h->spent += clock_work_ns() - began;
 	if (!h->sweeping)
 		begin_delta(h, now.boot);
 }

@@ -21,7 +21,7 @@
 #define OUT_MAX	     (4u << 20)	     /* unread output beyond which notifications are dropped */
 #define OUT_CHUNK    (128u << 10)    /* a streamed line grows to this, then waits for the socket */
 #define OUT_BACKLOG  (256u << 10)    /* unread output beyond which no request is read */
-#define TURN_TIME    (2 * NS_PER_MS) /* of one client, in one turn of the loop */
+#define TURN_TIME    (4 * NS_PER_MS) /* CPU time of all clients together, in one turn of the loop */
 #define SNAPSHOT_GAP (100 * NS_PER_MS)
 
 /* A line with many peers in it, written as the client reads it. */
@@ -69,8 +69,8 @@ struct control_client {
 	struct control *control;
 	int fd;
 	struct loop_fd *watch;
-	struct loop_timer *more;
-	bool soon; /* `more` is set */
+	struct list work; /* in the control's, if it waits for a turn */
+	bool waiting;
 	bool readonly, view;
 	bool ended;   /* no more requests will come */
 	bool closing; /* to be freed once its output is gone */
@@ -98,6 +98,9 @@ struct control {
 	struct control_ops ops;
 	struct listener *listener;
 	struct list clients;
+	struct list work; /* clients that wait for a turn, served one after another */
+	struct loop_timer *work_timer;
+	uint64_t until; /* by clock_work_ns: then the turn that runs is to end */
 	unsigned client_count, subscriber_count;
 	char hostname[65];
 	char *configuration; /* NULL: none */
@@ -120,9 +123,9 @@ struct control {
 
 /* ---- control.c ---- */
 
-/* Does what a client waits for: requests, the streamed line, the socket. Frees it when it is at its end. */
-void client_turn(struct control_client *c);
+/* Does what a client waits for, soon: requests, the streamed line, the socket. Frees it when it is at its end. */
 void client_turn_soon(struct control_client *c);
+bool turn_is_over(const struct control *c); /* to be asked after each piece of work */
 
 /* ---- output.c ---- */
 

@@ -462,7 +462,6 @@ static void job_done(struct control_client *c)
 
 void methods_job(struct control_client *c)
 {
-	uint64_t until = clock_boot_ns() + TURN_TIME;
 	struct job *job = &c->job;
 
 	if (!job->act)
@@ -478,7 +477,7 @@ void methods_job(struct control_client *c)
 			job_failed(job, p, key, &e);
 		else
 			job->done++;
-		if (clock_boot_ns() > until)
+		if (turn_is_over(c->control))
 			return;
 	}
 	job_done(c);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/xalloc.h"
 #include "control/methods.h"
 #include "control/snapshot_network.h"
@@ -85,7 +84,6 @@ static void peer(struct control *c, struct writer *w, struct engine_peer *p)
  * up, so that one may be missed, but none comes twice. */
 static size_t page(struct control *c, struct writer *w, size_t from, size_t max)
 {
-	uint64_t until = clock_boot_ns() + TURN_TIME;
 	struct engine_peer *p = engine_first_peer(c->engine);
 	size_t next = 0;
 
@@ -94,7 +92,7 @@ static size_t page(struct control *c, struct writer *w, size_t from, size_t max)
 	for (; p && next < from + max; p = engine_next_peer(p)) {
 		peer(c, w, p);
 		next++;
-		if (clock_boot_ns() > until) {
+		if (turn_is_over(c)) {
 			p = engine_next_peer(p);
 			break;
 		}

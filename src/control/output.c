@@ -108,7 +108,7 @@ static void stream_peer(struct control_client *c, const struct key *key)
 		changes_sent(c->control->changes, key, c->out.text + start, c->out.len - start);
 }
 
-static void continue_history(struct control_client *c, uint64_t until)
+static void continue_history(struct control_client *c)
 {
 	struct stream *s = &c->stream;
 	char piece[16384];
@@ -118,31 +118,31 @@ static void continue_history(struct control_client *c, uint64_t until)
 		s->reader = history_read(c->control->history, s->from, s->to);
 	if (!s->reader && c->control->history)
 		return;
-	while (c->out.len - c->out_start <= OUT_CHUNK && clock_boot_ns() < until) {
+	while (c->out.len - c->out_start <= OUT_CHUNK) {
 		n = s->reader ? record_next(s->reader, piece, sizeof(piece)) : 0;
 		if (!n) {
 			stream_end(c);
 			return;
 		}
 		strbuf_append(&c->out, piece, n);
+		if (turn_is_over(c->control))
+			return;
 	}
 }
 
 void output_continue(struct control_client *c)
 {
-	uint64_t until = clock_boot_ns() + TURN_TIME;
-
 	if (!c->stream.active)
 		return;
 	if (c->stream.history) {
-		continue_history(c, until);
+		continue_history(c);
 		return;
 	}
 	while (c->stream.next < c->stream.count) {
 		if (c->out.len - c->out_start > OUT_CHUNK)
 			return;
 		stream_peer(c, &c->stream.keys[c->stream.next++]);
-		if (c->stream.next % 16 == 0 && clock_boot_ns() > until)
+		if (turn_is_over(c->control))
 			return;
 	}
 	stream_end(c);
