@@ -2,6 +2,7 @@
 #include "config.h"
 #include "cmd/bundle.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "cmd/command.h"
 #include "crypto/primitives.h"
@@ -76,14 +78,16 @@ static void add_manifest(struct bundle *b, const char *ifname, bool anonymise)
 {
 	json_t *files = json_array(), *o;
 	struct strbuf text = {0}, *to;
-	char *dump;
+	char *dump, shown[4 * IFNAMSIZ];
 
 	for (size_t i = 0; i < b->count; i++)
 		json_array_append_new(files,
 				      json_pack("{s:s, s:I, s:s}", "name", b->files[i].name, "size",
 						(json_int_t)b->files[i].bytes.len, "what", b->files[i].what));
+	/* What was typed need not be UTF-8. */
+	log_visible(shown, sizeof(shown), ifname, strlen(ifname));
 	o = json_pack("{s:s, s:i, s:s, s:s, s:f, s:b, s:o, s:O, s:O}", "kind", BUNDLE_KIND, "schema",
-		      BUNDLE_SCHEMA, "version", VERSION, "interface", ifname, "at",
+		      BUNDLE_SCHEMA, "version", VERSION, "interface", shown, "at",
 		      (double)clock_wall_ns() / 1e9, "anonymised", anonymise, "files", files, "failed",
 		      b->failed, "warnings", b->warnings);
 	dump = json_dumps(o, JSON_INDENT(1));
@@ -156,6 +160,9 @@ int bundle_main(const struct options *o, int count, char **words, struct error *
 		client_close(c);
 	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
 	folder = xasprintf("weir-%s-%s", ifname, stamp);
+	for (char *at = folder; *at; at++)
+		if (!isalnum((unsigned char)*at) && !strchr("-_.", *at))
+			*at = '_';
 	path = o->output ? xstrdup(o->output) : xasprintf("%s.tar.gz", folder);
 	r = bundle_write(&b, path, folder, e);
 	if (!r)

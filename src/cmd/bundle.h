@@ -28,7 +28,6 @@ struct bundle {
 	json_t *failed; /* {"what", "why"} */
 	json_t *warnings;
 	char *config_path; /* what the engine says it reads; NULL: nothing, or there is no engine */
-	double until;	   /* Unix seconds: slow tools are waited for so long */
 };
 
 /* An empty file to be filled. */

@@ -76,11 +76,10 @@ static void add_peers(struct bundle *b, struct client *c, const json_t *status)
 /* A notification of now as a recorded line; true when it is one. */
 static bool recorded(json_t *message)
 {
+	const char *event = json_string_value(json_object_get(message, "event")), *name;
 	json_t *line, *value;
-	const char *name;
 
-	if (!json_object_get(message, "event") ||
-	    !strcmp(json_string_value(json_object_get(message, "event")), "hello"))
+	if (!event || !strcmp(event, "hello"))
 		return false;
 	line = json_object();
 	json_object_set_new(line, "past", json_real((double)clock_wall_ns() / 1e9));

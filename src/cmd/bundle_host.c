@@ -75,7 +75,7 @@ static bool take_output(struct tool *t, int timeout)
 	n = read(t->fd, piece, sizeof(piece));
 	if (n > 0 && t->out.len < OUTPUT_MAX)
 		strbuf_append(&t->out, piece, (size_t)n);
-	return n <= 0 && errno != EINTR;
+	return n == 0 || (n < 0 && errno != EINTR);
 }
 
 int tool_finish(struct tool *t, double seconds, struct strbuf *out, struct error *e)

@@ -177,3 +177,9 @@ wait_screen '^done$' "damaged bundles are not refused"
 [ "$(screen | grep -c '^code 2')" = 4 ] || fail "exit codes of damaged bundles: $(screen)"
 [ "$(grep -c 'bundle\|cannot open' $lab/errors)" = 4 ] || fail "words about damaged bundles: $(cat $lab/errors)"
 say "damaged and foreign archives are refused with words"
+
+# A name that is no text: there is no such engine, and the bundle of this host says so.
+on left "$weir" bundle "$(printf '\377')" --run-dir $lab/left -o $lab/odd.tar.gz >$lab/bundle.out 2>&1 </dev/null ||
+	fail "weir bundle with a name that is no UTF-8: $(cat $lab/bundle.out)"
+tar -xzOf $lab/odd.tar.gz --wildcards '*/MANIFEST.json' | jq -e '.interface == "\\xff"' >/dev/null ||
+	fail "the manifest of a name that is no UTF-8: $(tar -tzf $lab/odd.tar.gz)"
