@@ -1,5 +1,6 @@
 /* weir netreport: whom to ask, from the options, the running engine or the configuration file. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -210,6 +211,8 @@ int netreport_main(const struct options *o, int count, char **words, struct erro
 	char *ca_file = NULL;
 	int code = EXIT_OK;
 
+	/* OpenSSL writes to servers that may have hung up. */
+	signal(SIGPIPE, SIG_IGN);
 	if (prepare(r, o, count ? words[0] : NULL, &status, &ca_file, e)) {
 		code = command_failed(e);
 	} else {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "cmd/netreport.h"
 #include "cmd/text.h"
@@ -12,6 +13,18 @@
 static json_t *seconds(uint64_t ns)
 {
 	return json_real((double)(ns / NS_PER_US) / 1e6);
+}
+
+/* What was given on the command line, or came over the network and was cut, need not be UTF-8. */
+static json_t *string(const char *text)
+{
+	char shown[1024];
+	json_t *j = json_string(text);
+
+	if (j)
+		return j;
+	log_visible(shown, sizeof(shown), text, strlen(text));
+	return json_string(shown);
 }
 
 static json_t *tri(enum report_tri t)
@@ -39,7 +52,7 @@ static json_t *answer(const struct report_options *o, const struct report_answer
 	if (a->server < o->stun_count)
 		snprintf(server, sizeof(server), strchr(o->stun[a->server].host, ':') ? "[%s]:%u" : "%s:%u",
 			 o->stun[a->server].host, o->stun[a->server].port);
-	return json_pack("{s:s, s:o, s:b, s:o, s:o, s:b, s:s}", "server", server, "address",
+	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:b, s:s}", "server", string(server), "address",
 			 address(&a->to, true), "answered", a->answered, "mappedAddress",
 			 address(&a->mapped, true), "rtt", seconds(a->rtt), "behaviour", a->behaviour,
 			 "error", a->error ? strerror(a->error) : "");
@@ -74,9 +87,9 @@ static json_t *relay(const struct report_relay *r, const json_t *engine)
 	const json_t *known;
 	size_t i;
 	json_t *j =
-		json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:s}", "url", r->url, "address",
+		json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "url", string(r->url), "address",
 			  address(&r->to, true), "tls", r->tls, "connect", seconds(r->connect), "handshake",
-			  seconds(r->handshake), "upgrade", seconds(r->upgrade), "error", r->error);
+			  seconds(r->handshake), "upgrade", seconds(r->upgrade), "error", string(r->error));
 
 	/* Whether it lets us log in is what the engine alone has tried: it has the secret. */
 	json_array_foreach(json_object_get(engine, "relays"), i, known)
@@ -112,8 +125,8 @@ static json_t *verdicts(const struct report *r)
 	json_t *j = json_array();
 
 	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(
-			j, json_pack("{s:s, s:s}", "level", levels[list[i].level], "text", list[i].text));
+		json_array_append_new(j, json_pack("{s:s, s:o}", "level", levels[list[i].level], "text",
+						   string(list[i].text)));
 	return j;
 }
 
@@ -136,13 +149,14 @@ json_t *netreport_json(const struct report_options *o, const struct report *r, c
 		json_array_append_new(relays, relay(&r->relays[i], engine));
 	json_object_set_new(j, "relays", relays);
 	for (unsigned i = 0; i < r->name_count; i++)
-		json_array_append_new(names, json_pack("{s:s, s:o, s:i, s:s}", "host", r->names[i].host,
-						       "took", seconds(r->names[i].took), "found",
-						       (int)r->names[i].found, "error", r->names[i].error));
+		json_array_append_new(names,
+				      json_pack("{s:o, s:o, s:i, s:o}", "host", string(r->names[i].host),
+						"took", seconds(r->names[i].took), "found",
+						(int)r->names[i].found, "error", string(r->names[i].error)));
 	json_object_set_new(j, "dns", names);
 	json_object_set_new(j, "portal",
-			    json_pack("{s:s, s:i, s:s}", "state", portals[r->portal], "status",
-				      (int)r->portal_status, "text", r->portal_text));
+			    json_pack("{s:s, s:i, s:o}", "state", portals[r->portal], "status",
+				      (int)r->portal_status, "text", string(r->portal_text)));
 	if (r->lan.asked)
 		json_object_set_new(j, "lan", lan(&r->lan));
 	json_object_set_new(j, "verdicts", verdicts(r));

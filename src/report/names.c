@@ -72,16 +72,25 @@ unsigned names_resolve(const char *host, uint16_t port, union address *out, unsi
 		       char *error, size_t error_size)
 {
 	struct lookup *l = xcalloc(1, sizeof(*l));
-	uint64_t end = clock_wall_ns() + wait;
-	struct timespec until = {.tv_sec = (time_t)(end / NS_PER_SEC), .tv_nsec = (long)(end % NS_PER_SEC)};
+	pthread_condattr_t steady;
+	struct timespec until;
 	pthread_t thread;
 	unsigned count = 0;
+	uint64_t end;
 	int r = 0;
 
 	*error = '\0';
 	snprintf(l->host, sizeof(l->host), "%s", host);
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_cond_init(&l->done_cond, NULL);
+	/* Not by the wall clock, which may be set back meanwhile. */
+	pthread_condattr_init(&steady);
+	pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->done_cond, &steady);
+	pthread_condattr_destroy(&steady);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	end = (uint64_t)until.tv_nsec + wait;
+	until.tv_sec += (time_t)(end / NS_PER_SEC);
+	until.tv_nsec = (long)(end % NS_PER_SEC);
 	l->owners = 2;
 	if (pthread_create(&thread, NULL, look_up, l)) {
 		l->owners = 1;

@@ -248,6 +248,7 @@ void probe_portal(struct portal_probe *p)
 	struct stream s = {0};
 	const char *path;
 	uint16_t port;
+	bool six;
 
 	out->portal = PORTAL_UNREACHABLE;
 	if (!split_url(p->url, host, &port, &path)) {
@@ -262,8 +263,10 @@ void probe_portal(struct portal_probe *p)
 		snprintf(out->portal_text, sizeof(out->portal_text), "%s", strerror(-s.fd));
 		return;
 	}
-	snprintf(request, sizeof(request), "GET %.700s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
-		 path, host);
+	six = strchr(host, ':');
+	snprintf(request, sizeof(request),
+		 "GET %.700s HTTP/1.1\r\nHost: %s%s%s:%u\r\nConnection: close\r\n\r\n", path, six ? "[" : "",
+		 host, six ? "]" : "", port);
 	out->portal_status = stream_write(&s, request) ? read_head(&s, head) : 0;
 	if (out->portal_status)
 		take_location(head, out->portal_text, sizeof(out->portal_text));

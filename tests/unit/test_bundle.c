@@ -12,6 +12,7 @@
 
 #include "base/xalloc.h"
 #include "cmd/bundle.h"
+#include "cmd/netreport.h"
 #include "cmd/replay.h"
 #include "crypto/primitives.h"
 
@@ -379,6 +380,34 @@ static void test_times(void **unused)
 		assert_int_not_equal(replay_time(bad[i], 1790000010, &at, &e), 0);
 }
 
+/* ---- the report of the network, which is in it ---- */
+
+/* Text that is no UTF-8 is shown as bytes: a verdict that JSON cannot hold must not be a good one. */
+static void test_report_of_odd_bytes(void **unused)
+{
+	struct report_options *o = calloc(1, sizeof(*o));
+	struct report *r = calloc(1, sizeof(*r));
+	json_t *json, *bad;
+
+	(void)unused;
+	r->name_count = r->relay_count = 1;
+	strcpy(r->names[0].host, "a\377b");
+	strcpy(r->names[0].error, "no such \303"); /* half of a letter */
+	strcpy(r->relays[0].url, "rel://a\377b");
+	strcpy(r->relays[0].error, "TLS: \302");
+	json = netreport_json(o, r, NULL);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(json_object_get(json, "dns"), 0), "host")),
+		"a\\xffb");
+	assert_int_equal(json_array_size(json_object_get(json, "relays")), 1);
+	assert_int_equal(json_array_size(json_object_get(json, "verdicts")), 2);
+	bad = json_array_get(json_object_get(json, "verdicts"), 1);
+	assert_string_equal(json_string_value(json_object_get(bad, "level")), "bad");
+	json_decref(json);
+	free(r);
+	free(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_archive_comes_back),
 		cmocka_unit_test(test_foreign_bundles),
 		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_report_of_odd_bytes),
 	};
 
 	crypto_init();
