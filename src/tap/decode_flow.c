@@ -61,7 +61,7 @@ static bool read_icmp(struct ends *e, struct cursor *c)
 		return read_ends(e, c); /* of the packet that it quotes */
 	}
 	e->is_echo = six ? type == 128 || type == 129 : type == 0 || type == 8;
-	e->answer = six ? type == 129 : type == 0;
+	e->answer |= six ? type == 129 : type == 0; /* an error answers what it quotes */
 	return e->is_echo && cursor_read(c, e->echo, sizeof(e->echo));
 }
 
@@ -205,7 +205,7 @@ static uint64_t inner_exchange(struct cursor c, bool *answer)
 	cursor_take(&c, 4); /* the rest of UDP's header */
 	cursor_read(&c, id, sizeof(id));
 	flags = cursor_16(&c);
-	*answer = flags & 0x8000;
+	*answer = e.answer || flags & 0x8000;
 	return cursor_ended(&c) ? 0 : mix(h, id, sizeof(id));
 }
 

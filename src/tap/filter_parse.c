@@ -301,9 +301,11 @@ static void parse_word(struct parser *p)
 
 	if (!n || !w->wants)
 		return;
-	if (value->kind != TOKEN_WORD)
+	if (value->kind != TOKEN_WORD) {
 		fail(p, value, w->wants);
-	else if (w->value)
+		return; /* it may be the end */
+	}
+	if (w->value)
 		take_value(p, n, w, value);
 	else
 		take_name(p, n, value);

@@ -211,6 +211,29 @@ static void test_exchanges(void **state)
 	assert_int_equal(exchange_of(FAMILY_DNS, "short", &answer), 0);
 }
 
+/* A router's error about a ping is its answer, and no ping that nobody answers. */
+static void test_error_answers_what_it_quotes(void **state)
+{
+	static const uint8_t head[28] = {0x45, 0, 0,  0, 0, 0, 0,  0, 64, 1, 0, 0, 192, 0,
+					 2,    1, 10, 9, 0, 1, 11, 0, 0,  0, 0, 0, 0,	0};
+	struct decode_input in;
+	uint8_t error[256];
+	uint64_t exchange;
+	bool answer = true;
+
+	(void)state;
+	load(&in, FAMILY_IP, "echo-request");
+	exchange = decode_exchange(&in.meta, in.packet, in.len, &answer);
+	assert_false(answer);
+	assert_true(sizeof(head) + in.len <= sizeof(error));
+	memcpy(error, head, sizeof(head));
+	memcpy(error + sizeof(head), in.packet, in.len);
+	in.meta.length = (uint32_t)(sizeof(head) + in.len);
+	assert_int_equal(decode_exchange(&in.meta, error, in.meta.length, &answer), exchange);
+	assert_true(answer);
+	free(in.packet);
+}
+
 /* Whatever is missing at the end of a record, nothing is read there, and the packet is not called wrong for
  * it. */
 static void test_every_cut(void **state)
@@ -235,8 +258,11 @@ static void test_every_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden),	  cmocka_unit_test(test_briefs),
-		cmocka_unit_test(test_flows),	  cmocka_unit_test(test_exchanges),
+		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_briefs),
+		cmocka_unit_test(test_flows),
+		cmocka_unit_test(test_exchanges),
+		cmocka_unit_test(test_error_answers_what_it_quotes),
 		cmocka_unit_test(test_every_cut),
 	};
 
