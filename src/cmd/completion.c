@@ -65,8 +65,9 @@ static void print_peers(const struct options *o)
 
 /* What stands at a place of a synopsis such as "PEER|all now|skip|hold". */
 struct place {
-	bool interfaces, files, peers, commands;
-	char fixed[160]; /* words, separated by spaces */
+	bool interfaces, peers, commands;
+	const char *files; /* how those end that fit, NULL: none do */
+	char fixed[160];   /* words, separated by spaces */
 };
 
 static void read_word(struct place *p, const char *word, size_t len)
@@ -78,9 +79,9 @@ static void read_word(struct place *p, const char *word, size_t len)
 	if (!strcmp(text, "IFACE"))
 		p->interfaces = true;
 	else if (!strcmp(text, "FILE"))
-		p->files = true;
+		p->files = "conf";
 	else if (!strcmp(text, "BUNDLE"))
-		p->files = true;
+		p->files = "tar.gz";
 	else if (!strcmp(text, "PEER"))
 		p->peers = true;
 	else if (!strcmp(text, "COMMAND"))
@@ -184,11 +185,12 @@ static void bash_place(const struct command *c, unsigned n)
 	if (p.peers)
 		printf(" words+=\" $(weir completion words peers $run)\";");
 	if (p.files)
-		printf(" files=1;");
+		printf(" files=%s;", p.files);
 	printf(";\n");
 }
 
-static void print_bash(void)
+/* Which command it is, and at which place of it the cursor is. */
+static void bash_head(void)
 {
 	printf("# bash completion of weir, made by `weir completion bash`.\n"
 	       "_weir() {\n"
@@ -221,7 +223,11 @@ static void print_bash(void)
 	       "\t\t*) if [[ -z $command ]]; then command=$word; fi; place=$((place + 1));;\n"
 	       "\t\tesac\n"
 	       "\tdone\n");
-	bash_options();
+}
+
+/* What begins with a dash. */
+static void bash_dashes(void)
+{
 	printf("\tif [[ $cur == -* ]]; then\n"
 	       "\t\tcase $command in\n");
 	for (const struct command *c = commands; c->name; c++) {
@@ -234,22 +240,34 @@ static void print_bash(void)
 	printf("\t\tesac\n"
 	       "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 	       "\t\treturn\n"
-	       "\tfi\n"
-	       "\tcase $command:$place in\n"
+	       "\tfi\n");
+}
+
+static void bash_places(void)
+{
+	printf("\tcase $command:$place in\n"
 	       "\t:-1) words='");
 	print_commands(" ");
-	printf("'; words+=\" $(weir completion words interfaces $run)\"; files=1;;\n");
+	printf("'; words+=\" $(weir completion words interfaces $run)\"; files=conf;;\n");
 	for (const struct command *c = commands; c->name; c++)
 		for (unsigned n = 0; n < 4; n++)
 			bash_place(c, n);
 	printf("\thelp:0) words='");
 	print_commands(" ");
 	printf("';;\n"
-	       "\tesac\n"
-	       "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+	       "\tesac\n");
+}
+
+static void print_bash(void)
+{
+	bash_head();
+	bash_options();
+	bash_dashes();
+	bash_places();
+	printf("\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 	       "\tif [[ -n $files ]]; then\n"
 	       "\t\tcompopt -o filenames 2>/dev/null\n"
-	       "\t\tCOMPREPLY+=($(compgen -d -- \"$cur\") $(compgen -f -X '!*.conf' -- \"$cur\"))\n"
+	       "\t\tCOMPREPLY+=($(compgen -d -- \"$cur\") $(compgen -f -X \"!*.$files\" -- \"$cur\"))\n"
 	       "\tfi\n"
 	       "}\n"
 	       "complete -F _weir weir\n");
@@ -309,7 +327,7 @@ static void zsh_place(const struct command *c, unsigned n)
 	if (p.peers)
 		printf("_weir_peers; ");
 	if (p.files)
-		printf("_files -g \"*.conf(-.)\"; ");
+		printf("_files -g \"*.%s(-.)\"; ", p.files);
 	printf("true }'");
 }
 

@@ -118,6 +118,8 @@ offers hold ladder right ho
 offers relay-only path right ""
 offers never top --color ""
 offers signal capture --point ""
+: >$lab/week.tar.gz
+offers /run/lab/week.tar.gz replay /run/lab/we
 case " $(bash_completes status --b) " in *" --batch "*) fail "an option of another command is offered" ;; esac
 for command in $("$weir" help | sed -n 's/^  \([a-z]*\)  *.*/\1/p'); do
 	offers "$command" ""
