@@ -415,7 +415,9 @@ void control_tap_members(struct control *c, struct writer *w)
 		if (v.points >> p & 1)
 			writer_text(w, tap_point_name((enum tap_point)p));
 	writer_close(w, ']');
-	member_count(w, "lost", v.lost);
+	member_count(w, "seen", v.counts.seen);
+	member_count(w, "matched", v.counts.matched);
+	member_count(w, "lost", v.counts.lost);
 	member_flag(w, "stun", v.stun);
 	member_duration(w, "keepSeconds", v.keep_ns);
 	member_count(w, "keptBytes", v.kept_bytes);

@@ -185,6 +185,6 @@ void engine_look_tap(struct engine *g, struct engine_tap_view *out)
 	/* The lock is asked for only while there is something behind it. */
 	if (!out->points)
 		return;
-	out->lost = tap_lost(g->tap);
+	tap_look(g->tap, &out->counts);
 	out->keeps = tap_keeps(g->tap, &out->keep_ns, &out->kept_bytes, &out->kept_from);
 }

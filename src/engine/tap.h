@@ -27,7 +27,7 @@ int engine_kept(struct engine *g, int fd, uint64_t ns, const void *preface, size
 struct engine_tap_view {
 	unsigned sessions;
 	uint32_t points; /* bits of enum tap_point: that somebody wants */
-	uint64_t lost;
+	struct tap_counts counts;
 	bool stun; /* STUN of the ICE agents can be heard */
 	bool keeps;
 	uint64_t keep_ns, kept_from; /* wall ns of the oldest, 0: none */

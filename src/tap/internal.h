@@ -114,7 +114,7 @@ struct tap_producer {
 	_Alignas(64) struct tap_ring ring;
 	_Alignas(64) atomic_bool inside; /* it looks at the sessions */
 	unsigned depth;			 /* [producer] of tap_enter */
-	counter_t seen[TAP_SLOTS], matched[TAP_SLOTS], lost[TAP_SLOTS], points[TAP_SLOTS][TAP_POINTS];
+	counter_t seen[TAP_SLOTS], matched[TAP_SLOTS], lost[TAP_SLOTS];
 };
 
 struct tap {

@@ -27,8 +27,6 @@ static void slot_counts(const struct tap_session *s, struct tap_counts *out)
 		out->seen += counter_get(&p->seen[s->slot]);
 		out->matched += counter_get(&p->matched[s->slot]);
 		out->lost += counter_get(&p->lost[s->slot]);
-		for (unsigned k = 0; k < TAP_POINTS; k++)
-			out->per_point[k] += counter_get(&p->points[s->slot][k]);
 	}
 }
 
@@ -43,8 +41,6 @@ void tap_session_counts(const struct tap_session *s, struct tap_counts *out)
 	out->seen -= s->base.seen;
 	out->matched -= s->base.matched;
 	out->lost += s->lost - s->base.lost;
-	for (unsigned k = 0; k < TAP_POINTS; k++)
-		out->per_point[k] -= s->base.per_point[k];
 }
 
 static uint64_t all_lost(const struct tap_session *s)

@@ -49,7 +49,6 @@ static unsigned who_wants(struct tap *t, struct tap_producer *p, const struct ta
 		if (s->options.filter && !tap_filter_match(s->options.filter, m, data, len))
 			continue;
 		bump(&p->matched[i]);
-		bump(&p->points[i][m->point]);
 		if (!take_token(s)) {
 			bump(&p->lost[i]);
 			tap_wake(t); /* who sleeps fills no bucket */
@@ -471,31 +470,24 @@ size_t tap_read(struct tap_session *s, uint8_t *buf, size_t size)
 	return used;
 }
 
-void tap_look(const struct tap_session *s, struct tap_counts *out)
-{
-	lock(s->tap);
-	tap_session_counts(s, out);
-	unlock(s->tap);
-}
-
 unsigned tap_sessions(const struct tap *t)
 {
 	return (unsigned)__builtin_popcount(atomic_load(&t->active) & ~(1u << TAP_KEEP_SLOT));
 }
 
-uint64_t tap_lost(struct tap *t)
+void tap_look(struct tap *t, struct tap_counts *out)
 {
-	uint64_t lost = 0;
-
+	*out = (struct tap_counts){0};
 	lock(t);
 	list_for_each (pos, &t->sessions) {
 		struct tap_counts c;
 
 		tap_session_counts(container_of(pos, struct tap_session, link), &c);
-		lost += c.lost;
+		out->seen += c.seen;
+		out->matched += c.matched;
+		out->lost += c.lost;
 	}
 	unlock(t);
-	return lost;
 }
 
 /* ---- the ring of the past ---- */

@@ -81,16 +81,16 @@ void tap_close(struct tap_session *s);
 void tap_on_end(struct tap *t, void (*fn)(void *arg), void *arg); /* [tap's thread] */
 void tap_reap(struct tap *t);
 unsigned tap_sessions(const struct tap *t); /* that are open, but for the ring of the past */
-uint64_t tap_lost(struct tap *t);	     /* to those that are open */
 
 /* Takes whole records (tap/stream.h) out of a queue; number of bytes. */
 size_t tap_read(struct tap_session *s, uint8_t *buf, size_t size);
 
+/* Of all sessions that are open, together: packets at points that they are for, those of them that match, and those that
+ * were lost on the way. */
 struct tap_counts {
-	uint64_t seen, matched, lost; /* packets at points that are on; of those for the session; lost on the way to it */
-	uint64_t per_point[TAP_POINTS];
+	uint64_t seen, matched, lost;
 };
-void tap_look(const struct tap_session *s, struct tap_counts *out);
+void tap_look(struct tap *t, struct tap_counts *out);
 
 /*
  * The ring of the past: keeps what matches for a time, within a size, until it is asked for: "save the last 30 seconds".
