@@ -1,7 +1,6 @@
 /*
  * GLib sees only file descriptors, and only from the loop's thread: timers are timerfds (boot time, which
- * GLib's own timeouts do not know), signals are signalfds, and posts wake the loop through an eventfd. The
- * queue of posts has a pthread mutex of its own, because GLib's futex locks are invisible to ThreadSanitizer.
+ * GLib's own timeouts do not know), signals are signalfds, and loop_quit wakes the loop through an eventfd.
  */
 #include "base/loop.h"
 
@@ -47,12 +46,6 @@ struct signal_watch {
 	void *arg;
 };
 
-struct post {
-	struct list link;
-	void (*fn)(void *arg);
-	void *arg;
-};
-
 struct loop {
 	GMainContext *context;
 	counter_t turns;
@@ -61,8 +54,7 @@ struct loop {
 
 	int wake_fd;
 	struct loop_fd *wake_watch;
-	pthread_mutex_t lock; /* guards posts */
-	struct list posts;
+	pthread_mutex_t lock; /* of loop_quit: it may still be leaving when the loop that it ended is freed */
 };
 
 /* Descriptors of the loop itself are made at start; without them nothing can run. */
@@ -213,52 +205,14 @@ static void wake(struct loop *loop)
 		abort();
 }
 
-static struct post *take_post(struct list *batch)
-{
-	struct post *p;
-
-	if (list_empty(batch))
-		return NULL;
-	p = container_of(batch->next, struct post, link);
-	list_remove(&p->link);
-	return p;
-}
-
 static void on_wake(void *arg, int fd, unsigned events)
 {
-	struct loop *loop = arg;
-	struct list batch;
-	struct post *p;
 	uint64_t count;
 
+	(void)arg;
 	(void)events;
-	if (read(fd, &count, sizeof(count)) != sizeof(count))
-		return;
-	/* Posts made by posts wait for the next turn, so that they cannot starve the rest. */
-	list_init(&batch);
-	pthread_mutex_lock(&loop->lock);
-	while ((p = take_post(&loop->posts)))
-		list_append(&batch, &p->link);
-	pthread_mutex_unlock(&loop->lock);
-	while ((p = take_post(&batch))) {
-		p->fn(p->arg);
-		free(p);
-	}
-}
-
-void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
-{
-	struct post *p = xmalloc(sizeof(*p));
-	bool first;
-
-	p->fn = fn;
-	p->arg = arg;
-	pthread_mutex_lock(&loop->lock);
-	first = list_empty(&loop->posts);
-	list_append(&loop->posts, &p->link);
-	if (first) /* under the lock: the loop may be freed as soon as the last post has run */
-		wake(loop);
-	pthread_mutex_unlock(&loop->lock);
+	/* That the loop woke up is all. */
+	(void)!read(fd, &count, sizeof(count));
 }
 
 struct loop *loop_new(void)
@@ -267,7 +221,6 @@ struct loop *loop_new(void)
 
 	loop->context = g_main_context_new();
 	list_init(&loop->signals);
-	list_init(&loop->posts);
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->wake_fd = need_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "a wake-up descriptor");
 	loop->wake_watch = loop_fd_add(loop, loop->wake_fd, LOOP_READ, on_wake, loop);
@@ -281,8 +234,6 @@ void *loop_native(struct loop *loop)
 
 void loop_free(struct loop *loop)
 {
-	struct post *p;
-
 	if (!loop)
 		return;
 	list_for_each_safe (at, &loop->signals) {
@@ -292,9 +243,7 @@ void loop_free(struct loop *loop)
 		close(w->fd);
 		free(w);
 	}
-	pthread_mutex_lock(&loop->lock); /* whoever posted the last word is still leaving */
-	while ((p = take_post(&loop->posts)))
-		free(p);
+	pthread_mutex_lock(&loop->lock);
 	pthread_mutex_unlock(&loop->lock);
 	loop_fd_remove(loop->wake_watch);
 	close(loop->wake_fd);

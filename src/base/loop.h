@@ -1,6 +1,6 @@
 /*
  * The event loop of the control thread. It hides GLib's main context: only loop.c knows it.
- * All functions but loop_post and loop_quit are for the loop's own thread.
+ * All functions but loop_quit are for the loop's own thread.
  */
 #ifndef WEIR_BASE_LOOP_H
 #define WEIR_BASE_LOOP_H
@@ -16,7 +16,7 @@ enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
 
 struct loop *loop_new(void);
 void *loop_native(struct loop *loop); /* its GMainContext: for ice/ alone */
-void loop_free(struct loop *loop); /* watches and timers go first; posts that did not run are dropped */
+void loop_free(struct loop *loop); /* watches and timers go first */
 
 /* Dispatches until loop_quit. */
 void loop_run(struct loop *loop);
@@ -38,9 +38,6 @@ void loop_timer_free(struct loop_timer *timer);
 
 /* Calls fn in the loop when signo arrives. The signal is blocked in all threads from here on. */
 int loop_signal(struct loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg);
-
-/* Runs fn(arg) once in the loop's thread, soon. From any thread. */
-void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 /* Turns of the loop so far: the watchdog is fed only while it grows. */
 uint64_t loop_turns(const struct loop *loop);

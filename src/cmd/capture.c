@@ -43,9 +43,8 @@ struct capture {
 	size_t name_count;
 	struct sink *sink;
 	uint64_t lost;
-	uint64_t until;	  /* boot ns, 0: no end is set */
-	bool done;	  /* as many as were asked for */
-	bool reader_gone; /* of our pipe: no error, it has seen enough */
+	uint64_t until; /* boot ns, 0: no end is set */
+	bool done;	/* as many as were asked for */
 };
 
 /* ---- options ---- */

@@ -197,18 +197,6 @@ int netlink_link_get(struct netlink *n, int ifindex, int *mtu, bool *up)
 	return 0;
 }
 
-int netlink_link_delete(struct netlink *n, int ifindex)
-{
-	char buf[REQUEST_MAX];
-	struct ifinfomsg *body;
-	struct nlmsghdr *nlh = request(buf, RTM_DELLINK, 0, sizeof(*body), &body);
-
-	if (ifindex <= 0)
-		return -ENODEV;
-	body->ifi_index = ifindex;
-	return ask(n, nlh, NULL, NULL);
-}
-
 static void on_namespace(const struct nlmsghdr *nlh, void *id)
 {
 	const struct nlattr *attr;

@@ -31,7 +31,6 @@ int netlink_link_get(struct netlink *n, int ifindex, int *mtu, bool *up);
 
 /* MTU of a link in another network namespace. */
 int netlink_foreign_mtu(struct netlink *n, int namespace_fd, const char *ifname);
-int netlink_link_delete(struct netlink *n, int ifindex);
 
 /* -EEXIST when it is there already. */
 int netlink_address_add(struct netlink *n, int ifindex, const struct ip_prefix *p);

@@ -460,34 +460,23 @@ static int wait_for_reply(struct steward *s, struct steward_reply *reply, struct
 	return r;
 }
 
-static int wait_for_mark(struct steward *s, int asked, uint32_t *mark, struct error *e)
-{
-	struct steward_reply reply;
-	int r = asked ? asked : wait_for_reply(s, &reply, e);
-
-	if (!asked && mark)
-		*mark = reply.fwmark;
-	return r;
-}
-
-int steward_up(struct steward *s, const struct conf *c, uint32_t *used_fwmark, struct error *e)
-{
-	return wait_for_mark(s, steward_ask_up(s, c, e), used_fwmark, e);
-}
-
 int steward_change(struct steward *s, const struct conf *old, const struct conf *new, uint32_t *used_fwmark,
 		   struct error *e)
 {
+	struct steward_reply reply;
+	int r;
+
 	(void)old; /* the steward has its own */
 	if (!new || new != s->read)
 		return error_set(e, EINVAL,
 				 "read the configuration through the steward before changing to it");
-	return wait_for_mark(s, steward_ask_change(s, e), used_fwmark, e);
-}
-
-int steward_down(struct steward *s, struct error *e)
-{
-	return wait_for_mark(s, steward_ask_down(s, e), NULL, e);
+	r = steward_ask_change(s, e);
+	if (r)
+		return r;
+	r = wait_for_reply(s, &reply, e);
+	if (used_fwmark)
+		*used_fwmark = reply.fwmark;
+	return r;
 }
 
 struct conf *steward_read_config(struct steward *s, const char *path, struct conf_messages *m)

@@ -48,16 +48,14 @@ int steward_fd(
 bool steward_is_busy(const struct steward *s);
 
 /* Ask and wait. Only where nothing else is to be served meanwhile, as hooks may need us. */
-int steward_up(struct steward *s, const struct conf *c, uint32_t *used_fwmark, struct error *e);
 int steward_change(struct steward *s, const struct conf *old, const struct conf *new, uint32_t *used_fwmark,
 		   struct error *e);
-int steward_down(struct steward *s, struct error *e);
 
 /* Reads IFACE's configuration again with full privileges (the engine may not be able to), and checks it. */
 struct conf *steward_read_config(struct steward *s, const char *path, struct conf_messages *m);
 
-/* Asks it to leave (after steward_down, or leaving everything in place when `undo` is false), waits, and
- * frees s. */
+/* Asks it to leave (after the reply to steward_ask_down, or leaving everything in place when `undo` is
+ * false), waits, and frees s. */
 void steward_stop(struct steward *s, bool undo);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,6 +178,24 @@ bool own_network(void)
 	r = n ? netlink_link_set(n, netlink_ifindex(n, "lo"), 0, 1, 0) : -1;
 	netlink_close(n);
 	return r == 0;
+}
+
+void delete_link(int ifindex)
+{
+	char buf[256];
+	struct mnl_socket *s = mnl_socket_open(NETLINK_ROUTE);
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *body;
+
+	nlh->nlmsg_type = RTM_DELLINK;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	body = mnl_nlmsg_put_extra_header(nlh, sizeof(*body));
+	body->ifi_index = ifindex;
+	if (!s || mnl_socket_sendto(s, nlh, nlh->nlmsg_len) < 0 ||
+	    mnl_socket_recvfrom(s, buf, sizeof(buf)) < 0 ||
+	    ((struct nlmsgerr *)mnl_nlmsg_get_payload((struct nlmsghdr *)buf))->error)
+		abort();
+	mnl_socket_close(s);
 }
 
 struct ip_prefix prefix(const char *text)

@@ -49,6 +49,9 @@ uint32_t naive_pseudo(const uint8_t *p, int protocol, size_t len);
 /* Moves this process into an empty network namespace with lo up; false where that is not allowed. */
 bool own_network(void);
 
+/* Deletes a link of the network where this thread is. */
+void delete_link(int ifindex);
+
 /* Parses "10.0.0.1/24" and the like. */
 struct ip_prefix prefix(const char *text);
 

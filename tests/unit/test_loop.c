@@ -304,85 +304,6 @@ static void test_signal(void **state)
 	assert_int_equal(signals_seen, 2 * SIGUSR1 + SIGUSR2);
 }
 
-#define POSTERS 3
-#define POSTS	2000
-
-struct poster {
-	pthread_t thread;
-	int next; /* the loop's: what must come next from this one */
-	bool in_order;
-};
-
-struct parcel {
-	struct poster *from;
-	int number;
-};
-
-static int arrived;
-static pthread_t loop_thread;
-
-static void receive(void *arg)
-{
-	struct parcel *p = arg;
-
-	assert_true(pthread_equal(pthread_self(), loop_thread));
-	p->from->in_order &= p->number == p->from->next++;
-	free(p);
-	if (++arrived == POSTERS * POSTS)
-		loop_quit(loop);
-}
-
-static void *post_on(void *arg)
-{
-	for (int i = 0; i < POSTS; i++) {
-		struct parcel *p = malloc(sizeof(*p));
-
-		p->from = arg;
-		p->number = i;
-		loop_post(loop, receive, p);
-	}
-	return NULL;
-}
-
-static void test_posts_from_threads(void **state)
-{
-	struct poster posters[POSTERS] = {0};
-
-	(void)state;
-	arrived = 0;
-	loop_thread = pthread_self();
-	for (int i = 0; i < POSTERS; i++) {
-		posters[i].in_order = true;
-		assert_int_equal(pthread_create(&posters[i].thread, NULL, post_on, &posters[i]), 0);
-	}
-	loop_run(loop);
-	for (int i = 0; i < POSTERS; i++) {
-		pthread_join(posters[i].thread, NULL);
-		assert_int_equal(posters[i].next, POSTS);
-		assert_true(posters[i].in_order);
-	}
-}
-
-static void post_again(void *arg)
-{
-	if (++*(int *)arg < 3)
-		loop_post(loop, post_again, arg);
-}
-
-/* Never inline, and what a post posts waits for the next turn. */
-static void test_post_in_loop(void **state)
-{
-	int calls = 0;
-
-	(void)state;
-	loop_post(loop, post_again, &calls);
-	assert_int_equal(calls, 0);
-	loop_step(loop, false);
-	assert_int_equal(calls, 1);
-	settle();
-	assert_int_equal(calls, 3);
-}
-
 static void *quit_later(void *arg)
 {
 	usleep(20000);
@@ -392,6 +313,7 @@ static void *quit_later(void *arg)
 
 static void test_quit(void **state)
 {
+	struct loop_timer *timer;
 	pthread_t thread;
 	uint64_t turns;
 
@@ -403,10 +325,11 @@ static void test_quit(void **state)
 	turns = loop_turns(loop);
 	loop_run(loop);
 	assert_int_equal(loop_turns(loop), turns);
-	loop_post(loop, quit, NULL); /* and it can run again */
+	timer = loop_timer_new(loop, quit, NULL); /* and it can run again */
+	loop_timer_set(timer, clock_boot_ns());
 	loop_run(loop);
 	assert_true(loop_turns(loop) > turns);
-	loop_post(loop, quit, NULL); /* left for loop_free, which drops it */
+	loop_timer_free(timer);
 }
 
 int main(void)
@@ -420,8 +343,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_timer_in_callback, start, stop),
 		cmocka_unit_test_setup_teardown(test_timer_put_off, start, stop),
 		cmocka_unit_test_setup_teardown(test_signal, start, stop),
-		cmocka_unit_test_setup_teardown(test_posts_from_threads, start, stop),
-		cmocka_unit_test_setup_teardown(test_post_in_loop, start, stop),
 		cmocka_unit_test_setup_teardown(test_quit, start, stop),
 	};
 

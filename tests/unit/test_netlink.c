@@ -62,7 +62,7 @@ static void links(void **state)
 	assert_int_equal(netlink_ifindex(nl, "a-name-that-is-too-long"), -ENODEV);
 	assert_int_equal(netlink_link_get(nl, 9999, &mtu, &up), -ENODEV);
 	assert_int_equal(netlink_link_get(nl, 0, &mtu, &up), -ENODEV);
-	assert_int_equal(netlink_link_delete(nl, tun_index), 0);
+	delete_link(tun_index);
 	assert_int_equal(netlink_ifindex(nl, "weirtest0"), -ENODEV);
 	assert_true(tun_is_gone(&tun));
 	assert_int_equal(tun_refresh_name(&tun), -ENODEV);
@@ -247,7 +247,7 @@ static void monitor(void **state)
 	assert_true(c & NETLINK_CHANGE_LINK);
 	assert_false(c & NETLINK_CHANGE_OWN_LINK);
 
-	netlink_link_delete(nl, tun_index);
+	delete_link(tun_index);
 	assert_true(changes(m) & NETLINK_CHANGE_OWN_LINK);
 	netlink_monitor_close(m);
 }

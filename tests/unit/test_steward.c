@@ -84,6 +84,32 @@ static int teardown(void **state)
 	return r;
 }
 
+/* As the engine's control thread does, but for the loop between. */
+static int wait_for_it(struct steward *s, int asked, uint32_t *mark, struct error *e)
+{
+	struct steward_reply reply = {0};
+	int r = asked ? asked : -EAGAIN;
+
+	while (r == -EAGAIN && !asked) {
+		poll(&(struct pollfd){.fd = steward_fd(s), .events = POLLIN}, 1, -1);
+		r = steward_take(s, &reply, e);
+	}
+	*mark = reply.fwmark;
+	return r;
+}
+
+static int up(struct steward *s, const struct conf *c, uint32_t *mark, struct error *e)
+{
+	return wait_for_it(s, steward_ask_up(s, c, e), mark, e);
+}
+
+static int down(struct steward *s, struct error *e)
+{
+	uint32_t mark;
+
+	return wait_for_it(s, steward_ask_down(s, e), &mark, e);
+}
+
 static void up_change_down(void **state)
 {
 	struct steward *s = start(-1);
@@ -95,7 +121,7 @@ static void up_change_down(void **state)
 	(void)state;
 	write_conf(FULL);
 	c = read_conf();
-	assert_int_equal(steward_up(s, c, &mark, &e), 0);
+	assert_int_equal(up(s, c, &mark, &e), 0);
 	assert_int_equal(mark, 51820);
 	assert_true(netspace_says("ip address show dev " IFNAME, "10.0.0.1/24"));
 	assert_true(netspace_says("ip rule", "51820"));
@@ -121,11 +147,11 @@ static void up_change_down(void **state)
 	assert_int_equal(steward_change(s, next, stranger, &mark, &e), -EINVAL);
 	assert_null(steward_read_config(s, "/etc/passwd", &m));
 	assert_non_null(strstr(m.items[0].text, path));
-	assert_int_equal(steward_up(s, c, &mark, &e), -EPERM);
+	assert_int_equal(up(s, c, &mark, &e), -EPERM);
 
-	assert_int_equal(steward_down(s, &e), 0);
+	assert_int_equal(down(s, &e), 0);
 	assert_false(netspace_says("ip address show dev " IFNAME, "10."));
-	assert_int_equal(steward_up(s, c, &mark, &e), -EPERM);
+	assert_int_equal(up(s, c, &mark, &e), -EPERM);
 	steward_stop(s, true);
 	conf_messages_clear(&m);
 	conf_free(c);
@@ -143,7 +169,7 @@ static void failure_comes_back_in_words(void **state)
 	(void)state;
 	write_conf(HEAD "PostUp = exit 7\n");
 	c = read_conf();
-	assert_true(steward_up(s, c, &mark, &e) < 0);
+	assert_true(up(s, c, &mark, &e) < 0);
 	assert_string_equal(e.text, "PostUp failed (status 7): exit 7");
 	assert_false(netspace_says("ip link show dev " IFNAME, ",UP"));
 	steward_stop(s, true);
@@ -241,7 +267,7 @@ static void engine_is_killed(void **state)
 			_exit(1);
 		close(ready[0]);
 		s = steward_start(IFNAME, journal, lock, NULL, &e);
-		if (!s || steward_up(s, c, &mark, &e))
+		if (!s || up(s, c, &mark, &e))
 			_exit(2);
 		(void)!write(ready[1], "x", 1);
 		for (;;)

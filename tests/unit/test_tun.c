@@ -384,7 +384,7 @@ static void deletion_is_seen(void **state)
 	bring_up(nl, "weirtest0", 1420);
 	assert_false(tun_is_gone(&t));
 	assert_int_equal(tun_get_mtu(&t), 1420);
-	assert_int_equal(netlink_link_delete(nl, netlink_ifindex(nl, "weirtest0")), 0);
+	delete_link(netlink_ifindex(nl, "weirtest0"));
 	assert_true(tun_is_gone(&t));
 	assert_int_equal(tun_get_mtu(&t), -ENODEV);
 	assert_int_equal(tun_read(&t, 1, &h, packet, sizeof(packet)), -EBADFD);
@@ -479,7 +479,7 @@ static void moved_to_another_network(void **state)
 	change_link("weirtest0", IFLA_IFNAME, "renamed", 8);
 	assert_int_equal(tun_get_mtu(&t), 1337);
 	assert_string_equal(t.name, "renamed");
-	assert_int_equal(netlink_link_delete(there, index), 0);
+	delete_link(index);
 	assert_true(tun_is_gone(&t));
 	assert_false(tun_is_gone(&namesake));
 	tun_close(&t);
