@@ -201,7 +201,8 @@ static const struct words words[WG_EVENT_TYPES] = {
 	[WG_EVENT_ALLOWED_IP_STOLEN] = {LOG_WARN, "allowed-ip"},
 };
 
-static void event_words(char *text, size_t size, const struct wg_event *ev, const char *from)
+/* False: the event is about something else. */
+static bool handshake_words(char *text, size_t size, const struct wg_event *ev, const char *from)
 {
 	char ms[24];
 
@@ -228,6 +229,17 @@ static void event_words(char *text, size_t size, const struct wg_event *ev, cons
 	case WG_EVENT_GAVE_UP:
 		snprintf(text, size, "gave up after %u initiations, %u staged packets dropped", ev->a, ev->b);
 		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+static void event_words(char *text, size_t size, const struct wg_event *ev, const char *from)
+{
+	if (handshake_words(text, size, ev, from))
+		return;
+	switch (ev->type) {
 	case WG_EVENT_KEY_EXPIRED:
 		snprintf(text, size, "key %08x expired after 180 s", ev->a);
 		break;
@@ -260,7 +272,7 @@ static void event_words(char *text, size_t size, const struct wg_event *ev, cons
 	case WG_EVENT_ALLOWED_IP_STOLEN:
 		snprintf(text, size, "an allowed IP moved to another peer");
 		break;
-	case WG_EVENT_TYPES:
+	default:
 		break;
 	}
 }

@@ -178,6 +178,51 @@ static void judge_filter(struct step *s)
 	m->watch.state = PEER_WATCH_FIRED;
 }
 
+/* Why the path in use is doubted: what was seen before its pings stayed unanswered. */
+static void doubt_words(const struct step *s, char out[100])
+{
+	const struct peer_machine *m = s->m;
+	const struct path *c = &m->paths[m->chosen];
+
+	snprintf(out, 100, "the network changed");
+	if (m->stale_heard)
+		snprintf(out, 100, "the peer says that nothing comes in from us");
+	else if (c->out_growth_at || c->in_growth_at)
+		snprintf(out, 100, "the counts of both ends differ");
+	if (m->watch.doubt && !m->watch.packets)
+		snprintf(out, 100, "nothing came back for %llu ms",
+			 (unsigned long long)shown_ms(s->now - m->watch.doubt));
+	else if (m->watch.doubt)
+		snprintf(out, 100, "%llu packets sent and nothing came back for %llu ms",
+			 (unsigned long long)m->watch.packets,
+			 (unsigned long long)shown_ms(s->now - m->watch.doubt));
+}
+
+/* The path in use is dead, and no other one answers. */
+static void nobody_answers(struct step *s, const char *evidence)
+{
+	struct peer_machine *m = s->m;
+	struct path *c = &m->paths[m->chosen];
+	/* it may have fired for a filter before, when pings passed */
+	bool died = c->state == PATH_UP && c->last_proof < c->unanswered_from;
+
+	if (m->watch.state == PEER_WATCH_FIRED && !died)
+		return;
+	note(s, LOG_WARN, "watcher", "%s: %s, %u pings unanswered, and no other path answers", path_word(c),
+	     evidence, c->unanswered);
+	path_state(s, m->chosen, PATH_STALE);
+	tunnel_timed_out(s);
+	/* asked as often, and as silent: none to be tried first */
+	for (unsigned i = 0; i < PEER_SLOTS; i++) {
+		if (m->paths[i].state == PATH_UP && m->paths[i].unanswered >= 3 &&
+		    m->paths[i].last_proof < m->watch.probe_from)
+			path_state(s, i, PATH_STALE);
+		if (m->paths[i].ref.kind == PATH_KIND_RELAY && m->paths[i].state == PATH_STALE)
+			relay_doubt(s, i);
+	}
+	m->watch.state = PEER_WATCH_FIRED;
+}
+
 /* Three pings in a row without an answer, for at least 300 ms and three round trips. */
 static void judge_silence(struct step *s)
 {
@@ -206,42 +251,15 @@ static void judge_silence(struct step *s)
 		want_turn(s, at);
 		return;
 	}
-	char why[PEER_NOTE_MAX], evidence[100] = "the network changed";
-	if (m->stale_heard)
-		snprintf(evidence, sizeof(evidence), "the peer says that nothing comes in from us");
-	else if (c->out_growth_at || c->in_growth_at)
-		snprintf(evidence, sizeof(evidence), "the counts of both ends differ");
-	if (m->watch.doubt && !m->watch.packets)
-		snprintf(evidence, sizeof(evidence), "nothing came back for %llu ms",
-			 (unsigned long long)shown_ms(s->now - m->watch.doubt));
-	else if (m->watch.doubt)
-		snprintf(evidence, sizeof(evidence), "%llu packets sent and nothing came back for %llu ms",
-			 (unsigned long long)m->watch.packets,
-			 (unsigned long long)shown_ms(s->now - m->watch.doubt));
-	if (to != PEER_NO_SLOT) {
-		snprintf(why, sizeof(why), "%s, %u pings unanswered; %s answers in %llu ms", evidence,
-			 c->unanswered, path_word(&m->paths[to]),
-			 (unsigned long long)shown_ms(m->paths[to].rtt));
-		fire(s, to, why);
+	char why[PEER_NOTE_MAX], evidence[100];
+	doubt_words(s, evidence);
+	if (to == PEER_NO_SLOT) {
+		nobody_answers(s, evidence);
 		return;
 	}
-	/* it may have fired for a filter before, when pings passed */
-	bool died = c->state == PATH_UP && c->last_proof < c->unanswered_from;
-	if (m->watch.state != PEER_WATCH_FIRED || died) {
-		note(s, LOG_WARN, "watcher", "%s: %s, %u pings unanswered, and no other path answers",
-		     path_word(c), evidence, c->unanswered);
-		path_state(s, m->chosen, PATH_STALE);
-		tunnel_timed_out(s);
-		for (unsigned i = 0; i < PEER_SLOTS;
-		     i++) { /* asked as often, and as silent: none to be tried first */
-			if (m->paths[i].state == PATH_UP && m->paths[i].unanswered >= 3 &&
-			    m->paths[i].last_proof < m->watch.probe_from)
-				path_state(s, i, PATH_STALE);
-			if (m->paths[i].ref.kind == PATH_KIND_RELAY && m->paths[i].state == PATH_STALE)
-				relay_doubt(s, i);
-		}
-	}
-	m->watch.state = PEER_WATCH_FIRED;
+	snprintf(why, sizeof(why), "%s, %u pings unanswered; %s answers in %llu ms", evidence, c->unanswered,
+		 path_word(&m->paths[to]), (unsigned long long)shown_ms(m->paths[to].rtt));
+	fire(s, to, why);
 }
 
 static void rest(struct step *s)

@@ -149,62 +149,66 @@ static void get_candidates(struct reader *r, struct signal_message *m)
 	} while (!r->bad && r->left);
 }
 
+/* The bit that says that a field is there; 0: candidates are counted, and what is not known has none. */
+static unsigned has_of(unsigned tag)
+{
+	static const unsigned bits[] = {
+		[TAG_REASON] = SIGNAL_HAS_REASON, [TAG_CREDENTIALS] = SIGNAL_HAS_CREDENTIALS,
+		[TAG_RELAY] = SIGNAL_HAS_RELAY,	  [TAG_ANSWERED] = SIGNAL_HAS_ANSWERED,
+		[TAG_ECHO] = SIGNAL_HAS_ECHO,	  [TAG_OBSERVED] = SIGNAL_HAS_OBSERVED,
+		[TAG_SIZE] = SIGNAL_HAS_SIZE,	  [TAG_COUNTS] = SIGNAL_HAS_COUNTS,
+		[TAG_REPORT] = SIGNAL_HAS_REPORT, [TAG_BACK_IN] = SIGNAL_HAS_BACK_IN,
+		[TAG_PATH] = SIGNAL_HAS_PATH,	  [TAG_VERSION] = SIGNAL_HAS_VERSION,
+		[TAG_NAT] = SIGNAL_HAS_NAT,
+	};
+
+	return tag < sizeof(bits) / sizeof(bits[0]) ? bits[tag] : 0;
+}
+
 /* Reads one field's value; all of it must be used up. False: malformed. */
 static bool get_field(struct signal_message *m, unsigned tag, struct reader r)
 {
+	m->has |= has_of(tag);
 	switch (tag) {
 	case TAG_REASON:
 		m->reason = known_reason(get_number(&r, 1));
-		m->has |= SIGNAL_HAS_REASON;
 		break;
 	case TAG_CREDENTIALS:
 		get_credentials(&r, m);
-		m->has |= SIGNAL_HAS_CREDENTIALS;
 		break;
 	case TAG_RELAY:
 		get_text(&r, r.left, m->relay, sizeof(m->relay), false);
-		m->has |= SIGNAL_HAS_RELAY;
 		break;
 	case TAG_ANSWERED:
 		get(&r, m->answered, sizeof(m->answered));
-		m->has |= SIGNAL_HAS_ANSWERED;
 		break;
 	case TAG_ECHO:
 		get(&r, m->echo, sizeof(m->echo));
-		m->has |= SIGNAL_HAS_ECHO;
 		break;
 	case TAG_OBSERVED:
 		get_address(&r, &m->observed);
-		m->has |= SIGNAL_HAS_OBSERVED;
 		break;
 	case TAG_SIZE:
 		m->size = (uint16_t)get_number(&r, 2);
-		m->has |= SIGNAL_HAS_SIZE;
 		break;
 	case TAG_COUNTS:
 		m->data_sent = get_number(&r, 8);
 		m->data_received = get_number(&r, 8);
-		m->has |= SIGNAL_HAS_COUNTS;
 		break;
 	case TAG_REPORT:
 		get_report(&r, &m->report);
-		m->has |= SIGNAL_HAS_REPORT;
 		break;
 	case TAG_BACK_IN:
 		m->back_in_ms = (uint32_t)get_number(&r, 4);
-		m->has |= SIGNAL_HAS_BACK_IN;
 		break;
 	case TAG_PATH:
 		m->path = known_path(get_number(&r, 1));
-		m->has |= SIGNAL_HAS_PATH;
 		break;
 	case TAG_VERSION:
 		get_text(&r, r.left, m->version, sizeof(m->version), true);
-		m->has |= SIGNAL_HAS_VERSION;
 		break;
 	case TAG_NAT:
 		m->nat = known_nat(get_number(&r, 1));
-		m->has |= SIGNAL_HAS_NAT;
 		break;
 	case TAG_CANDIDATES:
 		get_candidates(&r, m);

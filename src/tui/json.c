@@ -274,6 +274,8 @@ static void get_device(struct data *d, const json_t *o)
 	d->pid = (long)get_number(o, "pid");
 	d->started_at = get_number(o, "startedAt");
 	d->at = get_number(o, "at");
+	if (!(d->at > 0 && d->at < 1e11)) /* a bundle can hold anything; calendars end */
+		d->at = 0;
 	d->up = get_bool(o, "up");
 	d->listen_port = get_unsigned(o, "listenPort");
 	d->mtu = get_unsigned(o, "mtu");
