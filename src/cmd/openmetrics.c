@@ -67,7 +67,7 @@ static const struct {
 #undef X
 };
 
-#define NAMES_MAX 64
+#define NAMES_MAX 128 /* words of the list, and rules of diagnosis */
 
 struct tally {
 	struct {
