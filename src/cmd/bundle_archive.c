@@ -102,6 +102,7 @@ static int index_of(struct archive_entry *entry, const char *const *names)
 	return -1;
 }
 
+/* Into `to`; NULL: only counted. What nobody wants is unpacked as well, and may be no less. */
 static int read_data(struct archive *a, struct strbuf *to, size_t *total, struct error *e)
 {
 	static char piece[65536];
@@ -112,7 +113,8 @@ static int read_data(struct archive *a, struct strbuf *to, size_t *total, struct
 		if (*total > BYTES_MAX)
 			return error_exit(e, EXIT_USAGE, EFBIG, "this bundle unpacks to more than %u MiB",
 					  BYTES_MAX >> 20);
-		strbuf_append(to, piece, (size_t)n);
+		if (to)
+			strbuf_append(to, piece, (size_t)n);
 	}
 	return n < 0 ? damaged(a, e) : 0;
 }
@@ -130,25 +132,52 @@ static int read_all(struct archive *a, const char *const *names, struct strbuf *
 		if (++count > FILES_MAX)
 			return error_exit(e, EXIT_USAGE, EINVAL,
 					  "this is no bundle: it has more than %d files", FILES_MAX);
-		if (i < 0)
-			continue;
-		if (files[i].len)
+		if (i >= 0 && files[i].len)
 			return error_exit(e, EXIT_USAGE, EINVAL,
 					  "this is no bundle: it has two files named %s", names[i]);
-		r = read_data(a, &files[i], &total, e);
+		r = read_data(a, i < 0 ? NULL : &files[i], &total, e);
 		if (r)
 			return r;
 	}
 	return r == ARCHIVE_EOF ? 0 : damaged(a, e);
 }
 
-static struct archive *reader_new(void)
+/*
+ * Gzip once, or not at all: left to itself, libarchive unpacks gzip in gzip in gzip, where a small file can
+ * hold any amount of work that leaves no bytes to count.
+ */
+static struct archive *reader_new(bool packed)
 {
 	struct archive *a = archive_read_new();
 
-	archive_read_support_filter_gzip(a);
+	if (packed)
+		archive_read_append_filter(a, ARCHIVE_FILTER_GZIP);
 	archive_read_support_format_tar(a);
 	return a;
+}
+
+static bool is_gzip(const unsigned char *bytes, size_t len)
+{
+	return len >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b; /* RFC 1952 section 2.3.1 */
+}
+
+/* A pipe shows nothing in advance: what weir bundle wrote is gzipped. */
+static bool is_packed(int fd)
+{
+	unsigned char start[2];
+	ssize_t n = pread(fd, start, sizeof(start), 0);
+
+	return n < 0 || is_gzip(start, (size_t)n);
+}
+
+static int check_size(int fd, struct error *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size <= (off_t)BYTES_MAX)
+		return 0;
+	return error_exit(e, EXIT_USAGE, EFBIG, "this is no bundle: it is larger than %u MiB",
+			  BYTES_MAX >> 20);
 }
 
 int bundle_open(const char *path, struct error *e)
@@ -169,10 +198,12 @@ int bundle_open(const char *path, struct error *e)
 
 int bundle_read(int fd, const char *const *names, struct strbuf *files, struct error *e)
 {
-	struct archive *a = reader_new();
-	int r = archive_read_open_fd(a, fd, 65536) == ARCHIVE_OK ? read_all(a, names, files, e)
-								 : damaged(a, e);
+	struct archive *a = reader_new(is_packed(fd));
+	int r = check_size(fd, e);
 
+	if (!r)
+		r = archive_read_open_fd(a, fd, 65536) == ARCHIVE_OK ? read_all(a, names, files, e)
+								     : damaged(a, e);
 	archive_read_free(a);
 	close(fd);
 	return r;
@@ -181,7 +212,7 @@ int bundle_read(int fd, const char *const *names, struct strbuf *files, struct e
 int bundle_read_bytes(const void *bytes, size_t len, const char *const *names, struct strbuf *files,
 		      struct error *e)
 {
-	struct archive *a = reader_new();
+	struct archive *a = reader_new(is_gzip(bytes, len));
 	int r = archive_read_open_memory(a, bytes, len) == ARCHIVE_OK ? read_all(a, names, files, e)
 								      : damaged(a, e);
 

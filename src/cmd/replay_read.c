@@ -11,6 +11,11 @@
 /* Parsed, text takes some dozen times its size. Ten thousand peers are nine megabytes. */
 #define MANIFEST_MAX (1u << 20)
 #define STATUS_MAX   (64u << 20)
+/* Of ten thousand peers there are half a million values, nested five deep. An empty object is three bytes of
+ * text, and a hundred times as much when it is parsed. */
+#define VALUES_MAX 2000000
+#define DEPTH_MAX  32
+#define LINES_MAX  2000000
 
 static int foreign(struct error *e, const char *why)
 {
@@ -77,18 +82,59 @@ static int read_manifest(struct replay *r, const struct strbuf *file, struct err
 	return code;
 }
 
-static size_t longest_line(const struct strbuf *file)
+/* How deep it goes and how many values there are, at least, without parsing it: it need not even be JSON. */
+static const char *too_much(const char *text, size_t len)
 {
-	size_t longest = 0, at = 0;
+	size_t values = 0, depth = 0;
+	bool quoted = false;
 
-	while (at < file->len) {
-		const char *newline = memchr(file->text + at, '\n', file->len - at);
-		size_t len = newline ? (size_t)(newline - file->text) - at : file->len - at;
+	if (len > STATUS_MAX)
+		return "is too large";
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
 
-		longest = len > longest ? len : longest;
-		at += len + 1;
+		if (quoted) {
+			i += c == '\\';
+			quoted = c != '"';
+			continue;
+		}
+		quoted = c == '"';
+		values += c == ',' || c == '{' || c == '[';
+		if ((c == '{' || c == '[') && ++depth > DEPTH_MAX)
+			return "is nested too deeply";
+		if ((c == '}' || c == ']') && depth)
+			depth--;
+		if (values > VALUES_MAX)
+			return "has too many values";
 	}
-	return longest;
+	return NULL;
+}
+
+static int check_file(const char *name, const struct strbuf *file, struct error *e)
+{
+	const char *why = too_much(file->text, file->len);
+	char text[100];
+
+	snprintf(text, sizeof(text), "its %s %s", name, why ? why : "");
+	return why ? foreign(e, text) : 0;
+}
+
+static int check_lines(const struct strbuf *file, struct error *e)
+{
+	size_t number = 0, at = 0, len;
+	char text[100];
+
+	for (; at < file->len; at += len + 1) {
+		const char *newline = memchr(file->text + at, '\n', file->len - at);
+		const char *why;
+
+		len = newline ? (size_t)(newline - file->text) - at : file->len - at;
+		why = ++number > LINES_MAX ? "is one too many" : too_much(file->text + at, len);
+		snprintf(text, sizeof(text), "line %zu of its history.jsonl %s", number, why ? why : "");
+		if (why)
+			return foreign(e, text);
+	}
+	return 0;
 }
 
 int replay_open(struct replay *r, const struct strbuf *manifest, const struct strbuf *status,
@@ -98,9 +144,15 @@ int replay_open(struct replay *r, const struct strbuf *manifest, const struct st
 	int code;
 
 	*r = (struct replay){0};
-	if (manifest->len > MANIFEST_MAX || status->len > STATUS_MAX || longest_line(history) > STATUS_MAX)
-		return foreign(e, "what it holds is too large");
-	code = read_manifest(r, manifest, e);
+	if (manifest->len > MANIFEST_MAX)
+		return foreign(e, "its MANIFEST.json is too large");
+	code = check_file("MANIFEST.json", manifest, e);
+	if (!code)
+		code = check_file("status.json", status, e);
+	if (!code)
+		code = check_lines(history, e);
+	if (!code)
+		code = read_manifest(r, manifest, e);
 	if (code)
 		return code;
 	o = parse(status);

@@ -2,6 +2,8 @@
  */
 #include "test.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <arpa/inet.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -348,11 +350,122 @@ static void test_foreign_bundles(void **unused)
 	blanks = xmalloc((64u << 20) + 2);
 	memset(blanks, ' ', (64u << 20) + 1);
 	blanks[(64u << 20) + 1] = '\0';
-	expect_foreign(MANIFEST, blanks, LINE, "too large");
+	expect_foreign(MANIFEST, blanks, LINE, "its status.json is too large");
 	expect_foreign(MANIFEST, "{}", blanks, "too large");
 	blanks[(1u << 20) + 1] = '\0';
 	expect_foreign(blanks, "{}", LINE, "too large");
 	free(blanks);
+}
+
+/* So many times the text, between two others. */
+static char *many(const char *before, const char *text, size_t times, const char *after)
+{
+	struct strbuf out = {0};
+
+	strbuf_add(&out, "%s", before);
+	while (times--)
+		strbuf_append(&out, text, strlen(text));
+	strbuf_add(&out, "%s", after);
+	return out.text;
+}
+
+static void test_foreign_shapes(void **unused)
+{
+	char *deep = many("{\"a\":", "[", 40, ""), *wide = many("{\"a\":[", "{},", 1100000, "{}]}");
+	char *lines = many("", "1\n", 2000001, ""), *far = many(LINE "\n", "[", 33, "\n");
+	char *quoted = many("{\"name\":\"\\\"", "[{,", 1000000, "\",\"peers\":[]}");
+	struct strbuf files[3] = {0};
+	struct error e = {0};
+	struct replay r;
+
+	(void)unused;
+	expect_foreign(MANIFEST, deep, LINE, "its status.json is nested too deeply");
+	expect_foreign(deep, "{}", LINE, "its MANIFEST.json is nested too deeply");
+	expect_foreign(MANIFEST, "{}", far, "line 2 of its history.jsonl is nested too deeply");
+	expect_foreign(MANIFEST, wide, LINE, "its status.json has too many values");
+	expect_foreign(MANIFEST, "{}", wide, "line 1 of its history.jsonl has too many values");
+	expect_foreign(MANIFEST, "{}", lines, "line 2000001 of its history.jsonl is one too many");
+	/* What stands in quotes is text. */
+	strbuf_add(&files[0], "%s", MANIFEST);
+	strbuf_add(&files[1], "%s", quoted);
+	assert_int_equal(replay_open(&r, &files[0], &files[1], &files[2], &e), 0);
+	replay_close(&r);
+	clear(files);
+	free(deep);
+	free(wide);
+	free(lines);
+	free(far);
+	free(quoted);
+}
+
+/* Archives that are small and unpack to much: files that nobody reads, and gzip in gzip. */
+static struct strbuf packed(const char *name, size_t zeros, unsigned layers)
+{
+	struct strbuf out = {0};
+	void *bytes = NULL;
+	size_t len = 0;
+
+	for (unsigned i = 0; i < layers; i++) {
+		struct archive *a = archive_write_new();
+		struct archive_entry *entry = archive_entry_new();
+		size_t room = (8u << 20) + len, used = 0;
+		char *to = xmalloc(room);
+		static char piece[1 << 16];
+
+		archive_write_add_filter_gzip(a);
+		archive_write_set_filter_option(a, "gzip", "compression-level", "1");
+		if (i)
+			archive_write_set_format_raw(a);
+		else
+			archive_write_set_format_ustar(a);
+		assert_int_equal(archive_write_open_memory(a, to, room, &used), ARCHIVE_OK);
+		archive_entry_set_pathname(entry, name);
+		archive_entry_set_filetype(entry, AE_IFREG);
+		archive_entry_set_size(entry, (int64_t)(i ? len : zeros));
+		assert_int_equal(archive_write_header(a, entry), ARCHIVE_OK);
+		for (size_t left = i ? 0 : zeros, n; left; left -= n) {
+			n = left < sizeof(piece) ? left : sizeof(piece);
+			archive_write_data(a, piece, n);
+		}
+		if (i)
+			archive_write_data(a, bytes, len);
+		archive_entry_free(entry);
+		archive_write_close(a);
+		archive_write_free(a);
+		free(bytes);
+		bytes = to;
+		len = used;
+	}
+	strbuf_append(&out, bytes, len);
+	free(bytes);
+	return out;
+}
+
+static void expect_unread(struct strbuf archive, const char *word)
+{
+	struct strbuf files[3] = {0};
+	struct error e = {0};
+
+	assert_int_not_equal(bundle_read_bytes(archive.text, archive.len, names, files, &e), 0);
+	assert_int_equal(e.exit, EXIT_USAGE);
+	if (!strstr(e.text, word))
+		fail_msg("\"%s\" does not say \"%s\"", e.text, word);
+	clear(files);
+	strbuf_clear(&archive);
+}
+
+static void test_archives_that_swell(void **unused)
+{
+	struct strbuf files[3] = {0}, plain = packed("x/status.json", 100, 1);
+	struct error e = {0};
+
+	(void)unused;
+	assert_int_equal(bundle_read_bytes(plain.text, plain.len, names, files, &e), 0);
+	assert_int_equal(files[1].len, 100);
+	clear(files);
+	strbuf_clear(&plain);
+	expect_unread(packed("x/other.txt", 513u << 20, 1), "unpacks to more than 512 MiB");
+	expect_unread(packed("x/status.json", 100, 2), "no bundle");
 }
 
 static void test_times(void **unused)
@@ -419,6 +532,8 @@ int main(void)
 		cmocka_unit_test(test_names_and_keys),
 		cmocka_unit_test(test_archive_comes_back),
 		cmocka_unit_test(test_foreign_bundles),
+		cmocka_unit_test(test_foreign_shapes),
+		cmocka_unit_test(test_archives_that_swell),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_report_of_odd_bytes),
 	};
