@@ -461,9 +461,6 @@ static void quiet_peers_have_no_timers(void **state)
 	assert_int_equal(wg_deadline(b->d), 0);
 }
 
-#define CONNECTED(f)   cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-#define UNCONNECTED(f) cmocka_unit_test_setup_teardown(f, set_up_unconnected, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -247,9 +247,6 @@ static void cookies_belong_to_a_way(void **state)
 	assert_int_equal(node_count(b, WG_COUNT_response_sent), 1);
 }
 
-#define CONNECTED(f)   cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-#define UNCONNECTED(f) cmocka_unit_test_setup_teardown(f, set_up_unconnected, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

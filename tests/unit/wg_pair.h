@@ -32,4 +32,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
+#define CONNECTED(f)   cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define UNCONNECTED(f) cmocka_unit_test_setup_teardown(f, set_up_unconnected, tear_down)
+
 #endif
