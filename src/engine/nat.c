@@ -167,16 +167,16 @@ static void add(struct nat *n, const union address *to, enum ask_change change, 
 	n->count++;
 }
 
-/* The server's other port at the address where it answered, and its other address, if it has one. A server
- * behind a NAT of its own knows its inner address only: then its other port is all there is. */
+/* The server's other port at the address where it answered, and its other address, if it has one. */
 static void add_other(struct nat *n, const struct nat_question *q)
 {
 	union address port = q->to, other = q->other;
+	bool other_address = q->other_address, turn = q->turn;
 
 	port.in.sin_port = other.in.sin_port; /* at the same place in both families */
-	add(n, &port, ASK_CHANGE_NONE, q->turn);
-	if (address_is_unicast(&other))
-		add(n, &other, ASK_CHANGE_NONE, q->turn);
+	add(n, &port, ASK_CHANGE_NONE, turn);
+	if (other_address && address_is_unicast(&other))
+		add(n, &other, ASK_CHANGE_NONE, turn);
 }
 
 /*
@@ -234,6 +234,7 @@ static void take_answer(struct nat *n, const struct stun_reply *reply)
 			continue;
 		q->mapped = reply->mapped;
 		q->other = reply->other;
+		q->other_address = stun_has_other_address(reply, &q->to);
 		/* A server that knows no CHANGE-REQUEST says so: that is an answer to it. */
 		q->answered |= has_mapped(q) || q->change != ASK_CHANGE_NONE;
 	}

@@ -23,7 +23,8 @@ struct nat_question {
 	uint8_t transaction[ASK_TRANSACTION];
 	enum ask_change change;
 	bool answered;
-	bool turn; /* a TURN server's address */
+	bool other_address; /* other is no mere port of the same one */
+	bool turn;	    /* a TURN server's address */
 };
 
 struct nat_view {

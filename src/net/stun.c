@@ -12,6 +12,7 @@
 #define CHANGE_REQUEST	   0x0003
 #define CHANGED_ADDRESS	   0x0005 /* RFC 3489's word for the next but one */
 #define XOR_MAPPED_ADDRESS 0x0020
+#define RESPONSE_ORIGIN	   0x802b
 #define OTHER_ADDRESS	   0x802c
 #define FILLER		   0xfff0 /* optional, and assigned to nothing: servers skip it */
 
@@ -112,12 +113,21 @@ bool stun_read(const uint8_t *d, size_t len, struct stun_reply *out)
 			read_address(&plain, d + at, n, d, false);
 		else if (type == OTHER_ADDRESS || type == CHANGED_ADDRESS)
 			read_address(&out->other, d + at, n, d, false);
+		else if (type == RESPONSE_ORIGIN)
+			read_address(&out->origin, d + at, n, d, false);
 		at += (n + 3) / 4 * 4;
 	}
 	/* Some boxes rewrite addresses that they find in packets: the masked one counts. */
 	if (out->mapped.sa.sa_family == AF_UNSPEC)
 		out->mapped = plain;
 	return true;
+}
+
+bool stun_has_other_address(const struct stun_reply *r, const union address *asked)
+{
+	const union address *here = r->origin.sa.sa_family == asked->sa.sa_family ? &r->origin : asked;
+
+	return r->other.sa.sa_family == asked->sa.sa_family && !address_same_host(&r->other, here);
 }
 
 const uint8_t *stun_request_transaction(const uint8_t *d, size_t len)

@@ -19,6 +19,7 @@ struct stun_reply {
 	uint8_t transaction[ASK_TRANSACTION];
 	bool success;		     /* false: an error, which is an answer, too */
 	union address mapped, other; /* AF_UNSPEC: not told */
+	union address origin;	     /* from where the server says that it answers */
 };
 
 /* A request of `len` bytes (a multiple of 4, ASK_MIN at least), filled up with an attribute that servers
@@ -27,6 +28,10 @@ void stun_ask(uint8_t *out, size_t len, const uint8_t transaction[ASK_TRANSACTIO
 
 /* False: not a response to a Binding request, or not well formed. */
 bool stun_read(const uint8_t *datagram, size_t len, struct stun_reply *out);
+
+/* Whether `other` is another IP address than that which was asked, and not another port of it. A server
+ * behind a NAT does not know by which address it was asked, but tells its own. */
+bool stun_has_other_address(const struct stun_reply *r, const union address *asked);
 
 /* The transaction of a Binding request, as it comes back to us by hairpin; NULL: it is none. */
 const uint8_t *stun_request_transaction(const uint8_t *datagram, size_t len);

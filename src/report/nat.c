@@ -88,7 +88,7 @@ static bool has_other(const struct question *q)
 
 static bool has_other_address(const struct question *q)
 {
-	return has_other(q) && !address_same_host(&q->reply.other, &q->to);
+	return has_other(q) && stun_has_other_address(&q->reply, &q->to);
 }
 
 /* One server. A server with two ports of a single address names the other to those only who ask for it. */
@@ -101,7 +101,7 @@ static void ask_server(struct family_probe *p, int fd, unsigned i, struct questi
 	if (q->answered && !has_other(q)) {
 		exchange(fd, &again, 1, FIRST_WAIT);
 		if (has_other(&again))
-			q->reply.other = again.reply.other;
+			q->reply = again.reply;
 	}
 	record(p->out, p->indices[i], q);
 }
@@ -148,8 +148,7 @@ static void find_filtering(struct family_probe *p, const struct question *helper
 	close(fd);
 }
 
-/* The helper's other port and, if it has one, its other address. Both ports of that one: a server behind a
- * NAT of its own knows its inner address only, but the other port is where it says. */
+/* The helper's other port and, if it has one, its other address, by both ports. */
 static unsigned add_others(const struct question *helper, struct question q[REPORT_OTHERS])
 {
 	union address other = helper->reply.other, at = helper->to;

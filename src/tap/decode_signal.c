@@ -86,6 +86,7 @@ static void nat(struct decoder *d, unsigned kind)
 		[SIGNAL_NAT_OPEN] = "none",
 		[SIGNAL_NAT_SAME] = "one port for all destinations",
 		[SIGNAL_NAT_VARIES] = "another port for each destination",
+		[SIGNAL_NAT_SAME_PORTS] = "one port for two ports of a server",
 	};
 	const char *text = texts[kind < SIGNAL_NATS ? kind : SIGNAL_NAT_UNKNOWN];
 

@@ -3,7 +3,7 @@
 # to netreport. And a relay with two addresses, which tells all.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nat.sh"
-need wg jq nft ss python3
+need wg jq nft ss python3 turnserver
 
 public
 site symmetric 11 symmetric
@@ -16,12 +16,12 @@ relay_start
 
 # ---- netreport: nobody but the relay is asked ----
 
-report() { # of all sites at the same time
-	for name in $sites; do
+report() { # SITE...: at the same time
+	for name in "$@"; do
 		ip netns exec $name "$weir" netreport --json --relay "rel://$nat_server:443" >$lab/$name/report.json 2>>$lab/$name/log &
 		echo $! >$lab/$name/pid.report
 	done
-	for name in $sites; do
+	for name in "$@"; do
 		rc=0
 		wait "$(cat $lab/$name/pid.report)" || rc=$?
 		[ $rc = 0 ] || [ $rc = 4 ] || fail "$name: exit code $rc: $(cat $lab/$name/report.json)"
@@ -33,7 +33,8 @@ is() { # SITE MAPPING FILTERING
 	[ "$found" = "$2 $3" ] || fail "$1: $found, and not $2 $3: $(cat $lab/$1/report.json)"
 }
 
-report
+# shellcheck disable=SC2086 # one word each
+report $sites
 is symmetric address-and-port-dependent address-and-port-dependent
 is port port-independent address-and-port-dependent
 is cone port-independent port-independent
@@ -52,7 +53,9 @@ peer_conf symmetric 1 port 2
 peer_conf port 2 symmetric 1
 peer_conf open 5 cone 3 "[Ice]
 Enable = no"
-peer_conf cone 3 open 5
+# A server that does not answer keeps nobody from asking the other one further.
+peer_conf cone 3 open 5 "[Ice]
+Stun = $nat_server:3478, 203.0.113.99:3478"
 for name in symmetric port open cone; do
 	weir_start $name $lab/$name/wg0.conf
 done
@@ -71,7 +74,23 @@ for name in symmetric port open cone; do
 	weir_end $name
 done
 
-# ---- a second server, or a second address: all of it ----
+# A second server at another address, of another make.
+(
+	nat_server=203.0.113.6
+	coturn_start
+)
+peer_conf cone 3 open 5 "[Ice]
+Stun = $nat_server:3478, 203.0.113.6:3490"
+weir_start cone $lab/cone/wg0.conf
+weir_start open $lab/open/wg0.conf
+until_true 30 nat_is cone endpoint-independent || fail "coturn besides: $(weir_on cone status --json)"
+weir_end cone
+weir_end open
+kill "$(cat $lab/srv/pid.turn)"
+peer_conf cone 3 open 5
+say "a second server tells the rest"
+
+# ---- a second address: all of it ----
 
 relay_again() {
 	kill "$(cat $lab/srv/pid.relay)"
@@ -80,7 +99,8 @@ relay_again() {
 }
 
 relay_again --stun $nat_server:3478 --stun-other-address 203.0.113.6
-report
+# shellcheck disable=SC2086 # one word each
+report $sites
 is symmetric address-and-port-dependent address-and-port-dependent
 is port endpoint-independent address-and-port-dependent
 is cone endpoint-independent endpoint-independent
@@ -109,7 +129,7 @@ holder=$!
 until_true 20 on srv sh -c "ss -Hlun 'sport = :3479' | grep -q ." || fail "nobody holds the port"
 relay_start
 grep -q "STUN answers on one port only" $lab/srv/log.relay || fail "no warning"
-report
+report port
 is port unknown unknown
 rc=0
 ip netns exec srv timeout 20 "$weir" relay --listen "$nat_server:444" --secret-file $lab/srv/secret --status off \

@@ -477,6 +477,36 @@ def test_both_families():
             u.connect((at, 3478))
             u.send(bytes.fromhex("000100002112a442") + os.urandom(12))
             assert u.recv(200)[25] == kind
+            other_port(family, at)
+
+
+def attributes(answer):
+    found, i = {}, 20
+    while i < len(answer):
+        kind, length = struct.unpack_from(">HH", answer, i)
+        found[kind] = answer[i + 4:i + 4 + length]
+        i += 4 + (length + 3) // 4 * 4
+    return found
+
+
+def other_port(family, at):
+    """RFC 5780 on a socket for all addresses: the second port, as the address that was asked has it."""
+    u = socket.socket(family, socket.SOCK_DGRAM)
+    u.settimeout(5)
+    u.bind((at, 0))
+    plain = b"\0" + bytes([1 if family == socket.AF_INET else 2])
+    place = lambda port: plain + struct.pack(">H", port) + socket.inet_pton(family, at)
+    for flags, source in ((0, 3478), (2, 3479)):
+        head = bytes.fromhex("000100082112a442") + os.urandom(12)
+        u.sendto(head + bytes.fromhex("00030004") + struct.pack(">I", flags), (at, 3478))
+        answer, sender = u.recvfrom(200)
+        found = attributes(answer)
+        assert answer[:2] == b"\x01\x01" and answer[8:20] == head[8:] and sender[:2] == (at, source), sender
+        assert found[0x802c] == place(3479) and found[0x802b] == place(source), found
+    u.sendto(bytes.fromhex("000100082112a442") + os.urandom(12) + bytes.fromhex("0003000400000002"), (at, 3479))
+    assert u.recvfrom(200)[1][:2] == (at, 3478)
+    u.sendto(bytes.fromhex("000100082112a442") + os.urandom(12) + bytes.fromhex("0003000400000004"), (at, 3478))
+    assert u.recv(200)[:2] == b"\x01\x11", "there is no other address"
 
 
 def test_full():

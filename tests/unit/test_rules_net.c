@@ -320,6 +320,16 @@ static void one_symmetric_fits(void)
 	ice_failed();
 	w.f.remote_nat = NAT_MAPPING_VARIES;
 }
+static void one_by_ports_fits(void)
+{
+	one_symmetric_fits();
+	w.device.nat = NAT_SAME_FOR_PORTS;
+}
+static void one_by_ports_near(void)
+{
+	one_by_ports_fits();
+	w.f.remote_nat = NAT_SAME_FOR_PORTS;
+}
 static void one_symmetric_near(void)
 {
 	one_symmetric_fits();
@@ -506,6 +516,7 @@ static const struct rule_case cases[] = {
 	{"relay-only-plain", relay_only_fits, relay_only_near, false},
 	{"symmetric-nats", symmetric_fits, symmetric_near, true},
 	{"symmetric-nats", one_symmetric_fits, one_symmetric_near, true},
+	{"symmetric-nats", one_by_ports_fits, one_by_ports_near, true},
 	{"no-local-candidates", no_candidates_fits, no_candidates_near, true},
 	{"candidates-lost", candidates_lost_fits, candidates_lost_near, true},
 	{"turn-refused", turn_fits, turn_near, true},
@@ -550,6 +561,28 @@ static void healthy_peers_have_no_verdict(void **state)
 	assert_int_equal(found.count, 0);
 }
 
+/* Two ports of one address do not tell all about a NAT, and the verdict does not say more. */
+static void what_ports_tell_is_no_more(void **state)
+{
+	const struct diagnosis *d = &found.items[0];
+
+	(void)state;
+	one_by_ports_fits();
+	diagnose_peer(&w.f, NOW, &found);
+	assert_string_equal(d->rule->id, "symmetric-nats");
+	assert_int_equal(d->confidence, DIAGNOSIS_LIKELY);
+	assert_non_null(strstr(d->verdict,
+			       "the one here lets only known ports in, or takes another for each address"));
+	assert_non_null(strstr(d->lines[0].text, "one port for two ports of a server"));
+	assert_non_null(strstr(d->lines[0].text, "as two ports of a STUN server see it"));
+	one_symmetric_fits();
+	w.device.stun_two_addresses = true;
+	diagnose_peer(&w.f, NOW, &found);
+	assert_non_null(strstr(d->verdict, "the one here lets only known ports in: no direct path"));
+	assert_non_null(
+		strstr(d->lines[0].text, "one port for all destinations, as two STUN servers see it"));
+}
+
 static void complete(void **state)
 {
 	(void)state;
@@ -564,6 +597,7 @@ int main(void)
 		cmocka_unit_test(faults),
 		cmocka_unit_test(nearest),
 		cmocka_unit_test(healthy_peers_have_no_verdict),
+		cmocka_unit_test(what_ports_tell_is_no_more),
 		cmocka_unit_test(complete),
 	};
 

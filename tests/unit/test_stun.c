@@ -197,6 +197,8 @@ static void test_two_ports(void **state)
 	reply = read_back(&out);
 	assert_true(reply.success && address_equal(&reply.mapped, &from));
 	assert_true(address_equal(&reply.other, &places[STUN_OTHER_PORT]));
+	assert_true(address_equal(&reply.origin, &places[STUN_SAME_PLACE]));
+	assert_false(stun_has_other_address(&reply, &places[STUN_SAME_PLACE]));
 	/* The other port answers, and says so; another address cannot. */
 	stun_ask(in, sizeof(in), transaction, ASK_CHANGE_PORT);
 	assert_int_equal(ask_at(in, sizeof(in), &from, places, &out), STUN_ANSWERED);
@@ -234,6 +236,7 @@ static void test_two_addresses(void **state)
 		assert_int_equal(ask_at(in, sizeof(in), &from4, four_places, &out), STUN_ANSWERED);
 		assert_int_equal(out.place, i);
 		reply = read_back(&out);
+		assert_true(address_equal(&reply.origin, &four_places[i]));
 		assert_true(address_equal(&reply.other, &four_places[3]));
 		assert_int_equal(ask_at(in, sizeof(in), &from6, six_places, &out), STUN_ANSWERED);
 		assert_int_equal(out.place, i);
@@ -252,12 +255,34 @@ static void test_two_addresses(void **state)
 	assert_true(address_equal(&reply.other, &six_places[3]) && address_equal(&reply.mapped, &from6));
 }
 
+/* What the server calls itself counts, not where it was asked: it may be behind a NAT of its own. */
+static void test_other_address(void **state)
+{
+	const union address inside = at("10.0.0.5:3478"), port = at("10.0.0.5:3479"),
+			    second = at("10.0.0.6:3479");
+	const union address asked = at("203.0.113.5:3478"), six = at("[2001:db8::6]:3479");
+	struct stun_reply r = {.other = port};
+
+	(void)state;
+	assert_true(stun_has_other_address(&r, &asked));
+	assert_false(stun_has_other_address(&r, &inside));
+	r.origin = inside;
+	assert_false(stun_has_other_address(&r, &asked));
+	r.other = second;
+	assert_true(stun_has_other_address(&r, &asked));
+	r.other = six; /* nothing that this socket could ask */
+	assert_false(stun_has_other_address(&r, &asked));
+	r.other = (union address){0};
+	assert_false(stun_has_other_address(&r, &asked));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_xor_mapped), cmocka_unit_test(test_old_style),
-		cmocka_unit_test(test_attributes), cmocka_unit_test(test_no_answer),
-		cmocka_unit_test(test_two_ports),  cmocka_unit_test(test_two_addresses),
+		cmocka_unit_test(test_xor_mapped),    cmocka_unit_test(test_old_style),
+		cmocka_unit_test(test_attributes),    cmocka_unit_test(test_no_answer),
+		cmocka_unit_test(test_two_ports),     cmocka_unit_test(test_two_addresses),
+		cmocka_unit_test(test_other_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,41 @@ static void rates_are_unknown_at_first(void **state)
 	close_stage(&t);
 }
 
+/* Each kind of NAT has its words in the head line, and nothing is there while it is not known. */
+static void the_head_line_tells_the_nat(void **state)
+{
+	static const char *const kinds[][2] = {
+		{"none", " no nat "},
+		{"endpoint-independent", " nat eim "},
+		{"port-independent", " nat eim/adm "},
+		{"symmetric", " nat symmetric "},
+		{"blocked", " no UDP "},
+	};
+	struct scenario s;
+
+	(void)state;
+	scenario_load(&s, "paths");
+	for (size_t i = 0; i <= sizeof(kinds) / sizeof(kinds[0]); i++) {
+		bool known = i < sizeof(kinds) / sizeof(kinds[0]);
+		struct strbuf text = {0};
+		struct stage t;
+		struct grid g;
+
+		open_stage(&t, 80, 24);
+		scenario_play(&s, t.d);
+		text_copy(t.d->nat, sizeof(t.d->nat), known ? kinds[i][0] : "");
+		settle(&t);
+		draw(&t, &g, false);
+		grid_text(&g, &text);
+		if (known ? !strstr(text.text, kinds[i][1]) : strstr(text.text, " nat ") != NULL)
+			fail_msg("\"%s\" is not there:\n%s", known ? kinds[i][1] : "nothing", text.text);
+		strbuf_clear(&text);
+		grid_clear(&g);
+		close_stage(&t);
+	}
+	scenario_clear(&s);
+}
+
 /* ---- invariants ---- */
 
 static void check_cells(const struct grid *u, const struct grid *a)
@@ -573,6 +608,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_screens),
 		cmocka_unit_test(rates_are_unknown_at_first),
+		cmocka_unit_test(the_head_line_tells_the_nat),
 		cmocka_unit_test(every_size_keeps_the_invariants),
 		cmocka_unit_test(any_keys_any_sizes_any_snapshots),
 		cmocka_unit_test(a_report_tells_all_but_who_and_where),
