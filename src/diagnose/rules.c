@@ -113,13 +113,30 @@ void diagnosis_peer_name(char out[KEY_BASE64_LEN + 1], const struct diagnosis_fa
 	out[8] = '\0';
 }
 
-void diagnosis_command(struct diagnosis *d, const struct diagnosis_facts *f, const char *verb)
+/* As a shell takes it for one word; a name that would need more than quotes gives way to the key's start. */
+static void peer_word(char out[KEY_BASE64_LEN + 1], const struct diagnosis_facts *f)
 {
-	char name[KEY_BASE64_LEN + 1];
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:,@%+/-";
+
+	if (!*f->name || *f->name == '-' || strchr(f->name, '\'')) {
+		key_to_base64(out, &f->public_key);
+		out[8] = '\0';
+	} else {
+		bool odd = f->name[strspn(f->name, plain)];
+
+		snprintf(out, KEY_BASE64_LEN + 1, "%s%s%s", odd ? "'" : "", f->name, odd ? "'" : "");
+	}
+}
+
+void diagnosis_command(struct diagnosis *d, const struct diagnosis_facts *f, const char *words)
+{
+	int verb = (int)strcspn(words, " ");
+	char peer[KEY_BASE64_LEN + 1];
 
 	if (f)
-		diagnosis_peer_name(name, f);
-	snprintf(d->command, sizeof(d->command), "weir %s%s%s", verb, f ? " " : "", f ? name : "");
+		peer_word(peer, f);
+	snprintf(d->command, sizeof(d->command), "weir %.*s%s%s%s", verb, words, f ? " " : "", f ? peer : "",
+		 words + verb);
 }
 
 const char *diagnosis_age(char out[DIAGNOSIS_AGE], uint64_t ns)

@@ -78,7 +78,7 @@ struct diagnosis_device { /* the same for all peers */
 	uint64_t network_changed_at;   /* addresses, routes or links */
 	bool link_lost;		       /* no interface but our own is up, or no default route */
 	unsigned peers_in_trouble;
-	uint64_t trouble_since;	       /* when the last of them began, if they began within 2 s of each other */
+	uint64_t trouble_since;	       /* when the last of them began, if all began within half a minute */
 	uint64_t counters[WG_COUNTERS];
 	uint64_t window_since;
 	uint64_t window[WG_COUNTERS];  /* of the last minute */

@@ -292,8 +292,7 @@ static bool check_storm(const struct diagnosis_facts *f, uint64_t now, struct di
 	diagnosis_helps(
 		d, 'f',
 		"Keep to the relay until it is quiet: then see what makes the sessions of one end break.");
-	diagnosis_command(d, f, "path");
-	strncat(d->command, " relay", sizeof(d->command) - strlen(d->command) - 1);
+	diagnosis_command(d, f, "path relay");
 	return true;
 }
 

@@ -19,8 +19,8 @@ void diagnosis_shows(struct diagnosis *d, enum diagnosis_mark mark, const char *
 /* What helps: a sentence and the dashboard's key for it (0: none); and the same as a command. */
 void diagnosis_helps(struct diagnosis *d, char key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-void diagnosis_command(struct diagnosis *d, const struct diagnosis_facts *f,
-		       const char *verb); /* "weir VERB PEER" */
+/* "weir VERB PEER WORD" of "VERB WORD", to be pasted into a shell; f NULL: it is about no peer. */
+void diagnosis_command(struct diagnosis *d, const struct diagnosis_facts *f, const char *words);
 
 /* "25 s", "4 min", "3 h": for sentences. */
 #define DIAGNOSIS_AGE 24

@@ -255,11 +255,8 @@ static bool check_filtered(const struct diagnosis_facts *f, uint64_t now, struct
 	diagnosis_helps(
 		d, net_relayed(f) ? 0 : 'f',
 		"Look for a firewall with deep inspection between the ends. A relay with TLS gets past it.");
-	diagnosis_command(d, f, "path");
 	if (!net_relayed(f))
-		strncat(d->command, " relay", sizeof(d->command) - strlen(d->command) - 1);
-	else
-		d->command[0] = '\0';
+		diagnosis_command(d, f, "path relay");
 	return true;
 }
 
@@ -321,8 +318,7 @@ static bool check_flaps(const struct diagnosis_facts *f, uint64_t now, struct di
 		diagnosis_shows(d, MARK_BAD, "paths", f->switches[i].at, "%s", f->switches[i].text);
 	diagnosis_helps(d, 'f',
 			"If it is always the same path, keep to the relay until that network is mended.");
-	diagnosis_command(d, f, "path");
-	strncat(d->command, " relay", sizeof(d->command) - strlen(d->command) - 1);
+	diagnosis_command(d, f, "path relay");
 	return true;
 }
 

@@ -100,7 +100,7 @@ static void login_refused(const struct diagnosis_facts *f, uint64_t now, const s
 		diagnosis_shows(d, MARK_NOTE, "clock", 0, "%s", note);
 	show_next(r, now, d);
 	diagnosis_helps(d, 0, "%s", help);
-	strcpy(d->command, "weir reload");
+	diagnosis_command(d, NULL, "reload");
 }
 
 static bool is_expired(const struct diagnosis_relay *r)

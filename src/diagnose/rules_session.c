@@ -302,7 +302,7 @@ static bool check_corrupted(const struct diagnosis_facts *f, uint64_t now, struc
 			bad, f->recent.counters[WG_COUNT_data_received]);
 	diagnosis_helps(d, 'f',
 			"Try the relay: if they open there, a device on the direct path is to blame.");
-	diagnosis_command(d, f, "path");
+	diagnosis_command(d, f, "path relay");
 	return true;
 }
 

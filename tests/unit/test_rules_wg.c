@@ -589,6 +589,14 @@ static void test_inside(void **state)
 	healthy();
 	COUNT(reject_undecryptable_data) = 40;
 	first_is("corrupted", DIAGNOSIS_LIKELY, SIDE_BETWEEN);
+	assert_string_equal(found.items[0].command, "weir path office relay");
+	/* What is told is a command that a shell takes as it stands. */
+	strcpy(w.f.name, "my $(office)");
+	first_is("corrupted", DIAGNOSIS_LIKELY, SIDE_BETWEEN);
+	assert_string_equal(found.items[0].command, "weir path 'my $(office)' relay");
+	strcpy(w.f.name, "bob's");
+	first_is("corrupted", DIAGNOSIS_LIKELY, SIDE_BETWEEN);
+	assert_null(strchr(found.items[0].command, '\''));
 	COUNT(reject_undecryptable_data) = 2;
 	none();
 }
