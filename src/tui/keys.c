@@ -198,6 +198,9 @@ void tui_keys_mdoc(FILE *f)
 					put_about(f, open);
 				open = e;
 				fputs(".It Ic", f);
+				/* Keys of the menu come after the one that opens it. */
+				if (e->where == WHERE_MENU)
+					fputs(" x", f);
 				put_key(f, e->codes[0], true);
 			} else {
 				put_key(f, e->codes[0], false);

@@ -401,6 +401,8 @@ void model_key(struct model *m, const struct data *d, uint32_t code, double now,
 		mouse_key(m, d, code, now, fx);
 	else if (e)
 		do_command(m, d, e->command, now, fx);
+	else if (m->readonly && key_find(code, model_where(m), false))
+		model_say(m, now, true, "this dashboard only shows (--readonly)");
 	fit(m, d);
 	fetch_events(m, d, fx);
 }

@@ -70,6 +70,8 @@ static const char *const legend[] = {
 	"ICE SESSION, on wide screens: the first digits of ours and theirs; the other end shows them the "
 	"other way round.",
 	"LOSS gaps in the peer's counters: loss towards us. The other direction shows on the other side.",
+	"LAST rx and tx together; from 120 columns on it sweeps: the gap is now, right of it lies what is "
+	"oldest.",
 	"! asks first; --readonly removes those keys. The view is a process of its own: q ends it, weir down "
 	"stops tunnels.",
 };

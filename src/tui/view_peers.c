@@ -475,6 +475,25 @@ static void draw_status(struct grid *g, const struct scene *s)
 	}
 }
 
+/* Below a short list on a low screen: what recovery does next, the evidence, the verdict and what helps. */
+static bool draw_below(struct grid *g, const struct scene *s, const struct peer *p, int row)
+{
+	struct pen rule = pen_at(g, row, 0, g->width), pen = pen_at(g, row + 1, 1, g->width - 1);
+	char label[LABEL_ROOM];
+
+	if (!p || !p->findings || s->l.status_row - row < 3)
+		return false;
+	draw_rule(&rule, peer_label(label, p, s->m->private), "Enter: all");
+	row++;
+	if (p->network && *p->network->rung_text) {
+		pen_field(&pen, STYLE_DIM, 5, "next");
+		part_recovery(&pen, s, p);
+		row++;
+	}
+	view_diagnosis_brief(g, s, p, row, s->l.status_row - row + 1, g->width - 1);
+	return true;
+}
+
 /* On the smallest screen the reason of the selected peer has the status line, and free rows above it. */
 static void draw_why(struct grid *g, const struct scene *s)
 {
@@ -484,6 +503,8 @@ static void draw_why(struct grid *g, const struct scene *s)
 	struct grid nowhere = {.width = g->width};
 	char text[TEXT_ROOM];
 
+	if (draw_below(g, s, p, s->l.status_row - spare + 1))
+		return;
 	if (s->m->rows.count > (size_t)s->l.table_rows) {
 		snprintf(text, sizeof(text), "%zu peers", s->m->rows.count);
 		pen_right(&pen, STYLE_DIM, text);

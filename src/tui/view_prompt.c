@@ -216,11 +216,11 @@ static void draw_columns(struct grid *g, const struct scene *s)
 			 c <= COLUMN_STATE	? "always"
 			 : off			? "never"
 			 : on			? "before others"
-			 : s->l.column_width[c] ? "shown: it fits"
-						: "where it fits");
+			 : s->l.column_width[c] ? "shown"
+						: "no room");
 	}
 	p = pen_at(g, g->height - 1, 1, g->width - 1);
-	pen_text(&p, STYLE_DIM, "j k column   Space change   = as they come   any other key: done");
+	pen_text(&p, STYLE_DIM, "j k column   Space change   = default   other key: done");
 }
 
 void view_prompt(struct grid *g, const struct scene *s)

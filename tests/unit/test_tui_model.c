@@ -220,9 +220,10 @@ static void readonly_has_no_key_that_changes(void **state)
 	(void)state;
 	open_stage(&t, "twelve", 0);
 	t.m.readonly = true;
-	type(&t, "DExR");
+	type(&t, "DExRD");
 	assert_int_equal(t.fx.count, 0);
 	assert_int_equal(t.m.mode, MODE_NORMAL);
+	assert_non_null(strstr(t.m.message, "--readonly")); /* and it says why nothing happens */
 	key_hints(hints, sizeof(hints), WHERE_PEERS, true, 300);
 	assert_null(strstr(hints, "drain"));
 	assert_null(strstr(hints, "actions"));
