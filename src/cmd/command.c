@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/strbuf.h"
+#include "cmd/text.h"
 #include "config/conf.h"
 
 #define COMMANDS_MAX 64
@@ -136,7 +137,7 @@ struct client *command_connect(const struct options *o, const char *word, char i
 static int print_error(const struct error *e, int code)
 {
 	if (e->text[0])
-		fprintf(stderr, "weir: %s\n", e->text);
+		text_complain(e->text);
 	return code;
 }
 

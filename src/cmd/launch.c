@@ -11,6 +11,7 @@
 
 #include "cmd/detach.h"
 #include "cmd/sandbox.h"
+#include "cmd/text.h"
 #include "cmd/view.h"
 
 /* The engine's ends and the view's: the second pair is for the view that follows a crash. */
@@ -60,7 +61,7 @@ static int run_engine(struct serve_options *engine, const struct pairs *p, struc
 	engine->detached = true;
 	code = serve(engine, &e);
 	if (e.text[0] && d->pipe[1] >= 0)
-		fprintf(stderr, "weir: %s\n", e.text); /* not ready yet: the user still listens */
+		text_complain(e.text); /* not ready yet: the user still listens */
 	else if (e.text[0])
 		log_error("engine", "%s", e.text);
 	return code;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/xalloc.h"
 #include "cmd/options.h"
 
 const char *text_age(char out[TEXT_FIGURE], double seconds)
@@ -47,6 +48,18 @@ char *text_tame(char *text)
 			c[0] = c[1] = '?';
 	}
 	return text;
+}
+
+void text_complain(const char *text)
+{
+	char *copy = xstrdup(text), *save = NULL;
+	const char *before = "weir: ";
+
+	for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		fprintf(stderr, "%s%s\n", before, text_tame(line));
+		before = "";
+	}
+	free(copy);
 }
 
 bool text_colored(const struct options *o, int fd)

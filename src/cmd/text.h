@@ -13,6 +13,9 @@ const char *text_bytes(char out[TEXT_FIGURE], double bytes); /* "148 B", "12.2 M
 /* Makes control characters (C0, DEL and C1 as UTF-8) harmless, in place. */
 char *text_tame(char *text);
 
+/* "weir: ..." on standard error, tame: what a file, an archive or another host said may be in it. Lines stay lines. */
+void text_complain(const char *text);
+
 /* Colour for a stream by --color, the environment and whether it is a terminal. */
 struct options;
 bool text_colored(const struct options *o, int fd);

@@ -16,6 +16,7 @@
 
 #include "base/xalloc.h"
 #include "cmd/sandbox.h"
+#include "cmd/text.h"
 
 /* Exit codes of the child, which nothing else uses. */
 #define CHILD_ENGINE_GONE 101
@@ -107,7 +108,7 @@ static int child(const struct options *o, int fd)
 	enum tui_end end = draw(o, fd, &e);
 
 	if (end == TUI_FAILED && e.text[0])
-		fprintf(stderr, "weir: %s\n", e.text);
+		text_complain(e.text);
 	return end == TUI_ENGINE_GONE ? CHILD_ENGINE_GONE : end == TUI_FAILED ? CHILD_FAILED : 0;
 }
 

@@ -20,6 +20,7 @@
 #include "cmd/detach.h"
 #include "cmd/lock.h"
 #include "cmd/sandbox.h"
+#include "cmd/text.h"
 
 static char folder[] = "/tmp/weir-test-XXXXXX";
 
@@ -263,12 +264,30 @@ static void test_view_sandbox(void **state)
 	unsetenv("SUDO_GID");
 }
 
+/* What others said ends up in errors: it must not reach the terminal as it is. */
+static void test_errors_are_tame(void **state)
+{
+	char said[200] = "";
+	int pipes[2], before = dup(STDERR_FILENO);
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	dup2(pipes[1], STDERR_FILENO);
+	text_complain("two lines, \033[31m red\n\302\233 and so on \177");
+	dup2(before, STDERR_FILENO);
+	close(before);
+	close(pipes[1]);
+	assert_true(read(pipes[0], said, sizeof(said) - 1) > 0);
+	close(pipes[0]);
+	assert_string_equal(said, "weir: two lines, ?[31m red\n?? and so on ?\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lock),	     cmocka_unit_test(test_lock_is_waited_for),
 		cmocka_unit_test(test_detach),	     cmocka_unit_test(test_engine_sandbox),
-		cmocka_unit_test(test_view_sandbox),
+		cmocka_unit_test(test_view_sandbox), cmocka_unit_test(test_errors_are_tame),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
