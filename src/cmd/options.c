@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/words.h"
+#include "base/distance.h"
 
 #define AT(member) offsetof(struct options, member)
 

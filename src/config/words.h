@@ -77,7 +77,4 @@ enum section section_find(const char *word);
 enum keyword keyword_nearest(enum section s, const char *word);
 enum section section_nearest(const char *word);
 
-/* Insertions, deletions, substitutions and swaps of neighbours between a and b in any case. */
-unsigned word_distance(const char *a, const char *b);
-
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/distance.h"
 #include "base/map.h"
 #include "base/xalloc.h"
 #include "tui/model_internal.h"
@@ -162,6 +163,24 @@ static void perform(struct model *m, const struct data *d, double now, struct ef
 	prompt_clear(p);
 }
 
+/* One letter and a quarter of a name may be wrong: more is another name, not a slip. */
+static void say_nearest(struct model *m, const struct data *d, const char *who, double now)
+{
+	char label[LABEL_ROOM], nearest[LABEL_ROOM] = "";
+	unsigned best = 2 + (unsigned)strlen(who) / 4;
+
+	for (size_t i = 0; i < d->peers_count; i++) {
+		unsigned n = word_distance(who, peer_label(label, d->peers[i], m->private));
+
+		if (n < best) {
+			best = n;
+			text_copy(nearest, sizeof(nearest), label);
+		}
+	}
+	model_say(m, now, true, "%s: no such peer%s%s%s", who, *nearest ? "; did you mean " : "", nearest,
+		  *nearest ? "?" : "");
+}
+
 static bool find_peer(struct model *m, const struct data *d, const char *who, double now)
 {
 	struct prompt *p = &m->prompt;
@@ -186,22 +205,28 @@ static bool find_peer(struct model *m, const struct data *d, const char *who, do
 		return false;
 	}
 	if (!found) {
-		model_say(m, now, true, "%s: no such peer", who);
+		say_nearest(m, d, who, now);
 		return false;
 	}
 	add_target(p, found);
 	return true;
 }
 
-void action_select(struct model *m, const struct data *d, const char *who, double now)
+bool action_select(struct model *m, const struct data *d, const char *who, double now)
 {
+	bool found;
+
+	if (!who)
+		return true;
 	prompt_clear(&m->prompt);
 	m->prompt.targets = xcalloc(1, sizeof(m->prompt.targets[0]));
-	if (who && find_peer(m, d, who, now)) {
+	found = find_peer(m, d, who, now);
+	if (found) {
 		text_copy(m->selected, sizeof(m->selected), m->prompt.targets[0]);
 		follow_selected(m, d);
 	}
 	prompt_clear(&m->prompt);
+	return found;
 }
 
 /* Fills the targets; says why there are none. */
@@ -308,6 +333,10 @@ void model_reply(struct model *m, const struct reply *r, double now)
 	verb = action_method(p->command);
 	if (!r->ok && p->quiet)
 		return;
+	if (p->command == COMMAND_TYPE) {
+		model_say(m, now, !r->ok, "%s: %s", p->label, *r->text ? r->text : "failed");
+		return;
+	}
 	if (!r->ok)
 		model_say(m, now, true, "%s%s%s: %s", verb ? verb : "request", *p->label ? " " : "", p->label,
 			  *r->text ? r->text : "failed");

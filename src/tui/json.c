@@ -386,6 +386,11 @@ static void get_reply(struct data *d, const json_t *o, struct reply *r)
 		if (why)
 			add_part(r, why, ": ");
 	}
+	text = json_string_value(json_object_get(result, "why"));
+	if (text && json_is_string(json_object_get(result, "verdict"))) { /* of a trace */
+		add_part(r, json_string_value(json_object_get(result, "verdict")), "");
+		add_part(r, text, ": ");
+	}
 	get_more_allowed(d, json_object_get(result, "peer"));
 	json_explained(d, result);
 	json_array_foreach(json_object_get(result, "timeline"), i, item) get_event(d, item);

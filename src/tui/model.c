@@ -321,8 +321,10 @@ void do_command(struct model *m, const struct data *d, enum command c, double no
 		m->mode = MODE_COLUMNS;
 		break;
 	case COMMAND_TYPE:
+		typed_begin(m);
+		break;
 	case COMMAND_GOTO:
-		m->mode = c == COMMAND_TYPE ? MODE_TYPE : MODE_GOTO;
+		m->mode = MODE_GOTO;
 		*m->typed = '\0';
 		break;
 	case COMMAND_REDRAW:

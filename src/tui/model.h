@@ -33,6 +33,8 @@ enum pane { PANE_SESSIONS, PANE_COUNTERS, PANE_NETWORK, PANE_DIAGNOSIS, PANE_TIM
 #define FILTER_ROOM 64
 #define INTERVALS   5
 
+#define HISTORY_LINES 32 /* typed commands that are remembered */
+
 struct rows {
 	uint32_t *index;
 	size_t count, room;
@@ -104,7 +106,9 @@ struct model {
 
 	struct packet_model packets;
 
-	char typed[200], typed_before[200]; /* after ':' or '#', and the command before */
+	char typed[200];			      /* after ':' or '#' */
+	char history[HISTORY_LINES][200], draft[200]; /* commands before; what was being typed */
+	unsigned history_count, history_back;	      /* all so far; how far back we are, 0: the draft */
 	int help_top;
 	struct prompt prompt;
 	char message[400];
@@ -121,7 +125,8 @@ struct model {
 extern const double model_intervals[INTERVALS]; /* s */
 
 enum effect_kind {
-	EFFECT_REQUEST,	  /* method, key of the peer ("" if none), id, name and value of a parameter */
+	EFFECT_REQUEST,	  /* method, key of the peer ("" if none), id, name and value (or text) of a parameter
+			   */
 	EFFECT_SUBSCRIBE, /* with the interval of the model */
 	EFFECT_COPY,	  /* text, or bytes if there are any */
 	EFFECT_WRITE,	  /* bytes to a file of the name text; label says what they are */

@@ -26,16 +26,37 @@ void follow_line(struct model *m, const struct data *d)
 		m->line_selected = d->log[m->lines.index[m->line]].seq;
 }
 
+/* Lines name a peer by its name, or by the start of its key. */
+static bool is_about(const char *line_peer, const struct peer *p)
+{
+	size_t start = strspn(line_peer, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
+
+	return strcmp(p->name, line_peer) == 0 ||
+	       (!*p->name && start >= 4 && strncmp(p->key, line_peer, start) == 0);
+}
+
+void log_only(struct model *m, const struct data *d, double now)
+{
+	const struct peer *p = model_selected(m, d);
+	char label[LABEL_ROOM];
+
+	for (size_t i = d->log_count; p && i--;)
+		if (*d->log[i].peer && is_about(d->log[i].peer, p)) {
+			text_copy(m->log_peer, sizeof(m->log_peer), d->log[i].peer);
+			return;
+		}
+	*m->log_peer = '\0';
+	model_say(m, now, false, "no line is about %s", p ? peer_label(label, p, m->private) : "it");
+}
+
 static void open_line(struct model *m, const struct data *d, double now, struct effects *fx)
 {
 	const char *peer = m->lines.count ? d->log[m->lines.index[m->line]].peer : "";
-	size_t start = strspn(peer, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
 
 	for (size_t i = 0; *peer && i < d->peers_count; i++) {
 		const struct peer *p = d->peers[i];
 
-		if (strcmp(p->name, peer) == 0 ||
-		    (!*p->name && start >= 4 && strncmp(p->key, peer, start) == 0)) {
+		if (is_about(peer, p)) {
 			text_copy(m->selected, sizeof(m->selected), p->key);
 			follow_selected(m, d);
 			show_screen(m, d, SCREEN_PEER, fx);

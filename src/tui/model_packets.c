@@ -279,10 +279,29 @@ static void peer_words(char *out, size_t size, const struct peer *p)
 		snprintf(out, size, "peer %s", p->name);
 }
 
-static void set_filter(struct model *m, const struct data *d, const char *text, struct effects *fx)
+void packets_set_filter(struct model *m, const struct data *d, const char *text, struct effects *fx)
 {
 	text_copy(m->packet_filter, sizeof(m->packet_filter), text);
 	packets_filtered(m, d, fx);
+}
+
+void packets_tap(struct model *m, const struct data *d, const struct peer *p, double now, struct effects *fx)
+{
+	struct packet_model *pm = &m->packets;
+	char words[PACKET_FILTER_ROOM], label[LABEL_ROOM];
+
+	peer_label(label, p, m->private);
+	if (strcmp(pm->tapped_peer, p->key) == 0) {
+		packets_set_filter(m, d, "", fx);
+		model_say(m, now, false, "%s is tapped no more", label);
+	} else {
+		peer_words(words, sizeof(words), p);
+		packets_set_filter(m, d, words, fx);
+		text_copy(pm->tapped_peer, sizeof(pm->tapped_peer), p->key);
+		show_screen(m, d, SCREEN_PACKETS, fx);
+		model_say(m, now, false, "%s is tapped, on other screens too; T again ends it", label);
+	}
+	packets_ask(m, d, fx);
 }
 
 static void tap_peer(struct model *m, const struct data *d, double now, struct effects *fx)
@@ -290,7 +309,7 @@ static void tap_peer(struct model *m, const struct data *d, double now, struct e
 	struct packet_model *pm = &m->packets;
 	const struct peer *p = model_selected(m, d);
 	const struct packet *k = packets_selected(pm, d->packets);
-	char words[PACKET_FILTER_ROOM], key[KEY_BASE64_LEN + 1], label[LABEL_ROOM];
+	char key[KEY_BASE64_LEN + 1];
 
 	if (m->screen == SCREEN_PACKETS && *pm->tapped_peer) {
 		p = data_peer(d, pm->tapped_peer);
@@ -302,18 +321,7 @@ static void tap_peer(struct model *m, const struct data *d, double now, struct e
 		model_say(m, now, false, "there is no peer to tap");
 		return;
 	}
-	peer_label(label, p, m->private);
-	if (strcmp(pm->tapped_peer, p->key) == 0) {
-		set_filter(m, d, "", fx);
-		model_say(m, now, false, "%s is tapped no more", label);
-	} else {
-		peer_words(words, sizeof(words), p);
-		set_filter(m, d, words, fx);
-		text_copy(pm->tapped_peer, sizeof(pm->tapped_peer), p->key);
-		show_screen(m, d, SCREEN_PACKETS, fx);
-		model_say(m, now, false, "%s is tapped, on other screens too; T again ends it", label);
-	}
-	packets_ask(m, d, fx);
+	packets_tap(m, d, p, now, fx);
 }
 
 /* ---- moving ---- */
@@ -476,6 +484,23 @@ static void step_wanted(struct model *m, const struct packets *p, int by, double
 
 /* ---- the rest of the keys ---- */
 
+static void set_points(struct model *m, uint8_t points, double now)
+{
+	struct packet_model *pm = &m->packets;
+
+	pm->points = points;
+	list_anew(pm);
+	model_say(m, now, false, "points:%s%s%s%s%s", pm->points ? "" : " all",
+		  pm->points >> TAP_WIRE & 1 ? " wire" : "", pm->points >> TAP_INNER & 1 ? " inner" : "",
+		  pm->points >> TAP_RELAY & 1 ? " relay" : "", pm->points >> TAP_SIGNAL & 1 ? " signal" : "");
+}
+
+void packets_points(struct model *m, const struct data *d, uint8_t points, double now, struct effects *fx)
+{
+	set_points(m, points, now);
+	packets_sync(m, d, fx);
+}
+
 static void next_points(struct model *m, double now)
 {
 	static const uint8_t sets[] = {0,
@@ -489,11 +514,7 @@ static void next_points(struct model *m, double now)
 
 	while (i < sizeof(sets) && sets[i] != pm->points)
 		i++;
-	pm->points = sets[(i + 1) % sizeof(sets)];
-	list_anew(pm);
-	model_say(m, now, false, "points:%s%s%s%s%s", pm->points ? "" : " all",
-		  pm->points >> TAP_WIRE & 1 ? " wire" : "", pm->points >> TAP_INNER & 1 ? " inner" : "",
-		  pm->points >> TAP_RELAY & 1 ? " relay" : "", pm->points >> TAP_SIGNAL & 1 ? " signal" : "");
+	set_points(m, sets[(i + 1) % sizeof(sets)], now);
 }
 
 static bool packet_keys(struct model *m, const struct data *d, enum command c, double now, struct effects *fx)

@@ -59,6 +59,13 @@ static bool moved_past(const struct model *m, uint32_t code, enum past_move *mov
 	}
 }
 
+void past_refuse(struct model *m, double now)
+{
+	model_say(m, now, true,
+		  m->past.bundle ? "nothing can be changed here: this is a bundle, not an engine"
+				 : "nothing can be changed in the past: Esc returns to now");
+}
+
 bool past_key(struct model *m, uint32_t code, double now, struct effects *fx)
 {
 	const struct key_entry *e = key_find(code, model_where(m), false);
@@ -69,9 +76,7 @@ bool past_key(struct model *m, uint32_t code, double now, struct effects *fx)
 	} else if (code == K_ESCAPE || (e && e->command == COMMAND_PAST)) {
 		leave(m, now, fx);
 	} else if (e && e->flags & KEY_CHANGES) {
-		model_say(m, now, true,
-			  m->past.bundle ? "nothing can be changed here: this is a bundle, not an engine"
-					 : "nothing can be changed in the past: Esc returns to now");
+		past_refuse(m, now);
 	} else if (e && e->command == COMMAND_FREEZE) {
 		model_say(m, now, false, "the past stands still already");
 	} else {

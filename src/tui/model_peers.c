@@ -69,9 +69,9 @@ void step_problem(struct model *m, const struct data *d, int by, double now)
 	model_say(m, now, false, "no other peer has a problem");
 }
 
-static void step_sort(struct model *m, const struct data *d, int by, double now, struct effects *fx)
+void peers_sort(struct model *m, const struct data *d, unsigned sort, double now, struct effects *fx)
 {
-	m->sort = (unsigned)((int)m->sort + by + COLUMNS + 1) % (COLUMNS + 1);
+	m->sort = sort;
 	m->inverted = false;
 	if (m->sort == SORT_WORST)
 		model_say(m, now, false, "sorted: worst first");
@@ -79,6 +79,11 @@ static void step_sort(struct model *m, const struct data *d, int by, double now,
 		model_say(m, now, false, "sorted by %s", column_title((enum column)m->sort, 8));
 	effect_add(fx, EFFECT_SETTINGS);
 	model_sync(m, d, fx);
+}
+
+static void step_sort(struct model *m, const struct data *d, int by, double now, struct effects *fx)
+{
+	peers_sort(m, d, (unsigned)((int)m->sort + by + COLUMNS + 1) % (COLUMNS + 1), now, fx);
 }
 
 static void toggle_tag(struct model *m, const struct data *d, struct effects *fx)
@@ -117,8 +122,7 @@ bool peers_command(struct model *m, const struct data *d, enum command c, double
 		model_sync(m, d, fx);
 		break;
 	case COMMAND_WORST_FIRST:
-		m->sort = SORT_WORST - 1;
-		step_sort(m, d, 1, now, fx);
+		peers_sort(m, d, SORT_WORST, now, fx);
 		break;
 	case COMMAND_TAG:
 		toggle_tag(m, d, fx);

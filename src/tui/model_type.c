@@ -1,59 +1,27 @@
-/* The line after ':': commands in the words of weir(8), completed by Tab. */
+/* The line after ':': typed, completed by Tab, remembered, and taken apart. */
 #include <stdio.h>
 #include <string.h>
 
-#include "tui/model_internal.h"
+#include "base/distance.h"
 #include "tui/text.h"
+#include "tui/verbs.h"
 
 #define WORDS_MAX 4
-#define CHOICES	  6
-
-static const struct verb {
-	const char *name;
-	bool peer; /* the word after it names one */
-	struct {
-		const char *word; /* the one after that; NULL: none */
-		enum command command;
-		const char *argument;
-	} choices[CHOICES]; /* without words: one command */
-} verbs[] = {
-	{"drain", true, {{NULL, COMMAND_DRAIN, NULL}}},
-	{"explain", true, {{NULL, COMMAND_OPEN, NULL}}},
-	{"handshake", true, {{NULL, COMMAND_HANDSHAKE, NULL}}},
-	{"ladder",
-	 true,
-	 {{"now", COMMAND_LADDER_NOW, NULL},
-	  {"skip", COMMAND_LADDER_SKIP, NULL},
-	  {"hold", COMMAND_LADDER_HOLD, NULL},
-	  {"port", COMMAND_REBIND, NULL},
-	  {"reopen", COMMAND_REOPEN, NULL}}},
-	{"log", false, {{NULL, COMMAND_LOG, NULL}}},
-	{"path",
-	 true,
-	 {{"auto", COMMAND_PREFER, "auto"},
-	  {"relay", COMMAND_PREFER, "relay"},
-	  {"relay-only", COMMAND_FORCE, "relay-only"}}},
-	{"probe", true, {{NULL, COMMAND_PROBE, NULL}}},
-	{"reload", false, {{NULL, COMMAND_RELOAD, NULL}}},
-	{"reset", true, {{NULL, COMMAND_RESET, NULL}}},
-	{"resolve", true, {{NULL, COMMAND_RESOLVE, NULL}}},
-	{"rotate", true, {{NULL, COMMAND_ROTATE, NULL}}},
-	{"status", false, {{NULL, COMMAND_PEERS, NULL}}},
-};
-#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
-
-static bool may(const struct model *m, const struct verb *v)
-{
-	const struct key_entry *e = key_of(v->choices[0].command);
-
-	return !m->readonly || !e || !(e->flags & KEY_CHANGES);
-}
+#define NEAR_MAX  3 /* that are named */
 
 static const struct verb *find_verb(const struct model *m, const char *word)
 {
-	for (size_t i = 0; i < VERBS; i++)
-		if (strcmp(verbs[i].name, word) == 0 && may(m, &verbs[i]))
+	for (size_t i = 0; i < verbs_count; i++)
+		if (strcmp(verbs[i].name, word) == 0 && verb_may(m, &verbs[i]))
 			return &verbs[i];
+	return NULL;
+}
+
+static const struct choice *find_choice(const struct verb *v, const char *word)
+{
+	for (const struct choice *c = v->choices; c && c->word; c++)
+		if (strcmp(c->word, word) == 0)
+			return c;
 	return NULL;
 }
 
@@ -106,7 +74,6 @@ static void offer_peers(struct completion *c, const struct model *m, const struc
 {
 	char label[LABEL_ROOM];
 
-	offer(c, "all");
 	for (size_t i = 0; i < d->peers_count; i++) {
 		if (!*d->peers[i]->name && !m->private)
 			snprintf(label, sizeof(label), "%.8s", d->peers[i]->key);
@@ -128,13 +95,18 @@ static void complete(struct completion *c, const struct model *m, const struct d
 	c->start = last ? last + 1 : m->typed;
 	at = w.count - (*c->start != '\0');
 	v = at > 0 ? find_verb(m, w.word[0]) : NULL;
-	for (size_t i = 0; at == 0 && i < VERBS; i++)
-		if (may(m, &verbs[i]))
+	for (size_t i = 0; at == 0 && i < verbs_count; i++)
+		if (verb_may(m, &verbs[i]))
 			offer(c, verbs[i].name);
-	if (v && v->peer && at == 1)
+	/* For the selected peer the choice comes at once. */
+	for (const struct choice *o = v && at <= 1 + (v->takes == TAKES_PEER) ? v->choices : NULL;
+	     o && o->word && (at == 1 || !find_choice(v, w.word[1])); o++)
+		offer(c, o->word);
+	if (v && v->takes == TAKES_PEER && at == 1) {
+		if (!v->run)
+			offer(c, "all");
 		offer_peers(c, m, d);
-	for (int i = 0; v && at == 2 && i < CHOICES && v->choices[i].word; i++)
-		offer(c, v->choices[i].word);
+	}
 }
 
 void model_candidates(const struct model *m, const struct data *d, char *out, size_t size)
@@ -158,58 +130,170 @@ static void tab(struct model *m, const struct data *d)
 	snprintf(m->typed + at, sizeof(m->typed) - at, "%s%s", c.common, c.count == 1 ? " " : "");
 }
 
-/* ---- running ---- */
+/* ---- near matches ---- */
 
-/* "path edge-fra relay" or, for the selected peer, "path relay". */
-static void run_verb(struct model *m, const struct data *d, const struct verb *v, const struct words *w,
-		     double now, struct effects *fx)
+struct near {
+	const char *word;
+	const char *found[NEAR_MAX];
+	unsigned distance[NEAR_MAX], count;
+};
+
+/* What is typed may be the start of a word, or a slip: one letter and a quarter of it wrong. The nearest come
+ * first. */
+static void consider(struct near *n, const char *word)
 {
-	const char *last = w->count > 1 ? w->word[w->count - 1] : "";
-	const char *who = v->peer && w->count > 1 ? w->word[1] : NULL;
-	int chosen = 0, most = 1 + v->peer + (v->choices[0].word != NULL);
+	unsigned d = strncmp(word, n->word, strlen(n->word)) == 0 ? 0 : word_distance(word, n->word), at;
 
-	if (v->choices[0].word) {
-		while (chosen < CHOICES && v->choices[chosen].word &&
-		       strcmp(v->choices[chosen].word, last) != 0)
-			chosen++;
-		if (chosen == CHOICES || !v->choices[chosen].word) {
-			model_say(m, now, true, "%s: what? Tab shows the words", v->name);
+	if (d > 1 + strlen(word) / 4 || d >= strlen(word))
+		return;
+	for (at = n->count; at && n->distance[at - 1] > d; at--)
+		if (at < NEAR_MAX) {
+			n->found[at] = n->found[at - 1];
+			n->distance[at] = n->distance[at - 1];
+		}
+	if (at == NEAR_MAX)
+		return;
+	n->found[at] = word;
+	n->distance[at] = d;
+	n->count += n->count < NEAR_MAX;
+}
+
+/* "; did you mean drain?", or `otherwise`. */
+static const char *near_text(char out[160], const struct near *n, const char *otherwise)
+{
+	size_t len = 0;
+
+	if (!n->count)
+		return otherwise;
+	for (unsigned i = 0; i < n->count; i++)
+		len += (size_t)snprintf(out + len, 160 - len, "%s%.32s",
+					!i		    ? "; did you mean "
+					: i + 1 == n->count ? " or "
+							    : ", ",
+					n->found[i]);
+	snprintf(out + len, 160 - len, "?");
+	return out;
+}
+
+static void no_such_verb(struct model *m, const struct data *d, const char *word, double now)
+{
+	struct near n = {.word = word};
+	char text[160];
+
+	for (size_t i = 0; i < verbs_count; i++) {
+		if (!verb_may(m, &verbs[i]) && strcmp(verbs[i].name, word) == 0) {
+			model_say(m, now, true, "%s: this view may only look: it is read-only", word);
 			return;
 		}
-		if (w->count == 2)
-			who = NULL;
+		if (verb_may(m, &verbs[i]))
+			consider(&n, verbs[i].name);
+	}
+	if (verb_is_outside(word))
+		model_say(m, now, true, "%s is for a shell: weir %s%s%s", word, word,
+			  *d->interface ? " " : "", strcmp(word, "replay") == 0 ? "BUNDLE" : d->interface);
+	else
+		model_say(m, now, true, "%s: no command of the dashboard%s", word,
+			  near_text(text, &n, "; Tab shows them"));
+}
+
+static void no_such_choice(struct model *m, const struct verb *v, const char *word, double now)
+{
+	struct near n = {.word = word};
+	char text[160], list[160] = "";
+
+	for (const struct choice *c = v->choices; c->word; c++) {
+		size_t len = strlen(list);
+
+		snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", c->word);
+		if (*word)
+			consider(&n, c->word);
+	}
+	if (*word)
+		model_say(m, now, true, "%s: \"%s\" is none of %s%s", v->name, word, list,
+			  near_text(text, &n, ""));
+	else
+		model_say(m, now, true, "%s: what? %s", v->name, list);
+}
+
+/* ---- running ---- */
+
+/* "path edge-fra relay" or, for the selected peer, "path relay". False: it was said what is wrong. */
+static bool take_words(struct call *c, const struct words *w)
+{
+	const struct verb *v = c->verb;
+	const char *last = w->count > 1 ? w->word[w->count - 1] : "";
+	int most = 1 + (v->takes == TAKES_PEER) + (v->choices != NULL);
+
+	c->choice = find_choice(v, last);
+	if (v->choices && !c->choice && !(v->optional && w->count <= 2)) {
+		no_such_choice(c->m, v, last, c->now);
+		return false;
 	}
 	if (w->count > most) {
-		model_say(m, now, true, "%s: a word too many: %s", v->name, last);
+		model_say(c->m, c->now, true, "%s: a word too many: %s", v->name, last);
+		return false;
+	}
+	if (v->takes == TAKES_PEER && w->count > 1 + (c->choice != NULL))
+		c->who = w->word[1];
+	return true;
+}
+
+static void remember(struct model *m)
+{
+	char *newest = m->history[(m->history_count + HISTORY_LINES - 1) % HISTORY_LINES];
+
+	if (m->history_count && strcmp(newest, m->typed) == 0)
 		return;
-	}
-	if (action_method(v->choices[chosen].command)) {
-		action_ask_for(m, d, v->choices[chosen].command, v->choices[chosen].argument, who, now, fx);
-	} else if (v->peer) {
-		action_select(m, d, who, now);
-		m->pane = PANE_DIAGNOSIS;
-		show_screen(m, d, SCREEN_PEER, fx);
-	} else {
-		do_command(m, d, v->choices[chosen].command, now, fx);
-	}
+	text_copy(m->history[m->history_count++ % HISTORY_LINES], sizeof(m->history[0]), m->typed);
 }
 
 static void enter(struct model *m, const struct data *d, double now, struct effects *fx)
 {
-	const struct verb *v;
+	struct call call = {.m = m, .d = d, .now = now, .fx = fx};
+	char line[sizeof(m->typed)];
 	struct words w;
 
 	m->mode = MODE_NORMAL;
 	split(&w, m->typed);
 	if (!w.count)
 		return;
-	text_copy(m->typed_before, sizeof(m->typed_before), m->typed);
-	v = find_verb(m, w.word[0]);
-	if (v)
-		run_verb(m, d, v, &w, now, fx);
-	else
-		model_say(m, now, true, "%s: no command of the dashboard%s; Tab shows them", w.word[0],
-			  m->readonly ? " that may be used read-only" : "");
+	remember(m);
+	text_copy(line, sizeof(line), m->typed);
+	for (size_t len = strlen(line); len && line[len - 1] == ' ';)
+		line[--len] = '\0';
+	call.verb = find_verb(m, w.word[0]);
+	if (!call.verb) {
+		no_such_verb(m, d, w.word[0], now);
+		return;
+	}
+	call.text = line + strspn(line, " ") + strlen(w.word[0]);
+	call.text += strspn(call.text, " ");
+	if (call.verb->takes == TAKES_TEXT || take_words(&call, &w))
+		verb_run(&call);
+}
+
+/* ---- keys ---- */
+
+/* Up and down in what was typed before; what is being typed now comes back at the end. */
+static void recall(struct model *m, int by)
+{
+	unsigned kept = m->history_count < HISTORY_LINES ? m->history_count : HISTORY_LINES;
+	int to = (int)m->history_back + by;
+
+	if (to < 0 || to > (int)kept)
+		return;
+	if (!m->history_back)
+		text_copy(m->draft, sizeof(m->draft), m->typed);
+	m->history_back = (unsigned)to;
+	text_copy(m->typed, sizeof(m->typed),
+		  to ? m->history[(m->history_count - (unsigned)to) % HISTORY_LINES] : m->draft);
+}
+
+void typed_begin(struct model *m)
+{
+	m->mode = MODE_TYPE;
+	*m->typed = '\0';
+	m->history_back = 0;
 }
 
 void typed_key(struct model *m, const struct data *d, uint32_t code, double now, struct effects *fx)
@@ -220,8 +304,10 @@ void typed_key(struct model *m, const struct data *d, uint32_t code, double now,
 		m->mode = MODE_NORMAL;
 	else if (code == '\t')
 		tab(m, d);
-	else if (code == K_UP)
-		text_copy(m->typed, sizeof(m->typed), m->typed_before);
-	else
-		line_edit(m->typed, sizeof(m->typed), code);
+	else if (code == K_UP || code == CTRL_('P'))
+		recall(m, 1);
+	else if (code == K_DOWN || code == CTRL_('N'))
+		recall(m, -1);
+	else if (line_edit(m->typed, sizeof(m->typed), code))
+		m->history_back = 0;
 }

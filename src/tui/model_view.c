@@ -31,6 +31,16 @@ void model_slow(struct model *m, double now, struct effects *fx)
 		  model_intervals[m->interval]);
 }
 
+void view_interval(struct model *m, unsigned index, double now, struct effects *fx)
+{
+	if (m->slow)
+		leave_slow(m, now, fx);
+	m->interval = index;
+	effect_add(fx, EFFECT_SUBSCRIBE);
+	effect_add(fx, EFFECT_SETTINGS);
+	model_say(m, now, false, "refresh every %g s", model_intervals[m->interval]);
+}
+
 static void set_interval(struct model *m, int by, double now, struct effects *fx)
 {
 	int to = (int)m->interval + by;

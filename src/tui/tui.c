@@ -105,8 +105,8 @@ static void request(struct tui *t, const struct effect *fx)
 
 	if (*fx->key)
 		json_object_set_new(params, "peer", json_string(fx->key));
-	if (fx->value)
-		json_object_set_new(params, fx->name, json_string(fx->value));
+	if (fx->name && (fx->value || *fx->text))
+		json_object_set_new(params, fx->name, json_string(fx->value ? fx->value : fx->text));
 	if (strcmp(fx->method, "tap") == 0)
 		packets_request(params, &t->model.packets);
 	if (strcmp(fx->method, "peer") == 0)

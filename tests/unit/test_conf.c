@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/xalloc.h"
 #include "config/conf.h"
+#include "base/distance.h"
 #include "config/words.h"
 #include "crypto/primitives.h"
 #include "tests/unit/conf_help.h"
