@@ -88,7 +88,6 @@ static void keep_mapped(struct nat *n, uint64_t now)
 		if (!has_mapped(q))
 			continue;
 		v->turn_answers |= q->turn;
-		v->answered_at = now;
 		if (i)
 			continue;
 		/* the socket is another each time, and its port with it */
@@ -237,6 +236,8 @@ static void take_answer(struct nat *n, const struct stun_reply *reply)
 		q->other_address = stun_has_other_address(reply, &q->to);
 		/* A server that knows no CHANGE-REQUEST says so: that is an answer to it. */
 		q->answered |= has_mapped(q) || q->change != ASK_CHANGE_NONE;
+		if (has_mapped(q)) /* UDP passes, whatever the rest of the questions will tell */
+			n->view.answered_at = clock_boot_ns();
 	}
 }
 
