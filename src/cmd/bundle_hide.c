@@ -102,12 +102,30 @@ static void add_secret(struct hide *h, const char *text, size_t len)
 		word_new(&h->secrets, text, len, NULL);
 }
 
+/* As JSON would have it, where that differs. */
+static void add_json_form(struct hide *h, const uint8_t *bytes, size_t len)
+{
+	char *text = xmalloc(2 * len);
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (bytes[i] == '"' || bytes[i] == '\\')
+			text[n++] = '\\';
+		text[n++] = (char)bytes[i];
+	}
+	if (n > len)
+		add_secret(h, text, n);
+	crypto_wipe(text, 2 * len);
+	free(text);
+}
+
 static void add_forms(struct hide *h, const uint8_t *bytes, size_t len)
 {
 	size_t room = sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL);
 	char *text = xmalloc(room > 2 * len + 1 ? room : 2 * len + 1);
 
 	add_secret(h, (const char *)bytes, len);
+	add_json_form(h, bytes, len);
 	sodium_bin2base64(text, room, bytes, len, sodium_base64_VARIANT_ORIGINAL);
 	/* Inside of something longer it stands without its padding. */
 	text[strcspn(text, "=")] = '\0';
@@ -204,12 +222,16 @@ static const struct word *find_token(const struct hide *h, const char *text, siz
 	return token_key(key, text, len) ? map_get(h->tokens, key) : NULL;
 }
 
+/* The longest that the text begins with and that ends there: one name may be the start of another. */
 static const struct word *find_odd(const struct hide *h, const char *text, size_t len)
 {
+	const struct word *best = NULL;
+
 	for (const struct word *w = h->odd[(unsigned char)*text]; w; w = w->next)
-		if (w->len <= len && !memcmp(w->text, text, w->len))
-			return w;
-	return NULL;
+		if (w->len <= len && (!best || w->len > best->len) && !memcmp(w->text, text, w->len) &&
+		    (w->len == len || !isalnum((unsigned char)text[w->len])))
+			best = w;
+	return best;
 }
 
 static void add_name(struct hide *h, const char *text, size_t len, char *with)
@@ -291,7 +313,36 @@ void hide_public_key(struct hide *h, const char *base64)
 
 /* ---- learning ---- */
 
-/* The value of each "member":"..." of that name, without escapes. */
+/* A name as JSON has it, with a backslash before quotes and backslashes; other files have it without. */
+static void add_json_name(struct hide *h, const char *text, size_t len)
+{
+	const struct word *w;
+	char plain[TOKEN_MAX];
+	size_t n = 0;
+
+	if (!memchr(text, '\\', len)) {
+		add_peer_name(h, text, len);
+		return;
+	}
+	for (size_t i = 0; i < len && n < sizeof(plain); i++) {
+		i += text[i] == '\\' && i + 1 < len;
+		plain[n++] = text[i];
+	}
+	add_peer_name(h, plain, n);
+	w = find_odd(h, plain, n);
+	if (w && w->len == n && !known(h, text, len))
+		add_name(h, text, len, xstrdup(w->with));
+}
+
+/* The quote that ends a string, NULL: none does. */
+static const char *string_end(const char *from, const char *end)
+{
+	while (from < end && *from != '"')
+		from += *from == '\\' ? 2 : 1;
+	return from < end ? from : NULL;
+}
+
+/* The value of each "member":"..." of that name, as it stands. */
 static void learn_member(struct hide *h, const char *json, size_t len, const char *member,
 			 void (*add)(struct hide *, const char *, size_t))
 {
@@ -306,7 +357,7 @@ static void learn_member(struct hide *h, const char *json, size_t len, const cha
 			from++;
 		if (from == at || from >= end || *from++ != '"')
 			continue;
-		to = memchr(from, '"', (size_t)(end - from));
+		to = string_end(from, end);
 		if (!to)
 			return;
 		add(h, from, (size_t)(to - from));
@@ -354,7 +405,7 @@ static void learn_urls(struct hide *h, const char *text, size_t len)
 void hide_learn(struct hide *h, const char *json, size_t len)
 {
 	learn_member(h, json, len, "\"publicKey\"", add_key);
-	learn_member(h, json, len, "\"name\"", add_peer_name);
+	learn_member(h, json, len, "\"name\"", add_json_name);
 	learn_member(h, json, len, "\"hostname\"", add_host_name);
 	learn_member(h, json, len, "\"endpointHost\"", add_host_name);
 	learn_member(h, json, len, "\"configuration\"", add_folder);
@@ -512,7 +563,7 @@ static size_t replace_name(struct hide *h, const char *text, size_t len, struct 
 	const struct word *w = find_odd(h, text, len);
 	size_t n = 0;
 
-	if (w && (w->len == len || !isalnum((unsigned char)text[w->len]))) {
+	if (w) {
 		strbuf_add(out, "%s", w->with);
 		return w->len;
 	}

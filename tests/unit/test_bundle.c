@@ -52,6 +52,9 @@ static void test_secrets_in_all_forms(void **unused)
 	expect_hidden(h, "a swordfish, c3dvcmRmaXNo, 73776f726466697368 and 73776F726466697368",
 		      "a (hidden), (hidden), (hidden) and (hidden)");
 	expect_hidden(h, "key " OURS " and " PRIVATE "!", "key " OURS " and (hidden)!");
+	hide_secret(h, "sword\"\\fish", 11);
+	expect_hidden(h, "a sword\"\\fish, or {\"a\":\"sword\\\"\\\\fish\"}",
+		      "a (hidden), or {\"a\":\"(hidden)\"}");
 	assert_true(key_from_base64(&key, PRIVATE));
 	key_to_hex(hex, &key);
 	snprintf(line, sizeof(line), "private_key=%s", hex);
@@ -245,6 +248,22 @@ static void test_names_and_keys(void **unused)
 }
 
 /* ---- archives ---- */
+
+/* One name may be the start of another, and JSON writes some letters as two. */
+static void test_names_with_odd_letters(void **unused)
+{
+	static const char json[] = "{\"name\":\"my office 2\"},{\"name\":\"my office\"},{\"name\":\"my o\"},"
+				   "{\"name\":\"the \\\"old\\\" one\"}";
+	struct hide *h = hide_new(true);
+
+	(void)unused;
+	hide_learn(h, json, strlen(json));
+	expect_hidden(h, "to my office 2, my office and my o", "to peer-1, peer-2 and peer-3");
+	expect_hidden(h, "my offices", "my offices");
+	expect_hidden(h, "\"name\":\"the \\\"old\\\" one\"", "\"name\":\"peer-4\"");
+	expect_hidden(h, "Name = the \"old\" one", "Name = peer-4");
+	hide_free(h);
+}
 
 static const char *const names[] = {"MANIFEST.json", "status.json", "history.jsonl", NULL};
 
@@ -530,6 +549,7 @@ int main(void)
 		cmocka_unit_test(test_kinds_of_addresses_stay),
 		cmocka_unit_test(test_networks_hold_their_hosts),
 		cmocka_unit_test(test_names_and_keys),
+		cmocka_unit_test(test_names_with_odd_letters),
 		cmocka_unit_test(test_archive_comes_back),
 		cmocka_unit_test(test_foreign_bundles),
 		cmocka_unit_test(test_foreign_shapes),
