@@ -1,8 +1,13 @@
 /*
  * Which packets a tap is for. The language is that of pcap-filter(7), for inner packets and outer datagrams,
- * plus the words   peer NAME|KEY   point wire|inner|relay|signal   type
- * init|resp|cookie|data|keep|stun|frame|relay|ip path direct|ice|turn|relay   in   out   dropped joined by
- * and, or, not (also &&, ||, !) and parentheses. As in pcap-filter(7), and and or bind alike, from the left.
+ * plus the words
+ *   peer NAME|KEY
+ *   point wire|inner|relay|signal
+ *   type init|resp|cookie|data|keep|stun|frame|relay|ip|other
+ *   path direct|ice|turn|relay
+ *   in, out, dropped
+ * joined by and, or, not (also &&, ||, !) and parentheses. As in pcap-filter(7), and and or bind alike, from
+ * the left.
  * What lies between our words goes to libpcap as it stands. Relay messages and signal bodies match no pcap
  * primitive.
  *
@@ -71,7 +76,8 @@ bool tap_filter_valid(const struct tap_filter *f);
 bool tap_filter_match(const struct tap_filter *f, const struct tap_meta *m, const void *data, size_t len);
 
 /* The IP and UDP headers that an outer datagram had, or nearly (checksums right; no options; TTL 64): their
- * length, 0 where the addresses are not known. out has 48 bytes. The UDP checksum is 0: the payload is not at hand. */
+ * length, 0 where the addresses are not known. out has 48 bytes. The UDP checksum is 0: the payload is not at
+ * hand. */
 size_t tap_outer_headers(uint8_t out[48], const struct tap_meta *m);
 
 #endif
