@@ -13,6 +13,8 @@
 #define FIVE_MIN      (300 * NS_PER_SEC)
 #define FLAPS	      3
 #define UNPROVEN      (4 * NS_PER_SEC)
+#define COURTED	      (50 * NS_PER_SEC)	 /* one that is asked for a proof, in vain, is pinged every 30 s */
+#define REMEMBERED    (400 * NS_PER_SEC) /* a new pair is tried at least every 330 s */
 #define RELAY_CHECKED (10 * NS_PER_SEC)
 #define IDLE_LIMIT                                                                                           \
 	(20 *                                                                                                \
@@ -211,10 +213,12 @@ static bool is_filtered(const struct diagnosis_facts *f, const struct diagnosis_
 	/* better than the relay that is in use, and it cannot prove itself by tunnel packets */
 	bool waits = net_relayed(f) && net_wants_direct(f) && !p->chosen && now > p->view.since + UNPROVEN;
 
-	if (!net_over_udp(p) || !diagnosis_lately(p->view.last_proof, now, FRESH))
+	if (!net_over_udp(p))
 		return false;
 	if (p->view.filtered)
-		return true;
+		return (p->chosen || !net_direct(f)) && diagnosis_lately(p->view.last_proof, now, COURTED);
+	if (!diagnosis_lately(p->view.last_proof, now, FRESH))
+		return false;
 	if (waits && p->view.counts_at > p->view.since + UNPROVEN / 2)
 		return (p->sent && !p->view.far_received) || (p->view.far_sent && !p->received);
 	/* what comes under keys that we have lost did arrive, though it counts for nothing */
@@ -224,32 +228,61 @@ static bool is_filtered(const struct diagnosis_facts *f, const struct diagnosis_
 	       ((!p->view.far_received && p->sent >= TRIES) || (deaf && p->view.far_sent >= TRIES));
 }
 
+/* Pairs are replaced, each with its counts: what the controller found on those before is known as long as
+ * others are tried. */
+static bool was_filtered(const struct diagnosis_facts *f, uint64_t now)
+{
+	return f->look.filter.paths && net_relayed(f) && net_wants_direct(f) &&
+	       diagnosis_lately(f->look.filter.at, now, REMEMBERED);
+}
+
+static void show_filtered(const struct diagnosis_facts *f, const struct diagnosis_path *p, bool out,
+			  struct diagnosis *d)
+{
+	const struct peer_filter *x = &f->look.filter;
+
+	if (x->paths)
+		diagnosis_shows(d, MARK_BAD, "wireguard", x->at,
+				"direct paths tried so far: %u; pings pass, and of WireGuard %" PRIu64
+				" packets of ours and %" PRIu64 " of theirs did not arrive",
+				x->paths, x->ours, x->theirs);
+	if (!p)
+		return;
+	diagnosis_shows(d, MARK_GOOD, "paths", p->view.last_proof, "the %s path answers pings",
+			path_kind_name(p->view.ref.kind));
+	if (!p->view.counts_at)
+		return;
+	diagnosis_shows(d, out ? MARK_BAD : MARK_NOTE, "wireguard", p->view.counts_at,
+			"%" PRIu64 " WireGuard packets sent on it, %" PRIu64 " arrived there", p->sent,
+			p->view.far_received);
+	diagnosis_shows(d, out ? MARK_NOTE : MARK_BAD, "wireguard", p->view.counts_at,
+			"%" PRIu64 " sent there on it, %" PRIu64 " arrived here", p->view.far_sent,
+			p->received);
+}
+
 static bool check_filtered(const struct diagnosis_facts *f, uint64_t now, struct diagnosis *d)
 {
 	const struct diagnosis_path *p = NULL;
+	const struct peer_filter *x = &f->look.filter;
+	bool out = x->ours >= x->theirs;
 
 	for (unsigned i = 0; i < f->path_count && !p; i++)
 		if (is_filtered(f, &f->paths[i], now))
 			p = &f->paths[i];
-	if (!p)
+	if (!p && !was_filtered(f, now))
 		return false;
-	diagnosis_holds(d, p->view.counts_at ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_BETWEEN,
-			p->view.last_tunnel ? p->view.last_tunnel : p->view.since);
+	if (!x->paths)
+		out = outward(p);
+	diagnosis_holds(d, x->paths || p->view.counts_at ? DIAGNOSIS_CERTAIN : DIAGNOSIS_LIKELY, SIDE_BETWEEN,
+			x->paths	      ? x->since
+			: p->view.last_tunnel ? p->view.last_tunnel
+					      : p->view.since);
 	net_severity(d, f, now);
 	diagnosis_says(d, "Something on the way to %s passes STUN and pings and drops WireGuard: %s.",
-		       p->remote,
-		       outward(p) ? "our packets do not arrive, theirs may"
-				  : "the peer's packets do not arrive here");
-	diagnosis_shows(d, MARK_GOOD, "paths", p->view.last_proof, "the %s path answers pings",
-			path_kind_name(p->view.ref.kind));
-	if (p->view.counts_at) {
-		diagnosis_shows(d, outward(p) ? MARK_BAD : MARK_NOTE, "wireguard", p->view.counts_at,
-				"%" PRIu64 " WireGuard packets sent on it, %" PRIu64 " arrived there",
-				p->sent, p->view.far_received);
-		diagnosis_shows(d, outward(p) ? MARK_NOTE : MARK_BAD, "wireguard", p->view.counts_at,
-				"%" PRIu64 " sent there on it, %" PRIu64 " arrived here", p->view.far_sent,
-				p->received);
-	}
+		       p ? p->remote : "the peer",
+		       out ? "our packets do not arrive, theirs may"
+			   : "the peer's packets do not arrive here");
+	show_filtered(f, p, out, d);
 	if (net_relayed(f))
 		diagnosis_shows(d, MARK_GOOD, "relay", 0, "the tunnel works over the relay meanwhile");
 	diagnosis_helps(
@@ -381,8 +414,10 @@ const struct diagnosis_rule rules_path[] = {
 	{"wireguard-filtered", "WireGuard is filtered on the way",
 	 "Pings of weir and STUN pass on a path and WireGuard's packets do not, as the counts of both ends "
 	 "show. A firewall "
-	 "that knows the protocol drops them, in one direction or in both.",
-	 NO_WAY " path-flaps " NOT_DIRECT, check_filtered},
+	 "that knows the protocol drops them, in one direction or in both. Where a relay carries the tunnel, "
+	 "other pairs are tried ever more rarely, and what was found on those before still counts; the "
+	 "verdict ends when the tunnel goes both ways on one.",
+	 NO_WAY " session-storm path-flaps " NOT_DIRECT, check_filtered},
 	{"path-died", "the path died silently",
 	 "A path that worked answers nothing any more, neither data nor pings, and no other path answers. "
 	 "The peer is gone, or "

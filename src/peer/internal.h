@@ -51,7 +51,8 @@ struct path {
 		     */
 	bool turn;
 	bool counts_known; /* the remote has told its counts of this path */
-	bool filtered;	   /* last given up because WireGuard did not pass while pings did */
+	bool filtered; /* pings pass and WireGuard did not, here or on those before it: no path to rely on */
+	bool convicted; /* it was this one */
 	uint64_t since, last_proof, last_pong, last_tunnel;
 	uint64_t rtt, rtt_var;
 	uint32_t pings, pongs, history;
@@ -164,6 +165,7 @@ struct peer_machine {
 	uint64_t search_at; /* when other servers than the home are held too; 0: they are, or need not be */
 
 	struct watcher watch;
+	struct peer_filter filter;
 	struct ladder ladder;
 	uint64_t handshake_at;	  /* last HANDSHAKE action */
 	unsigned attempt;	  /* facts.attempt of the last step */
@@ -171,13 +173,13 @@ struct peer_machine {
 	uint64_t handshake_retry; /* the next one while a proven path waits for keys */
 	uint8_t handshake_tries, attempt_tries;
 	uint64_t report_at;
-	bool overflow;	    /* an action found no room: peer_check() complains */
-	bool wanted, works; /* as of the last step */
-	bool fresh_port;    /* the direct path goes by a fresh port, and has not answered a ping yet */
+	bool overflow;	     /* an action found no room: peer_check() complains */
+	bool wanted, works;  /* as of the last step */
+	bool fresh_port;     /* the direct path goes by a fresh port, and has not answered a ping yet */
 	uint32_t fresh_from; /* generation of the direct path before that */
 	uint64_t fresh_at;   /* since then */
 	bool old_port_heard; /* meanwhile something came to the old one */
-	uint64_t wanted_at; /* when data, a keepalive or a handshake last wanted it */
+	uint64_t wanted_at;  /* when data, a keepalive or a handshake last wanted it */
 };
 
 /* One step: what every part is given. */
@@ -221,6 +223,8 @@ bool path_allowed(const struct peer_machine *m, enum peer_slot slot);
 bool direct_is_up(const struct peer_machine *m); /* a direct or ICE path without a relay of any kind */
 unsigned path_rank(const struct peer_machine *m, enum peer_slot slot);
 enum peer_slot path_best(const struct step *s, enum peer_slot but);
+bool path_over_udp(const struct path *p); /* and by no TURN server */
+void path_filtered(struct step *s, enum peer_slot slot, uint64_t ours, uint64_t theirs); /* packets lost */
 void path_switch(struct step *s, enum peer_slot slot, enum log_level level, const char *why);
 void absorb_facts(struct step *s);
 void follow(struct step *s);

@@ -120,6 +120,11 @@ void peer_glance(const struct peer_machine *m, struct peer_look *out)
 	memcpy(out->astray_session, m->astray_session, sizeof(out->astray_session));
 	out->direct_retry_at = m->retry_at;
 	out->remote_relay = m->remote_relay;
+	out->filter = m->filter;
+	for (unsigned i = 0; i < PEER_SLOTS && m->filter.paths; i++) {
+		if (m->paths[i].filtered && m->paths[i].last_pong > out->filter.at)
+			out->filter.at = m->paths[i].last_pong;
+	}
 
 	out->watch = m->watch.state;
 	out->watch_slot = m->chosen;

@@ -11,6 +11,8 @@
 
 #define FOLLOW_SILENCE	  300  /* ms without a tunnel packet here while they come in elsewhere */
 #define FOLLOW_PERSISTENT 2000 /* ms of the same, though the path answers pings */
+#define COURTED		  4    /* keepalives, the last one three seconds after the first */
+#define FILTERED_LAST	  1500 /* ms before one that is filtered is tried again, for want of any other */
 #define LATE_PACKETS	  3000 /* ms after a switch: what still comes in on the old path decides nothing (F43) */
 
 const char *path_word(const struct path *p)
@@ -129,6 +131,27 @@ bool path_allowed(const struct peer_machine *m, enum peer_slot slot)
 	return relay || (m->settings.mode != PEER_RELAY_ONLY && m->preference != PEER_FORCE_RELAY);
 }
 
+bool path_over_udp(const struct path *p)
+{
+	return (p->ref.kind == PATH_KIND_DIRECT || p->ref.kind == PATH_KIND_ICE) && !p->turn;
+}
+
+void path_filtered(struct step *s, enum peer_slot slot, uint64_t ours, uint64_t theirs)
+{
+	struct path *p = &s->m->paths[slot];
+	struct peer_filter *f = &s->m->filter;
+
+	p->filtered = true;
+	if (!path_over_udp(p))
+		return;
+	if (!p->convicted && !f->paths++)
+		f->since = s->now;
+	p->convicted = true;
+	f->at = s->now;
+	f->ours += ours;
+	f->theirs += theirs;
+}
+
 bool direct_is_up(const struct peer_machine *m)
 {
 	for (unsigned i = PEER_DIRECT; i <= PEER_ICE_NEXT; i++) {
@@ -153,12 +176,18 @@ unsigned path_rank(const struct peer_machine *m, enum peer_slot slot)
 	return p->turn ? 2 : 3;
 }
 
-/* The best proven path; the chosen one on a tie, else one that answered a ping, else the quicker one. */
+/*
+ * The best proven path; the chosen one on a tie, else one that answered a ping and is not filtered, else the
+ * quicker one. A filtered one may show what it can while another works; to be used without a proof it is the
+ * last.
+ */
 enum peer_slot path_best(const struct step *s, enum peer_slot but)
 {
 	const struct peer_machine *m = s->m;
 	enum peer_slot best = PEER_NO_SLOT;
 	unsigned best_rank = 0;
+	const struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];
+	bool to_prove = but == PEER_NO_SLOT && c && c->ready && c->state == PATH_UP && !c->filtered;
 
 	for (unsigned i = 0; i < PEER_SLOTS; i++) {
 		const struct path *p = &m->paths[i];
@@ -166,7 +195,9 @@ enum peer_slot path_best(const struct step *s, enum peer_slot but)
 
 		if (!rank || i == but)
 			continue;
-		rank += i == m->chosen ? 3 : p->last_pong ? 1 : 0;
+		if (p->filtered && !to_prove)
+			rank = 1;
+		rank += i == m->chosen ? 3 : !p->last_pong ? 0 : p->filtered ? 1 : 2;
 		if (rank > best_rank || (rank == best_rank && p->rtt && p->rtt < m->paths[best].rtt)) {
 			best = i;
 			best_rank = rank;
@@ -232,6 +263,8 @@ void absorb_facts(struct step *s)
 			continue; /* of the path's earlier life */
 		p->last_tunnel = f->last_received;
 		p->sent_mark = f->sent;
+		if (p->filtered && p->keepalive_at > s->now + ms(s->m, 1000)) /* that is news */
+			p->keepalive_at = s->now + ms(s->m, 1000);
 		if (f->last_received > p->last_proof) {
 			p->last_proof = f->last_received;
 			if (f->last_received > p->since && p->ready && p->state != PATH_UP)
@@ -353,6 +386,33 @@ static void choose_nothing(struct step *s)
 	watch_arm(s);
 }
 
+/*
+ * Courted for three seconds, and pings pass: did our keepalives arrive, and theirs? Only while the tunnel
+ * works elsewhere: keys that are out of step look the same.
+ */
+static void judge_courted(struct step *s, enum peer_slot slot)
+{
+	struct peer_machine *m = s->m;
+	struct path *p = &m->paths[slot];
+	const struct path *c = &m->paths[m->chosen];
+
+	if (p->convicted || p->keepalives < COURTED || p->unanswered || !p->counts_known ||
+	    p->counts_at < p->last_pong || c->last_tunnel <= p->tunnel_since ||
+	    m->watch.state > PEER_WATCH_WAITING)
+		return;
+	uint64_t sent = facts_of(s, slot)->sent, ours = 0, theirs = 0;
+	if (p->far_grew_at <= p->tunnel_since)
+		ours = sent - p->out_mark;
+	else if (p->last_tunnel <= p->tunnel_since && p->in_growth_at)
+		theirs = p->far_sent - p->far_sent_mark;
+	if (ours < 3 && theirs < 2)
+		return;
+	path_filtered(s, slot, ours, theirs);
+	note(s, LOG_NOTICE, "path",
+	     "%s answers pings and WireGuard does not pass there: %llu packets of %s did not arrive",
+	     path_word(p), (unsigned long long)(ours ? ours : theirs), ours ? "ours" : "theirs");
+}
+
 /* A better proven path than the working one: it takes over when the tunnel went both ways on it. */
 static void consider(struct step *s, enum peer_slot best)
 {
@@ -367,7 +427,7 @@ static void consider(struct step *s, enum peer_slot best)
 	}
 	const struct path *p = &m->paths[best];
 	bool asked = m->preference != PEER_PREFER_AUTO && p->ref.kind == PATH_KIND_RELAY;
-	if (!s->f->usable && p->last_pong) {
+	if (!s->f->usable && p->last_pong && !p->filtered) {
 		path_switch(s, best, LOG_NOTICE, "it answers, and there are no keys to lose");
 	} else if (asked && p->last_pong) {
 		path_switch(s, best, LOG_NOTICE, "the user prefers the relay, and it answers");
@@ -377,8 +437,11 @@ static void consider(struct step *s, enum peer_slot best)
 		snprintf(why, sizeof(why), "proven by a tunnel packet each way%s%.0llu%s",
 			 p->rtt ? ", answers in " : "", (unsigned long long)shown_ms(p->rtt),
 			 p->rtt ? " ms" : "");
+		if (path_over_udp(p))
+			m->filter = (struct peer_filter){0};
 		path_switch(s, best, LOG_NOTICE, why);
 	} else if (s->f->usable && !m->away) {
+		judge_courted(s, best);
 		court(s, best);
 	}
 }
@@ -406,6 +469,17 @@ static void settle_successor(struct step *s)
 		path_promote(s, PEER_RELAY_NEXT, PEER_RELAY);
 }
 
+/* Only a filtered one is left: what seems to have died before it may only be slow. */
+static bool is_last_hope(struct step *s, const struct path *c, enum peer_slot best)
+{
+	uint64_t at = c ? c->since + ms(s->m, FILTERED_LAST) : 0;
+
+	if (!c || !c->ready || best == s->m->chosen || !s->m->paths[best].filtered || s->now >= at)
+		return false;
+	want_turn(s, at);
+	return true;
+}
+
 void choose(struct step *s)
 {
 	struct peer_machine *m = s->m;
@@ -414,18 +488,26 @@ void choose(struct step *s)
 	if (c && (!path_allowed(m, m->chosen) || c->ref.kind == PATH_KIND_NONE))
 		c = NULL;
 	enum peer_slot best = path_best(s, PEER_NO_SLOT);
-	if (c && c->state == PATH_UP && c->ready) {
+	if (c && c->state == PATH_UP && path_over_udp(c) && tunnel_proven(s, m->chosen)) {
+		c->filtered = c->convicted = false;
+		m->filter = (struct peer_filter){0};
+	}
+	if (c && c->state == PATH_UP && c->ready && !(c->filtered && best != m->chosen)) {
 		if (best != PEER_NO_SLOT && path_rank(m, best) <= path_rank(m, m->chosen))
 			best = m->chosen;
 		consider(s, best);
 	} else if (best != PEER_NO_SLOT) {
-		const struct path *p = &m->paths[best];
+		struct path *p = &m->paths[best];
+		bool filtered = p->filtered; /* so it stays, until the tunnel proves the opposite */
 		char why[PEER_NOTE_MAX] = "it is the one that is proven";
 
 		if (p->rtt)
 			snprintf(why, sizeof(why), "it is the one that answers, in %llu ms",
 				 (unsigned long long)shown_ms(p->rtt));
-		path_switch(s, best, LOG_NOTICE, why);
+		if (!is_last_hope(s, c, best)) {
+			path_switch(s, best, LOG_NOTICE, why);
+			p->filtered = filtered;
+		}
 	} else if (!c || (s->now >= m->hold_choice && !m->watch.doubt)) {
 		enum peer_slot any = hope(s);
 

@@ -243,6 +243,16 @@ struct peer_path_view {
 	uint64_t far_sent, far_received;
 };
 
+/*
+ * Paths by UDP on which pings pass and WireGuard does not. They come and go with their sessions; this stays until the tunnel
+ * went both ways on one, or no pair is found any more.
+ */
+struct peer_filter {
+	unsigned paths;	       /* that were found so, 0: none */
+	uint64_t since, at;    /* boot ns when the first was found; when the last was, or answered a ping after that */
+	uint64_t ours, theirs; /* packets that did not arrive */
+};
+
 struct peer_look {
 	enum peer_slot chosen; /* PEER_NO_SLOT: none */
 	uint64_t chosen_since;
@@ -263,6 +273,8 @@ struct peer_look {
 	uint8_t astray_session[SIGNAL_SESSION_LEN]; /* that the last such answer was to */
 	uint64_t direct_retry_at; /* next try for a direct path while relayed, 0: none */
 	uint32_t remote_relay;	/* server number of the remote's home, PEER_NO_SERVER */
+
+	struct peer_filter filter;
 
 	enum peer_watch watch;
 	enum peer_slot watch_slot;

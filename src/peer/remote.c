@@ -34,13 +34,14 @@ static void restarted(struct step *s, enum peer_slot slot)
 	memset(m->remote_session, 0, sizeof(m->remote_session));
 	m->remote_session_since = 0;
 	m->remote_no_ice = false;
+	m->filter = (struct peer_filter){0};
 	m->retry_at = 0;
 	for (unsigned i = 0; i < PEER_SLOTS; i++) {
 		struct path *p = &m->paths[i];
 
 		forget_pings(p);
 		p->counts_known = false;
-		p->filtered = false;
+		p->filtered = p->convicted = false;
 		p->last_pong = 0;
 		p->in_growth_at = p->far_grew_at = p->far_received = 0;
 		path_leave(s, i);

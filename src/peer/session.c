@@ -381,6 +381,8 @@ void on_selected(struct step *s)
 	p->turn = s->ev->turn;
 	if (!again) {
 		p->since = s->now;
+		/* those before it were: until it shows that it is better */
+		p->filtered = m->filter.paths && !p->turn;
 		note(s, LOG_INFO, "ice", "a%s pair is selected after %llu ms; it has to prove itself",
 		     p->turn ? " TURN" : "", (unsigned long long)shown_ms(s->now - a->started));
 	}
@@ -469,6 +471,8 @@ static void negotiate(struct step *s, struct agent *a)
 		     !a->paired	 ? "our offers were not answered"
 		     : a->failed ? "all checks failed"
 				 : "checks go on unanswered");
+		if (a->paired) /* no pair at all: that is another fault */
+			m->filter = (struct peer_filter){0};
 		agent_stop(s, slot_of(m, a));
 		if (m->session_used)
 			rotate(s, SIGNAL_REASON_ice_failed);
@@ -499,11 +503,20 @@ void agent_offer(struct step *s, enum signal_reason why)
 	note(s, LOG_INFO, "session", "a new session is offered: %s", signal_reason_text(m->session_reason));
 }
 
-static bool turn_is_up(const struct peer_machine *m)
+/* A try came to an end without a direct path, and not by a failure: with a TURN pair, with one that is
+ * filtered, or with one on which nothing of ours passes. Relayed all the same, but that is no news. */
+static bool try_was_vain(const struct peer_machine *m)
 {
-	for (unsigned i = PEER_ICE; i <= PEER_ICE_NEXT; i++)
-		if (m->paths[i].turn && m->paths[i].ready && m->paths[i].state == PATH_UP)
+	for (unsigned i = PEER_DIRECT; i <= PEER_ICE_NEXT; i++) {
+		const struct path *p = &m->paths[i];
+
+		if (!p->ready)
+			continue;
+		if ((p->turn || p->filtered) && p->state == PATH_UP)
 			return true;
+		if (i != PEER_DIRECT && p->state == PATH_CHECKING)
+			return true;
+	}
 	return false;
 }
 
@@ -517,19 +530,22 @@ static void begin_when_due(struct step *s)
 		return;
 	if (direct_is_up(m)) {
 		m->retry_at = 0;
-		m->retries = 0;
+		if (m->chosen <= PEER_ICE_NEXT && m->paths[m->chosen].state == PATH_UP &&
+		    !m->paths[m->chosen].turn) /* it carries: one that is courted may be filtered */
+			m->retries = 0;
 		return;
 	}
 	for (int i = 0; i < 2; i++) { /* a pair that was just selected gets a moment to prove itself */
 		const struct path *p = &m->paths[PEER_ICE + i];
 		uint64_t end = p->since + ms(m, 3000);
+		bool heard = p->state == PATH_UP && !p->last_pong; /* and our ping is under way */
 
-		if (m->agents[i].connected && p->state == PATH_CHECKING && s->now < end) {
+		if (m->agents[i].connected && (p->state == PATH_CHECKING || heard) && s->now < end) {
 			want_turn(s, end);
 			return;
 		}
 	}
-	if (!m->retry_at && turn_is_up(m)) /* relayed all the same, but that is no news */
+	if (!m->retry_at && try_was_vain(m))
 		plan_retry(s);
 	else if (!m->retry_at) /* a known endpoint first gets a moment to answer */
 		m->retry_at = s->now + (m->paths[PEER_DIRECT].ready ? ms(m, 700) : ms(m, 1));

@@ -169,7 +169,7 @@ static void judge_filter(struct step *s)
 		 (unsigned long long)lost, outward ? "of ours did not arrive" : "of theirs did not arrive",
 		 (unsigned long long)shown_ms(s->now - since));
 	if (to != PEER_NO_SLOT) {
-		c->filtered = true;
+		path_filtered(s, m->chosen, outward ? lost : 0, outward ? 0 : lost);
 		fire(s, to, why);
 		return;
 	}

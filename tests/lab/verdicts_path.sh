@@ -151,6 +151,9 @@ for name in filter narrow flaps dark dims; do
 done
 say "all are up, as far as they can be"
 
+injected hub filter wireguard-filtered/between "WireGuard is dropped, pings and STUN pass"
+injected filter hub wireguard-filtered/between "the same, seen by the other end"
+fault_wireguard filter
 injected hub narrow mtu-black-hole "datagrams over 1300 bytes vanish"
 fault_size narrow 1308
 on hub ping -q -n -c 20 -i 0.1 -s 1380 -M "do" 10.9.0.$n_narrow >/dev/null 2>&1 || true
@@ -185,17 +188,50 @@ talk dies1 10.9.0.28
 injected flaps hub path-flaps "UDP comes and goes"
 
 # A NAT forgets after half a minute; the last keepalive comes ten seconds after the ping. What comes meanwhile is seen.
-while [ $(($(milliseconds) - quiet_at)) -lt 37000 ]; do
+until_forgotten() {
+	uf_age=$(($(milliseconds) - quiet_at))
+	[ $uf_age -ge 37000 ] || return 1
+	! grep -q filter $verdicts_wait || [ $uf_age -ge 90000 ]
+}
+until until_forgotten; do
 	for end in $(cut -f1 $verdicts_wait | sort -u); do
 		verdicts_of "$end"
 	done
 	sleep 0.2
 done
+
+# While it lasts pairs are replaced; the verdict stays. It ends with the filter.
+for end in hub filter; do
+	grep -q "over: WireGuard is filtered" $lab/$end/log && fail "$end took it back: $(grep filtered $lab/$end/log)"
+done
+heal filter
 nat_forget quiet
 injected hub quiet nat-mapping-lost "a NAT forgets a peer without keepalive"
 talk hub 10.9.0.$n_quiet
+
+# Tries are counted as they fail and as the peer offers some, so one end is ahead of the other: either will do.
+parked_is_told() {
+	for pt_end in "hub walled" "walled hub"; do
+		weir_on ${pt_end% *} explain ${pt_end#* } --json >$lab/parked 2>&1 || true
+		grep -q '"retry-parked"' $lab/parked || continue
+		injected ${pt_end% *} ${pt_end#* } retry-parked "tries for a direct path have become rare"
+		return
+	done
+	return 1
+}
+until_true 90 parked_is_told || fail "tries that failed are as frequent as ever: $(cat $lab/parked)"
 
 verdicts_come 60
 never_a_verdict hub good
 never_a_verdict good hub
 say "each fault has its verdict, and who is well has none"
+
+verdict_is_over() { # HOST PEER
+	weir_on "$1" explain "$2" --json >$lab/read || true
+	grep -q '"healthy"' $lab/read && ! grep -q '"wireguard-filtered"' $lab/read
+}
+until_true 60 path_is filter ice || fail "filter stays on $(path_of filter)"
+for end in "hub filter" "filter hub"; do
+	until_true 20 verdict_is_over $end || fail "not over: $(weir_on ${end% *} explain ${end#* })"
+done
+say "WireGuard passes again: the direct path is back, and the verdict is over"

@@ -230,6 +230,31 @@ static void filtered_out(void **state)
 	assert_int_equal(rig_changes(r), 1);
 }
 
+/* A relay that is slow for a moment is no reason to go where WireGuard does not pass; one that is dead is. */
+static void filtered_is_the_last_hope(void **state)
+{
+	struct rig *r = *state;
+	struct rig_way *w;
+
+	relayed(r);
+	w = rig_way(r, rig_direct);
+	w->out = w->in = false;
+	rig_event(r, PEER_EV_ENDPOINT, rig_direct, true);
+	rig_run(r, 10000);
+	assert_true(rig_look(r).paths[PEER_DIRECT].filtered);
+	assert_true(rig_noted(r, "direct answers pings and WireGuard does not pass there"));
+	rig_forget(r);
+	rig_way(r, rig_relay(0, 1))->alive = false;
+	rig_run(r, 900);
+	rig_way(r, rig_relay(0, 1))->alive = true;
+	rig_run(r, 10000);
+	assert_int_equal(rig_changes(r), 0);
+	rig_way(r, rig_relay(0, 1))->alive = false;
+	assert_true(rig_until_chosen(r, rig_direct, 5000));
+	rig_way(r, rig_relay(0, 1))->alive = true;
+	assert_true(rig_until_chosen(r, rig_relay(0, 1), 1200)); /* no new evidence is waited for */
+}
+
 /* A path that was found filtered, with nothing better, can still die; then it must not count as proven. */
 static void filtered_then_dead(void **state)
 {
@@ -493,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_way_traffic_is_quiet, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(idle_peers_are_left_alone, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_out, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(filtered_is_the_last_hope, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_then_dead, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(keys_out_of_step, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_in, rig_setup, rig_teardown),

@@ -73,6 +73,79 @@ static void relay_then_ice(void **state)
 	assert_int_equal(rig_changes(r), 0);
 }
 
+/* The offer at hand is answered and connects, by the way of the pair before, if there was one. */
+static struct rig_way *pair_selected(struct rig *r, struct rig_way *before)
+{
+	struct peer_path_ref ref = r->last[PEER_ACT_AGENT_START].path;
+	uint8_t session[SIGNAL_SESSION_LEN] = "pair";
+	struct rig_way *w;
+
+	rig_run(r, 100);
+	session[7] = (uint8_t)ref.generation;
+	remote_answers(r, session, r->last_frame[SIGNAL_OFFER].session);
+	if (before)
+		before->ref = (struct peer_path_ref){.kind = PATH_KIND_NONE};
+	w = rig_way(r, ref);
+	if (before) /* the network is the same */
+		w->out = before->out, w->in = before->in;
+	rig_event(r, PEER_EV_ICE_SELECTED, ref, true);
+	return w;
+}
+
+/* Heard before our own ping is answered, after a change of the network: no reason to begin anew. */
+static void a_pair_that_is_heard_gets_its_moment(void **state)
+{
+	struct rig *r = *state;
+	struct rig_way *w;
+	struct signal_message m;
+
+	relayed(r);
+	rig_event(r, PEER_EV_NETWORK, rig_direct, true);
+	rig_run(r, 1000);
+	w = pair_selected(r, NULL);
+	rig_forget(r);
+	m = rig_message(r, SIGNAL_PING);
+	rig_frame(r, w->ref, &m, false);
+	assert_int_equal(rig_look(r).paths[PEER_ICE].state, PATH_UP);
+	rig_run(r, 3000);
+	assert_int_equal(r->acts[PEER_ACT_AGENT_START], 0);
+	assert_int_equal(rig_look(r).chosen, PEER_ICE);
+}
+
+/* F2: pairs come up on which WireGuard does not pass. The relay carries, and others are tried ever more
+ * rarely. */
+static void filtered_pairs_are_replaced_rarely(void **state)
+{
+	struct rig *r = *state;
+	struct rig_way *w = NULL;
+	uint64_t last = r->now, longest = 0;
+	unsigned started, pairs = 0;
+
+	relayed(r);
+	rig_run(r, 500);
+	for (started = 0; r->now < last + 1000 * NS_PER_SEC; rig_run(r, 100)) {
+		if (r->acts[PEER_ACT_AGENT_START] == started)
+			continue;
+		started = r->acts[PEER_ACT_AGENT_START];
+		if (r->now - last > longest)
+			longest = r->now - last;
+		last = r->now;
+		w = pair_selected(r, w);
+		w->out = w->in = false;
+		if (++pairs == 12)
+			break;
+	}
+	assert_in_range(pairs, 6, 12);
+	assert_in_range(longest / NS_PER_SEC, 250, 400);
+	assert_int_equal(rig_look(r).chosen, PEER_RELAY);
+	assert_int_equal(rig_look(r).path_changes, 1);
+	assert_in_range(rig_look(r).filter.paths, 4, pairs);
+	assert_in_range(rig_look(r).filter.ours, 3 * rig_look(r).filter.paths, UINT64_MAX);
+	w->out = w->in = true;
+	assert_true(rig_until_chosen(r, w->ref, 40000));
+	assert_int_equal(rig_look(r).filter.paths, 0);
+}
+
 static void offers_repeat_until_paired(void **state)
 {
 	struct rig *r = *state;
@@ -415,6 +488,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(relay_then_ice),
+		T(a_pair_that_is_heard_gets_its_moment),
+		T(filtered_pairs_are_replaced_rarely),
 		T(offers_repeat_until_paired),
 		T(never_more_than_twelve_a_minute),
 		T(a_thousand_offers_tear_nothing_down),

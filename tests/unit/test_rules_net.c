@@ -210,7 +210,31 @@ static void filtered_fits(void)
 static void filtered_near(void)
 {
 	filtered_fits();
-	w.f.paths[1].view.last_proof = AGO(40); /* pings do not pass either */
+	w.f.paths[1].view.last_proof = AGO(60); /* pings do not pass either */
+}
+
+/* Its pair is gone, the next one is only just there; on those before WireGuard did not pass. */
+static void filtered_before_fits(void)
+{
+	struct diagnosis_path *p;
+
+	relayed();
+	p = add_path(PATH_KIND_ICE, PATH_CHECKING, "198.51.100.7:51820");
+	p->view.since = AGO(1);
+	p->sent = p->received = p->view.far_sent = p->view.far_received = 0;
+	w.f.look.filter = (struct peer_filter){.paths = 3, .since = AGO(90), .at = AGO(30), .ours = 20};
+	w.f.recent.since = AGO(60);
+	w.f.recent.rotations = 4;
+}
+static void filtered_before_near(void)
+{
+	filtered_before_fits();
+	w.f.look.filter.paths = 0; /* since then the tunnel went there, or no pair was found */
+}
+static void filtered_long_ago_near(void)
+{
+	filtered_before_fits();
+	w.f.look.filter.at = AGO(1000);
 }
 static void filtered_at_first_fits(void)
 {
@@ -508,6 +532,8 @@ static const struct rule_case cases[] = {
 	{"poisoned-mapping", poisoned_fits, late_peer_near, true},
 	{"hairpin", hairpin_fits, hairpin_near, true},
 	{"wireguard-filtered", filtered_fits, filtered_near, true},
+	{"wireguard-filtered", filtered_before_fits, filtered_before_near, true},
+	{"wireguard-filtered", filtered_before_fits, filtered_long_ago_near, true},
 	{"wireguard-filtered", filtered_at_first_fits, filtered_at_first_near, false},
 	{"wireguard-filtered", filtered_here_fits, filtered_here_near, false},
 	{"wireguard-filtered", unproven_fits, unproven_near, true},
