@@ -5,6 +5,7 @@
 #include "control/tap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -302,6 +303,16 @@ static bool may_give_away(struct request *r)
 	return false;
 }
 
+/* A descriptor of the connection for the tap's thread; the client's own is closed with it. */
+static int connection_for_tap(const struct control_client *c, struct error *e)
+{
+	int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? error_set(e, errno, "the tap gets no descriptor of this connection: %s",
+				  strerror(errno))
+		      : fd;
+}
+
 /* The connection is the tap's now; what the client holds of it is closed. */
 static void given_away(struct control_client *c)
 {
@@ -336,11 +347,11 @@ void method_capture(struct request *r)
 	o.keys = keys;
 	o.preface = before.text;
 	o.preface_len = before.len;
-	fd = dup(c->fd);
+	fd = connection_for_tap(c, &e);
 	if (fd < 0)
 		tap_filter_free(o.filter);
 	if (fd < 0 || engine_tap_stream(c->control->engine, &o, fd, c->who, &e))
-		reply_error(r, "failed", fd < 0 ? strerror(errno) : e.text, false);
+		reply_error(r, "failed", e.text, false);
 	else
 		given_away(c);
 	strbuf_clear(&before);
@@ -385,9 +396,9 @@ void method_kept(struct request *r)
 
 	if (!param_number(r, "seconds", 0, KEEP_MOST_S, &seconds) || !may_give_away(r))
 		return;
-	fd = dup(c->fd);
+	fd = connection_for_tap(c, &e);
 	if (fd < 0) {
-		reply_error(r, "failed", strerror(errno), false);
+		reply_error(r, "failed", e.text, false);
 		return;
 	}
 	preface(r, &before);

@@ -583,7 +583,7 @@ static int may_send(struct tap *t, int fd, struct error *e)
 		return error_set(e, EBUSY, "%d clients are reading what was kept already: end one of them",
 				 TAP_DUMPS);
 	r = fd_set_nonblocking(fd);
-	return r ? error_set(e, -r, "%s", strerror(-r)) : 0;
+	return r ? error_set(e, -r, "the tap cannot use this connection: %s", strerror(-r)) : 0;
 }
 
 int tap_keep_send(struct tap *t, int fd, uint64_t ns, const void *preface, size_t preface_len,

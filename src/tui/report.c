@@ -145,7 +145,7 @@ int report_write(const char *name, const struct strbuf *text, char *path, size_t
 		ssize_t n = write(fd, text->text + at, text->len - at);
 
 		if (n <= 0) {
-			error_set(e, errno, "%s: %s", path, strerror(errno));
+			error_set(e, errno, "cannot write %s: %s", path, strerror(errno));
 			close(fd);
 			unlink(path);
 			return -1;
@@ -153,6 +153,6 @@ int report_write(const char *name, const struct strbuf *text, char *path, size_t
 		at += (size_t)n;
 	}
 	if (close(fd) < 0)
-		return error_set(e, errno, "%s: %s", path, strerror(errno));
+		return error_set(e, errno, "cannot write %s: %s", path, strerror(errno));
 	return 0;
 }
