@@ -520,12 +520,12 @@ void engine_say_bye(struct engine *g, enum signal_reason why, bool restarts)
 	s->said_bye = true;
 }
 
-/* Before the workers stop: the last words go out by the sockets. */
+/* Before the workers stop: the last words go out by the sockets. Those that were said before may need to be said again. */
 void paths_stop(struct engine *g)
 {
 	struct paths *s = g->paths;
 
-	if (s->up && !s->said_bye)
+	if (s->up)
 		tell_end(s, false);
 }
 

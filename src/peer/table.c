@@ -32,6 +32,13 @@ static void stop(struct step *s)
 	watch_arm(s);
 }
 
+/* Until the device is down, a packet of theirs can begin a handshake: then they took us for being back. */
+static void stop_again(struct step *s)
+{
+	if (s->f->usable)
+		say_bye(s, SIGNAL_REASON_shutdown, false);
+}
+
 static void take_settings(struct step *s)
 {
 	struct peer_machine *m = s->m;
@@ -114,9 +121,12 @@ static void take_handshake(struct step *s)
 	struct peer_machine *m = s->m;
 
 	take_packets(s);
-	if (m->away)
+	/* While it goes down it still answers; one that was started again says so in its frames. */
+	bool leaving = m->away && !m->away_restarts && s->now < m->away_since + ms(m, 1000);
+	if (m->away && !leaving)
 		note(s, LOG_NOTICE, "remote", "the peer is back: a handshake was completed");
-	remote_returned(s);
+	if (!leaving)
+		remote_returned(s);
 	ladder_reset(s);
 	m->handshake_tries = 0;
 	enum peer_slot slot = peer_find_slot(m, &s->ev->path);
@@ -257,7 +267,7 @@ static const struct row {
 } table[] = {
 	{IN(DOWN), PEER_EV_START, start, "hold the home relay, choose a first path, begin a handshake on it"},
 	{RUNNING, PEER_EV_START, look_again, "already running"},
-	{IN(DOWN), PEER_EV_STOP, stop, "nothing to say goodbye to"},
+	{IN(DOWN), PEER_EV_STOP, stop_again, "BYE once more where a tunnel was made since the last one"},
 	{RUNNING, PEER_EV_STOP, stop, "BYE on every path, agents and relays let go"},
 	{RUNNING, PEER_EV_TIMER, look_again, "do what is due: watcher, choice, ladder, sessions, pings, MTU"},
 	{IN(DOWN), PEER_EV_TIMER, ignore, "counted"},

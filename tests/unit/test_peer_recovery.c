@@ -102,6 +102,10 @@ static void back_without_a_frame(void **state)
 
 	direct_and_relay(r);
 	bye(r, SIGNAL_REASON_shutdown, 0);
+	/* While it goes down it answers what we began before we knew. */
+	rig_event(r, PEER_EV_HANDSHAKE, rig_direct, true);
+	assert_true(rig_look(r).remote_away);
+	rig_run(r, 1100);
 	rig_event(r, PEER_EV_HANDSHAKE, rig_direct, true);
 	assert_false(rig_look(r).remote_away);
 }
@@ -127,6 +131,14 @@ static void says_goodbye_on_every_path(void **state)
 	assert_int_equal(r->last_frame[SIGNAL_BYE].reason, SIGNAL_REASON_restart);
 	assert_true(r->acts[PEER_ACT_RELAY_RELEASE] >= 1);
 	assert_int_equal(peer_deadline(r->m), 0);
+	/* Once more when it is down indeed, where somebody did not take it for that. */
+	rig_forget(r);
+	r->facts.usable = false;
+	rig_step(r, (struct peer_event){.type = PEER_EV_STOP});
+	assert_int_equal(r->frames[SIGNAL_BYE], 0);
+	r->facts.usable = true;
+	rig_step(r, (struct peer_event){.type = PEER_EV_STOP});
+	assert_true(r->frames[SIGNAL_BYE] >= 1);
 	rig_step(r, (struct peer_event){.type = PEER_EV_START});
 	assert_true(r->acts[PEER_ACT_RELAY_HOLD] >= 1);
 }
