@@ -87,6 +87,7 @@ struct engine_peer {
 	atomic_bool direct_arrived;    /* [worker] as a channel's arrived, for the device's sockets */
 	atomic_bool has_news;	       /* [worker] it is in engine.news, or being put there */
 	struct engine_peer *news_next; /* whose has_news was set last before, in engine.news */
+	_Atomic uint32_t direct_generation; /* for the tap: the controller's, of the path by the device's sockets; 0: none */
 	_Atomic uint16_t inner_limit;  /* largest inner packet for the chosen path, 0: no less than the device's MTU */
 	_Atomic uint64_t too_big_told; /* [worker] boot ns of the last ICMP about that */
 	struct path_counts direct;     /* [worker] by the device's sockets; last, for its cache lines */

@@ -98,6 +98,7 @@ static void step(struct peer_paths *c, const struct peer_event *ev)
 		c->ice_failed_at = now;
 	peer_step(c->machine, ev, &facts, now, &s->actions);
 	paths_perform(c, &s->actions);
+	atomic_store_explicit(&c->peer->direct_generation, paths_main_generation(c), memory_order_relaxed);
 	plan(c, now);
 	if (s->actions.count)
 		word_update(c->peer, now);
@@ -335,6 +336,7 @@ static void stop_machine(struct peer_paths *c)
 	wg_peer_set_pinned(c->peer->wg, false);
 	wg_peer_set_shy(c->peer->wg, false);
 	atomic_store(&c->peer->inner_limit, 0);
+	atomic_store(&c->peer->direct_generation, 0);
 	agents_clear(c);
 	while (!list_empty(&c->relays))
 		relays_release(c, container_of(c->relays.next, struct relay_way, link)->server);

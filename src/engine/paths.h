@@ -213,6 +213,7 @@ void paths_wake_at(struct paths *s, uint64_t due);
 
 /* paths_ref.c: which path is meant, and how datagrams get there */
 struct peer_path_ref paths_ref_direct(const struct peer_paths *c);
+uint32_t paths_main_generation(const struct peer_paths *c); /* of the direct path by the device's sockets */
 struct peer_path_ref paths_ref_of(struct peer_paths *c, const struct endpoint *e); /* kind NONE: unknown */
 struct endpoint paths_endpoint(struct peer_paths *c, const struct peer_path_ref *ref);
 bool paths_counts(struct peer_paths *c, const struct peer_path_ref *ref, struct tunnel_path_facts *out);

@@ -19,6 +19,12 @@ struct peer_path_ref paths_ref_direct(const struct peer_paths *c)
 	return (struct peer_path_ref){.kind = PATH_KIND_DIRECT, .generation = c->direct_generation};
 }
 
+uint32_t paths_main_generation(const struct peer_paths *c)
+{
+	/* What comes to the old port proves nothing about the new one. */
+	return c->direct_generation - (c->fresh != NULL);
+}
+
 struct agent_way *agent_find(struct peer_paths *c, uint32_t generation)
 {
 	list_for_each (pos, &c->agents) {
@@ -50,14 +56,9 @@ struct peer_path_ref paths_ref_of(struct peer_paths *c, const struct endpoint *e
 {
 	if (!e->via && e->remote.sa.sa_family == AF_UNSPEC)
 		return (struct peer_path_ref){0};
-	if (!e->via) {
-		struct peer_path_ref r = paths_ref_direct(c);
-
-		/* What comes to the old port proves nothing about the new one. */
-		if (c->fresh)
-			r.generation--;
-		return r;
-	}
+	if (!e->via)
+		return (struct peer_path_ref){.kind = PATH_KIND_DIRECT,
+					      .generation = paths_main_generation(c)};
 	if (c->fresh && leads_by(c->fresh->channel, e->via))
 		return paths_ref_direct(c);
 	list_for_each (pos, &c->agents) {

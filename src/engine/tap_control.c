@@ -159,10 +159,7 @@ static void body(struct engine *g, struct engine_peer *p, const struct tap_place
 		len = signal_encode(&copy, bytes, sizeof(bytes));
 	}
 	tap_set_peer(&m, p ? p->wg : NULL);
-	m.path = place->path;
-	m.generation = place->generation;
-	m.local = place->local;
-	m.remote = place->remote;
+	tap_set_way(&m, place);
 	m.length = (uint32_t)(len > 0 ? (size_t)len : frame_len);
 	tap_put(g->tap, control(g), &m, bytes, len > 0 ? (size_t)len : 0);
 }

@@ -66,9 +66,22 @@ enum tap_drop tap_drop_of(enum wg_counter why)
 
 void tap_set_peer(struct tap_meta *m, const struct wg_peer *peer)
 {
+	const struct engine_peer *p = peer ? wg_peer_owner(peer) : NULL;
+
 	m->has_peer = peer != NULL;
-	if (peer)
-		wg_peer_public_key(peer, &m->peer);
+	if (!peer)
+		return;
+	wg_peer_public_key(peer, &m->peer);
+	m->generation = atomic_load_explicit(&p->direct_generation, memory_order_relaxed);
+}
+
+void tap_set_way(struct tap_meta *m, const struct tap_place *place)
+{
+	m->path = place->path;
+	if (place->path != PATH_KIND_DIRECT || place->generation)
+		m->generation = place->generation;
+	m->local = place->local;
+	m->remote = place->remote;
 }
 
 /* Beside the type there stands in the clear: the receiver's index, of an initiation the sender's; data has a
@@ -153,6 +166,8 @@ static void path_of(const struct endpoint *e, struct channel *c, uint8_t *path, 
 	bool turn;
 
 	*path = e->via ? PATH_KIND_NONE : PATH_KIND_DIRECT;
+	if (e->via)
+		*generation = 0;
 	if (!c)
 		return;
 	turn = c->kind == CHANNEL_CALLBACK && atomic_load_explicit(&c->turn, memory_order_relaxed);
@@ -187,10 +202,7 @@ void tap_outer(struct engine *g, unsigned producer, const struct tap_place *plac
 	m->point = place->relay ? TAP_RELAY : TAP_WIRE;
 	if (!tap_wanted(g->tapped, (enum tap_point)m->point))
 		return;
-	m->path = place->path;
-	m->generation = place->generation;
-	m->local = place->local;
-	m->remote = place->remote;
+	tap_set_way(m, place);
 	m->length += place->relay ? RELAY_TRANSPORT_LEN : 0;
 	if (!place->relay) {
 		tap_put(g->tap, producer, m, data, len);
@@ -259,7 +271,8 @@ void tap_before_open(struct worker *w, const struct wg_incoming *in, unsigned co
 	}
 }
 
-static void inner_in(struct worker *w, const struct wg_incoming *in, const struct tap_meta *outer)
+static void inner_in(struct worker *w, const struct wg_incoming *in, const struct tap_meta *outer,
+		     const struct tap_place *place)
 {
 	struct tap_meta m = *outer;
 
@@ -268,6 +281,7 @@ static void inner_in(struct worker *w, const struct wg_incoming *in, const struc
 	m.point = TAP_INNER;
 	m.type = TAP_IP;
 	m.length = (uint32_t)in->inner_len;
+	tap_set_way(&m, place);
 	memset(&m.local, 0, sizeof(m.local));
 	memset(&m.remote, 0, sizeof(m.remote));
 	tap_put(w->engine->tap, w->id, &m, in->inner, in->inner_len);
@@ -294,7 +308,7 @@ void tap_opened(struct worker *w, const struct wg_incoming *in, unsigned count, 
 		if (w->tap_lens[i])
 			tap_outer(w->engine, w->id, &place, &m, w->tap_bytes + aside, w->tap_lens[i]);
 		aside += w->tap_lens[i];
-		inner_in(w, &in[i], &m);
+		inner_in(w, &in[i], &m, &place);
 	}
 	tap_leave(w->engine->tap, w->id);
 }

@@ -73,7 +73,9 @@ unsigned tap_producer_here(const struct engine *g); /* of threads that are no wo
 /* One outer datagram at its point; *m has what is known of it beside its way. */
 void tap_outer(struct engine *g, unsigned producer, const struct tap_place *place, struct tap_meta *m,
 	       const void *data, size_t len);
+/* Whose it is, and the generation of its direct path: the device's sockets carry those of all peers. */
 void tap_set_peer(struct tap_meta *m, const struct wg_peer *peer);
+void tap_set_way(struct tap_meta *m, const struct tap_place *place); /* after the peer */
 enum tap_drop tap_drop_of(enum wg_counter why);
 void tap_describe(struct tap_meta *m, const uint8_t *data, size_t len); /* type, length, index, counter */
 

@@ -120,10 +120,10 @@ static void take(struct engine *g, const uint8_t *ip, size_t len, const struct s
 	w = agent_at(g, m.local.in.sin_port);
 	if (!w)
 		return;
+	tap_set_peer(&m, w->paths->peer->wg);
 	m.path = PATH_KIND_ICE;
 	m.generation = w->generation;
 	m.length = (uint32_t)payload;
-	tap_set_peer(&m, w->paths->peer->wg);
 	tap_put(g->tap, g->worker_count, &m, stun, payload);
 }
 

@@ -13,6 +13,8 @@
 #include "base/epoch.h"
 #include "base/xalloc.h"
 #include "crypto/primitives.h"
+#include "engine/network.h"
+#include "engine/paths.h"
 #include "engine/tap.h"
 #include "engine/tap_hooks.h"
 #include "relay/wire.h"
@@ -406,6 +408,71 @@ static void channels_go_while_a_relay_delivers(void **state)
 	stop_listening(t->a);
 }
 
+static const struct engine_path_view *direct_path(struct pair *t)
+{
+	static struct engine_network_view v;
+
+	engine_look_network(t->a_to_b, &v);
+	for (unsigned i = 0; i < v.path_count; i++)
+		if (v.paths[i].chosen && v.paths[i].path.ref.kind == PATH_KIND_DIRECT &&
+		    v.paths[i].path.state == PATH_UP)
+			return &v.paths[i];
+	return NULL;
+}
+
+static bool is_direct(struct pair *t)
+{
+	return tunnel_up(t) && direct_path(t) != NULL;
+}
+
+static void are_of_the_direct_path(struct pair *t, bool wire)
+{
+	static const struct {
+		enum tap_point point;
+		enum tap_type type;
+		bool out;
+	} records[] = {{TAP_INNER, TAP_IP, true},
+		       {TAP_INNER, TAP_IP, false},
+		       {TAP_WIRE, TAP_DATA, true},
+		       {TAP_WIRE, TAP_DATA, false}};
+	struct tap_options o = {.snaplen = 256, .points = 1u << TAP_INNER | (wire ? 1u << TAP_WIRE : 0)};
+	uint32_t generation = direct_path(t)->path.ref.generation;
+
+	listen_to(t->a, o);
+	run_ping(t, "ping -q -n -c 2 -i 0.05 -W 2 10.9.0.2 >/dev/null");
+	for (unsigned i = 0; i < (wire ? 4 : 2); i++) {
+		const struct seen *s =
+			expect(t, records[i].point, records[i].type, records[i].out, TAP_DROP_none);
+
+		assert_int_equal(s->meta.path, PATH_KIND_DIRECT);
+		assert_int_equal(s->meta.generation, generation);
+	}
+	stop_listening(t->a);
+}
+
+/* The controller counts the direct path's generations, as it does those of other paths: by another port it is
+ * another path. */
+static void records_know_the_generation_of_the_direct_path(void **state)
+{
+	const struct peer_actions fresh = {.count = 1, .items = {{.type = PEER_ACT_FRESH_PORT}}};
+	struct pair *t = *state;
+	uint32_t before;
+
+	engine_peer_set_mode(t->a_to_b, PEER_AUTO);
+	engine_peer_set_mode(t->b_to_a, PEER_AUTO);
+	connect_pair(t);
+	assert_true(run_until(t, is_direct));
+	before = direct_path(t)->path.ref.generation;
+	assert_true(before > 0);
+	are_of_the_direct_path(t, true);
+	are_of_the_direct_path(t, false);
+	paths_perform(t->a_to_b->paths, &fresh);
+	run_ping(t, "ping -q -n -c 2 -i 0.05 -W 2 10.9.0.2 >/dev/null");
+	assert_true(run_until(t, is_direct));
+	assert_true(direct_path(t)->path.ref.generation > before);
+	are_of_the_direct_path(t, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +481,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(super_packets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keys, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(secrets, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(records_know_the_generation_of_the_direct_path, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(channels_go_while_a_relay_delivers, set_up, tear_down),
 	};
 
