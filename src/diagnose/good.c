@@ -60,9 +60,10 @@ static void good_host(const struct diagnosis_facts *f, uint64_t now, struct diag
 	if (f->has_report && diagnosis_lately(f->report_at, now, FRESH))
 		diagnosis_works(out, "signalling", f->report_at, "it told %s what it counts",
 				diagnosis_ago(ago, f->report_at, now));
-	if (v->peers_heard && f->state.tunnel != TUNNEL_UP)
-		diagnosis_works(out, "paths", v->udp_received_at, "%u other peer%s heard by this host",
-				v->peers_heard, v->peers_heard == 1 ? " is" : "s are");
+	if (v->peers_heard && (f->state.tunnel != TUNNEL_UP || f->state.word == WORD_STUCK))
+		diagnosis_works(out, "paths", v->udp_received_at,
+				"%u other peer%s heard: this host's network works", v->peers_heard,
+				v->peers_heard == 1 ? " is" : "s are");
 	if (!v->clock_stepped_at && v->up)
 		diagnosis_works(out, "clock", 0, "our clock has not been set since the start");
 }

@@ -142,9 +142,6 @@ static bool check_lacks_our_key(const struct diagnosis_facts *f, uint64_t now, s
 		       "): our key is gone there, or it hangs.",
 		       alive, alive == 1 ? "" : "s", diagnosis_tries(f), diagnosis_tries(f));
 	diagnosis_show_tries(f, now, d);
-	diagnosis_shows(d, MARK_NOTE, "wireguard", 0,
-			"no cookie replies, so it is not load; no response that would not open, so "
-			"it is not the preshared key");
 	diagnosis_helps(
 		d, 'y',
 		"Look there whether our public key is still configured. Nothing from here will help.");
@@ -214,8 +211,6 @@ static bool check_outbound_blocked(const struct diagnosis_facts *f, uint64_t now
 	if (told)
 		diagnosis_shows(d, MARK_BAD, "signalling", f->report_at,
 				"it counts no initiation of ours in that time");
-	diagnosis_shows(d, MARK_NOTE, "wireguard", 0,
-			"no response of it failed to open, so it is not the preshared key");
 	diagnosis_helps(
 		d, 'p',
 		"Look at firewalls on the way to it, its own input rules first. A probe tries all paths.");
@@ -225,15 +220,12 @@ static bool check_outbound_blocked(const struct diagnosis_facts *f, uint64_t now
 
 /* ---- what is left when nothing else is known ---- */
 
-static void show_others(const struct diagnosis_facts *f, struct diagnosis *d)
+/* Other peers that are heard show the same, and are told among what works. */
+static void show_udp(const struct diagnosis_facts *f, struct diagnosis *d)
 {
 	const struct diagnosis_device *v = f->device;
 
-	if (v->peers_heard)
-		diagnosis_shows(d, MARK_GOOD, "paths", v->udp_received_at,
-				"%u other peer%s heard: this host's network works", v->peers_heard,
-				v->peers_heard == 1 ? " is" : "s are");
-	else if (v->stun_answers)
+	if (!v->peers_heard && v->stun_answers)
 		diagnosis_shows(d, MARK_GOOD, "paths", 0, "STUN servers answer: UDP works here");
 }
 
@@ -257,7 +249,7 @@ static bool check_no_answer(const struct diagnosis_facts *f, uint64_t now, struc
 		       to, diagnosis_tries(f));
 	diagnosis_show_tries(f, now, d);
 	diagnosis_shows(d, MARK_BAD, "wireguard", 0, "nothing at all has come from it since the start");
-	show_others(f, d);
+	show_udp(f, d);
 	diagnosis_helps(d, 0,
 			"Look there: does weir or wg run, on that port, with our public key? Its rejects "
 			"tell which it is.");
@@ -281,7 +273,7 @@ static bool check_stopped(const struct diagnosis_facts *f, uint64_t now, struct 
 		       diagnosis_for(ago, f->word.last_received, now));
 	diagnosis_show_tries(f, now, d);
 	diagnosis_shows(d, MARK_BAD, "paths", f->word.last_received, "nothing came in for %s", ago);
-	show_others(f, d);
+	show_udp(f, d);
 	diagnosis_helps(d, 'E',
 			"Is it up? A reset goes back to the configured endpoint and asks its name again.");
 	diagnosis_command(d, f, "reset");

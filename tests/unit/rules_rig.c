@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/unit/rules_lines.h"
+
 struct rules_world w;
 struct diagnoses found;
 
@@ -169,6 +171,7 @@ void each_fault_is_the_first_verdict(const struct rule_case *cases, size_t count
 		assert_true(d->verdict[0] && d->next[0] && d->line_count);
 		assert_true(strlen(d->verdict) < sizeof(d->verdict) - 1); /* whole sentences */
 		assert_true(strlen(d->next) < sizeof(d->next) - 1);
+		nothing_is_shown_twice(&found);
 	}
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "diagnose/rules_internal.h"
+#include "tests/unit/rules_lines.h"
 
 #define NOW    (10000 * NS_PER_SEC)
 #define AGO(s) (NOW - (s)*NS_PER_SEC)
@@ -110,6 +111,7 @@ static void complete(const struct diagnosis *d)
 static void first_is(const char *id, enum diagnosis_confidence c, enum diagnosis_side side)
 {
 	diagnose_peer(&w.f, NOW, &found);
+	nothing_is_shown_twice(&found);
 	if (!found.count)
 		fail_msg("no verdict, expected %s", id);
 	assert_string_equal(found.items[0].rule->id, id);
@@ -122,6 +124,7 @@ static void first_is(const char *id, enum diagnosis_confidence c, enum diagnosis
 static bool given(const char *id)
 {
 	diagnose_peer(&w.f, NOW, &found);
+	nothing_is_shown_twice(&found);
 	for (unsigned i = 0; i < found.count; i++)
 		if (!strcmp(found.items[i].rule->id, id))
 			return true;
