@@ -8,11 +8,32 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WORTH_TELLING  50   /* ms */
 #define DOUBT_AFTER    200  /* ms of unanswered data before the first ping */
 #define FILTERED_AFTER 1500 /* ms of data that does not arrive while pings do */
 #define ASTRAY_AFTER   500 /* ms of silence on the path that we send on, while the peer is heard on another */
 #define SUSPECT_AGAIN  1500 /* ms between new keys, tried because pings pass and the tunnel does not */
 #define FORCED_FOR     2000 /* ms of pings after an event that may have broken the path */
+
+/* ---- in words ---- */
+
+#define WORDS 32
+
+/* "3 packets" */
+static const char *counted(char out[WORDS], unsigned long long n, const char *what)
+{
+	snprintf(out, WORDS, "%llu %s%s", n, what, n == 1 ? "" : "s");
+	return out;
+}
+
+/* " for 350 ms"; nothing where that would say no more than that it has begun. */
+static const char *lasting(char out[WORDS], const struct peer_machine *m, uint64_t since, uint64_t now)
+{
+	out[0] = '\0';
+	if (since && now >= since + ms(m, WORTH_TELLING))
+		snprintf(out, WORDS, " for %llu ms", (unsigned long long)shown_ms(now - since));
+	return out;
+}
 
 const char *peer_watch_name(enum peer_watch w)
 {
@@ -156,7 +177,8 @@ static void judge_filter(struct step *s)
 {
 	struct peer_machine *m = s->m;
 	struct path *c = &m->paths[m->chosen];
-	char why[PEER_NOTE_MAX];
+	char why[PEER_NOTE_MAX], count[WORDS], duration[WORDS];
+	const char *whose;
 	bool outward;
 
 	if (!filtered(s, &outward))
@@ -164,10 +186,10 @@ static void judge_filter(struct step *s)
 	enum peer_slot to = answering(s);
 	uint64_t lost = outward ? facts_of(s, m->chosen)->sent - c->out_mark : c->far_sent - c->far_sent_mark;
 	uint64_t since = !outward ? c->in_growth_at : m->watch.doubt ? m->watch.doubt : c->out_growth_at;
-	snprintf(why, sizeof(why),
-		 "WireGuard does not pass on %s though pings do: %llu packets %s for %llu ms", path_word(c),
-		 (unsigned long long)lost, outward ? "of ours did not arrive" : "of theirs did not arrive",
-		 (unsigned long long)shown_ms(s->now - since));
+	whose = outward ? "ours" : "theirs";
+	snprintf(why, sizeof(why), "WireGuard does not pass on %s though pings do: %s%s%s did not arrive%s",
+		 path_word(c), lost ? counted(count, lost, "packet") : "", lost ? " of " : "", whose,
+		 lasting(duration, m, since, s->now));
 	if (to != PEER_NO_SLOT) {
 		path_filtered(s, m->chosen, outward ? lost : 0, outward ? 0 : lost);
 		fire(s, to, why);
@@ -183,19 +205,17 @@ static void doubt_words(const struct step *s, char out[100])
 {
 	const struct peer_machine *m = s->m;
 	const struct path *c = &m->paths[m->chosen];
+	char count[WORDS], duration[WORDS];
 
 	snprintf(out, 100, "the network changed");
 	if (m->stale_heard)
 		snprintf(out, 100, "the peer says that nothing comes in from us");
 	else if (c->out_growth_at || c->in_growth_at)
 		snprintf(out, 100, "the counts of both ends differ");
-	if (m->watch.doubt && !m->watch.packets)
-		snprintf(out, 100, "nothing came back for %llu ms",
-			 (unsigned long long)shown_ms(s->now - m->watch.doubt));
-	else if (m->watch.doubt)
-		snprintf(out, 100, "%llu packets sent and nothing came back for %llu ms",
-			 (unsigned long long)m->watch.packets,
-			 (unsigned long long)shown_ms(s->now - m->watch.doubt));
+	if (m->watch.doubt)
+		snprintf(out, 100, "%s%snothing came back%s",
+			 m->watch.packets ? counted(count, m->watch.packets, "packet") : "",
+			 m->watch.packets ? " sent and " : "", lasting(duration, m, m->watch.doubt, s->now));
 }
 
 /* The path in use is dead, and no other one answers. */
@@ -357,29 +377,55 @@ void watch(struct step *s)
 	}
 }
 
+/* What goes unanswered on the path in doubt, and since when; "": nothing but pings does. */
+static void unanswered(char *out, size_t size, const struct peer_machine *m)
+{
+	const struct watcher *w = &m->watch;
+	char count[WORDS], duration[WORDS];
+
+	out[0] = '\0';
+	if (w->doubt && w->packets)
+		snprintf(out, size, "%s unanswered%s", counted(count, w->packets, "packet"),
+			 lasting(duration, m, w->doubt, m->now));
+	else if (w->doubt)
+		snprintf(out, size, "nothing of the tunnel comes in%s",
+			 lasting(duration, m, w->doubt, m->now));
+}
+
+static void explain_probing(const struct peer_machine *m, const struct path *c, char out[PEER_NOTE_MAX])
+{
+	bool fired = m->watch.state == PEER_WATCH_FIRED;
+	char what[2 * WORDS + 30], pings[WORDS], rtt[WORDS] = "";
+
+	unanswered(what, sizeof(what), m);
+	if (c->last_pong >= m->watch.probe_from) {
+		if (c->rtt)
+			snprintf(rtt, sizeof(rtt), " in %llu ms", (unsigned long long)shown_ms(c->rtt));
+		snprintf(out, PEER_NOTE_MAX, "%s answers pings%s%s%s", path_word(c), rtt, *what ? "; " : "",
+			 what);
+		return;
+	}
+	snprintf(out, PEER_NOTE_MAX, "%s: %s%s%s%s%s", path_word(c), what, *what ? ", " : "",
+		 c->unanswered ? counted(pings, c->unanswered, "ping") : "it is asked by pings",
+		 c->unanswered ? " unanswered" : "", fired ? "; no other path answers" : "");
+}
+
 void watch_explain(const struct peer_machine *m, char out[PEER_NOTE_MAX])
 {
 	const struct watcher *w = &m->watch;
 	const struct path *c = m->chosen == PEER_NO_SLOT ? NULL : &m->paths[m->chosen];
-	unsigned long long age = w->doubt && m->now > w->doubt ? shown_ms(m->now - w->doubt) : 0;
+	char what[2 * WORDS + 30];
 
 	out[0] = '\0';
-	if (!c || w->state == PEER_WATCH_OFF)
+	if (!c || w->state == PEER_WATCH_OFF) {
 		snprintf(out, PEER_NOTE_MAX, "no path to watch");
-	else if (w->state == PEER_WATCH_RESTING)
+	} else if (w->state == PEER_WATCH_RESTING) {
 		snprintf(out, PEER_NOTE_MAX, "everything sent on %s was answered", path_word(c));
-	else if (w->state == PEER_WATCH_WAITING && !w->packets)
-		snprintf(out, PEER_NOTE_MAX, "%s has yet to answer what was just sent", path_word(c));
-	else if (w->state == PEER_WATCH_WAITING)
-		snprintf(out, PEER_NOTE_MAX, "%llu packets on %s unanswered for %llu ms",
-			 (unsigned long long)w->packets, path_word(c), age);
-	else if (c->last_pong >= w->probe_from)
-		snprintf(out, PEER_NOTE_MAX,
-			 "%s answers pings in %llu ms; %llu packets unanswered by the tunnel for %llu ms",
-			 path_word(c), (unsigned long long)shown_ms(c->rtt), (unsigned long long)w->packets,
-			 age);
-	else
-		snprintf(out, PEER_NOTE_MAX, "%s: %llu packets unanswered for %llu ms, %u pings unanswered%s",
-			 path_word(c), (unsigned long long)w->packets, age, c->unanswered,
-			 w->state == PEER_WATCH_FIRED ? "; no other path answers" : "");
+	} else if (w->state == PEER_WATCH_WAITING) {
+		unanswered(what, sizeof(what), m);
+		snprintf(out, PEER_NOTE_MAX, "%s: %s", path_word(c),
+			 *what ? what : "it will be asked by pings");
+	} else {
+		explain_probing(m, c, out);
+	}
 }

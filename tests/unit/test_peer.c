@@ -503,6 +503,56 @@ static void the_table_fits_a_terminal(void **state)
 	strbuf_clear(&b);
 }
 
+/* Numbers that show nothing are left out, and one of a thing is one. */
+static void says_something(const char *text)
+{
+	static const char *const empty[] = {"0 packets", "0 pings",  "1 packets", "1 pings",
+					    "for 0 ms",	 "for 1 ms", "for 20 ms", "in 0 ms"};
+
+	for (unsigned i = 0; i < sizeof(empty) / sizeof(*empty); i++) {
+		const char *at = strstr(text, empty[i]);
+
+		if (at && (at == text || at[-1] < '0' || at[-1] > '9'))
+			fail_msg("%s", text);
+	}
+}
+
+static void watch_words(struct rig *r, uint64_t milliseconds)
+{
+	for (uint64_t i = 0; i < milliseconds; i += 5) {
+		rig_run(r, 5);
+		says_something(rig_look(r).watch_why);
+	}
+	says_something(r->notes);
+}
+
+static void words_of_the_watcher_say_something(void **state)
+{
+	struct rig *r = *state;
+
+	both_up(r);
+	r->traffic = 0;
+	rig_event(r, PEER_EV_NETWORK, rig_direct, true); /* asked, though nobody sends */
+	watch_words(r, 500);
+	rig_way(r, rig_relay(0, 1))->alive = false;
+	rig_way(r, rig_direct)->alive = false;
+	rig_run(r, 2500);
+	rig_event(r, PEER_EV_NETWORK, rig_direct, true);
+	watch_words(r, 4000);
+	r->facts.unanswered_since = r->now; /* and nothing is counted as sent on the path */
+	watch_words(r, 4000);
+	assert_non_null(strstr(rig_look(r).watch_why, "pings unanswered; no other path answers"));
+	r->traffic = 20 * NS_PER_MS;
+	watch_words(r, 4000);
+	rig_way(r, rig_direct)->alive = rig_way(r, rig_relay(0, 1))->alive = true;
+	watch_words(r, 4000);
+	rig_way(r, rig_direct)->out = false;
+	watch_words(r, 4000);
+	rig_way(r, rig_direct)->out = true;
+	rig_way(r, rig_direct)->in = rig_way(r, rig_relay(0, 1))->in = false;
+	watch_words(r, 4000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +567,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_second_path_is_watched_too, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(one_way_traffic_is_quiet, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(idle_peers_are_left_alone, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(words_of_the_watcher_say_something, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_out, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_is_the_last_hope, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(filtered_then_dead, rig_setup, rig_teardown),
