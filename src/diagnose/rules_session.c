@@ -350,7 +350,7 @@ const struct diagnosis_rule rules_session[] = {
 	{"allowed-ip-out", "it refuses the source of our packets",
 	 "The peer opens our packets and drops them: their inner source is not in its AllowedIPs for us. "
 	 "Known from its report.",
-	 NULL, check_allowed_out},
+	 "data-unanswered", check_allowed_out},
 	{"corrupted", "its data does not open",
 	 "Packets under a good key fail their authentication: a device on the way changes them, or they are "
 	 "forged.",

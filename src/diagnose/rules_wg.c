@@ -294,7 +294,7 @@ static bool only_handshakes(const struct diagnosis_facts *f, uint64_t now, struc
 		       "Handshakes pass and data does not: none of our %" PRIu64
 		       " packets of the last %s had "
 		       "an answer, yet %" PRIu64 " handshakes did.",
-		       *sent, diagnosis_ago(age, f->deaf.since, now), *handshakes);
+		       *sent, diagnosis_for(age, f->deaf.since, now), *handshakes);
 	diagnosis_shows(d, MARK_BAD, "wireguard", f->deaf.since,
 			"%" PRIu64 " data packets sent, none received, not even a keepalive", *sent);
 	diagnosis_shows(d, MARK_GOOD, "wireguard", f->word.last_handshake,

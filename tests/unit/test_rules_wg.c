@@ -586,6 +586,12 @@ static void test_inside(void **state)
 	w.f.report = (struct signal_report){.rejected_source = 9, .data_received = 20};
 	w.f.report_before = (struct signal_report){.data_received = 10};
 	first_is("allowed-ip-out", DIAGNOSIS_CERTAIN, SIDE_THERE);
+	w.f.deaf.since = AGO(20); /* what it refuses it does not answer */
+	w.f.deaf.counters[WG_COUNT_handshake_done] = 2;
+	w.f.deaf.counters[WG_COUNT_data_sent] = 200;
+	first_is("allowed-ip-out", DIAGNOSIS_CERTAIN, SIDE_THERE);
+	assert_int_equal(found.count, 1);
+	w.f.deaf.since = 0;
 	w.f.report_before.rejected_source = 9;
 	none();
 
@@ -638,6 +644,7 @@ static void test_silence(void **state)
 	w.f.deaf.counters[WG_COUNT_handshake_done] = 2;
 	w.f.deaf.counters[WG_COUNT_data_sent] = 200;
 	first_is("data-unanswered", DIAGNOSIS_CERTAIN, SIDE_BETWEEN);
+	assert_non_null(strstr(found.items[0].verdict, "of the last 20 s had"));
 	w.f.deaf.counters[WG_COUNT_data_sent] = 0; /* nobody asked anything */
 	none();
 	w.f.deaf.counters[WG_COUNT_data_sent] = 200;
