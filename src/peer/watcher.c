@@ -385,7 +385,7 @@ static void unanswered(char *out, size_t size, const struct peer_machine *m)
 
 	out[0] = '\0';
 	if (w->doubt && w->packets)
-		snprintf(out, size, "%s unanswered%s", counted(count, w->packets, "packet"),
+		snprintf(out, size, "%s of the tunnel unanswered%s", counted(count, w->packets, "packet"),
 			 lasting(duration, m, w->doubt, m->now));
 	else if (w->doubt)
 		snprintf(out, size, "nothing of the tunnel comes in%s",
