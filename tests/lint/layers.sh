@@ -70,7 +70,7 @@ door intel-ipsec-mb.h crypto/aead.c
 
 # What the cores import: memory, strings, arithmetic, randomness from crypto/, and base/'s own structures.
 pure="__popcountdi2|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|_DYNAMIC|__(mem|s|vs|str)[a-z]*_chk|mem(cmp|cpy|set|move|chr)|\
-str(len|cmp|ncmp|ncat|chr|str)|v?snprintf|malloc|calloc|realloc|free|aligned_alloc|qsort|bsearch|abort|__assert_fail|sched_yield|\
+str(len|cmp|ncmp|ncat|chr|str|spn|cspn)|v?snprintf|malloc|calloc|realloc|free|aligned_alloc|qsort|bsearch|abort|__assert_fail|sched_yield|\
 (address|endpoint|epoch|heap|key|list|map|path|strbuf|log_level|signal|peer|wg)_[a-z0-9_]+|xcalloc|xmalloc|xrealloc|xstrdup|\
 (aead|xaead|blake2s|crypto|dh|secret)_[a-z0-9_]+|dh|kdf"
 
