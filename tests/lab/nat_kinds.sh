@@ -131,10 +131,20 @@ relay_start
 grep -q "STUN answers on one port only" $lab/srv/log.relay || fail "no warning"
 report port
 is port unknown unknown
+kill "$(cat $lab/srv/pid.relay)"
+wait "$(cat $lab/srv/pid.relay)" || true
 rc=0
 ip netns exec srv timeout 20 "$weir" relay --listen "$nat_server:444" --secret-file $lab/srv/secret --status off \
 	--stun $nat_server:3480 --stun-other-port 3479 >$lab/srv/refused 2>&1 || rc=$?
 [ $rc = 1 ] && grep -q -e "--stun-other-port 203.0.113.5:3479: another program uses this port" $lab/srv/refused ||
 	fail "exit code $rc: $(cat $lab/srv/refused)"
 kill $holder
+for words in "--stun-other-port $nat_server" "--stun-other-port 70000" "--stun-other-port 3478" "--stun-other-address $nat_server" \
+	"--stun-other-address 2001:db8::6" "--stun-other-address 203.0.113.6 --stun-other-port off"; do
+	rc=0
+	# shellcheck disable=SC2086 # several words
+	ip netns exec srv timeout 20 "$weir" relay --listen "$nat_server:444" --secret-file $lab/srv/secret --status off \
+		--stun $nat_server:3478 $words >$lab/srv/refused 2>&1 || rc=$?
+	[ $rc = 2 ] && grep -q -e "--stun-other" $lab/srv/refused || fail "$words: exit code $rc: $(cat $lab/srv/refused)"
+done
 say "a port that is taken: a warning, unless it was asked for"
