@@ -355,6 +355,21 @@ static void get_more_allowed(struct data *d, const json_t *o)
 		get_allowed(p, o);
 }
 
+/* "sent, edge-lon: why", in one line. */
+static void get_trace(const json_t *result, struct reply *r)
+{
+	const char *verdict = json_string_value(json_object_get(result, "verdict"));
+	const char *why = json_string_value(json_object_get(result, "why"));
+	const char *name = json_string_value(json_object_get(json_object_get(result, "peer"), "name"));
+
+	if (!verdict || !why)
+		return;
+	add_part(r, verdict, "");
+	if (name && *name)
+		add_part(r, name, ", ");
+	add_part(r, why, ": ");
+}
+
 static void get_reply(struct data *d, const json_t *o, struct reply *r)
 {
 	const json_t *error = json_object_get(o, "error"), *result = json_object_get(o, "result");
@@ -386,11 +401,7 @@ static void get_reply(struct data *d, const json_t *o, struct reply *r)
 		if (why)
 			add_part(r, why, ": ");
 	}
-	text = json_string_value(json_object_get(result, "why"));
-	if (text && json_is_string(json_object_get(result, "verdict"))) { /* of a trace */
-		add_part(r, json_string_value(json_object_get(result, "verdict")), "");
-		add_part(r, text, ": ");
-	}
+	get_trace(result, r);
 	get_more_allowed(d, json_object_get(result, "peer"));
 	json_explained(d, result);
 	json_array_foreach(json_object_get(result, "timeline"), i, item) get_event(d, item);

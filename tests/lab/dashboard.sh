@@ -56,13 +56,18 @@ port_taken() {
 	[ "$(weir_on left status wg0 --json | jq '.peers[0].network.ladder.taken.port // 0')" -gt 0 ]
 }
 keys_to :
-keys_to 'ladder ho' Tab
+keys_to 'ladder hos' Tab
 wait_screen 'now skip hold port reopen' "Tab does not complete"
 keys_to 'port' Enter
 until_true 20 port_taken || fail "the command was not taken: $(screen | tail -1)"
 pings left 10.9.0.2 3 || fail "no packet from the fresh port"
 weir_on left resolve host-right 2>$lab/err && fail "an address was looked up as a name"
 grep -q "no name" $lab/err || fail "resolve: $(cat $lab/err)"
+keys_to : 'trac' Tab '10.9.0.2' Enter
+wait_screen 'trace 10.9.0.2: sent, host-right: ' "a typed trace has no answer"
+keys_to : Up
+wait_screen '^ : trace 10.9.0.2' "what was typed does not come back"
+keys_to Escape
 keys_to w
 wait_screen 'report saved: /' "no report"
 report=$(screen | sed -n 's/.*report saved: \([^ ]*\).*/\1/p')

@@ -118,8 +118,9 @@ static void what_was_typed_comes_back(void **state)
 
 static void typed_commands_set_what_they_name(void **state)
 {
-	static const char answer[] = "{\"id\":1,\"result\":{\"verdict\":\"sent\",\"why\":\"to edge-lon\","
-				     "\"peer\":{\"publicKey\":\"x\"}}}";
+	static const char answer[] =
+		"{\"id\":1,\"result\":{\"verdict\":\"sent\",\"why\":\"it would be sent\","
+		"\"peer\":{\"publicKey\":\"x\",\"name\":\"lon\"}}}";
 	struct reply r;
 	char candidates[200];
 	struct stage t;
@@ -157,7 +158,7 @@ static void typed_commands_set_what_they_name(void **state)
 	data_line(t.d, answer, strlen(answer), 1, &r);
 	r.id = t.fx.list[0].id;
 	model_reply(&t.m, &r, NOW);
-	assert_string_equal(t.m.message, "trace 10.9.0.61: sent: to edge-lon");
+	assert_string_equal(t.m.message, "trace 10.9.0.61: sent, lon: it would be sent");
 	/* Nothing is changed in the past, typed or not. */
 	effects_clear(&t.fx);
 	t.m.past.on = true;
