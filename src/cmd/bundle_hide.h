@@ -14,6 +14,7 @@
 
 struct hide;
 
+/* Knows nothing yet. anonymise: names, addresses and public keys get pseudonyms, else only secrets go. */
 struct hide *hide_new(bool anonymise);
 void hide_free(struct hide *h); /* wipes */
 
@@ -34,6 +35,7 @@ void hide_learn(struct hide *h, const char *json, size_t len);
  * still to go through hide_text, as everything. */
 void hide_config(struct hide *h, const char *text, size_t len, struct strbuf *out);
 
+/* Appends what may be shown of the text; call it once everything has been learnt. */
 void hide_text(struct hide *h, const char *text, size_t len, struct strbuf *out);
 
 /* Is a secret still in it? */

@@ -13,7 +13,7 @@
 struct record;
 struct record_reader;
 
-struct record *record_new(size_t max_bytes);
+struct record *record_new(size_t max_bytes); /* of deflated bytes, the newest chunk excepted */
 void record_free(struct record *r);
 
 /* Begins a chunk; `at` is what readers ask by. */

@@ -19,6 +19,7 @@ struct tap_session *engine_tap_queue(struct engine *g, const struct tap_options 
 				     void (*ready)(void *arg), void *arg, struct error *e);
 void engine_tap_close(struct engine *g, struct tap_session *s);
 
+/* The ring of the past, as tap_keep and tap_keep_off. */
 int engine_keep(struct engine *g, const struct tap_options *o, uint64_t ns, size_t bytes, struct error *e);
 void engine_keep_off(struct engine *g);
 /* Takes fd. */

@@ -16,6 +16,7 @@ struct taps {
 	struct loop_fd *stun_watch;
 };
 
+/* tap_stun.c: STUN beside libnice's own sockets, heard only while somebody wants wire packets. */
 void tap_stun_open(struct engine *g);
 void tap_stun_close(struct engine *g);
 void tap_stun_listen(struct engine *g, bool on);

@@ -103,6 +103,7 @@ struct report {
 	struct report_lan lan;
 };
 
+/* Fills *out anew. It does not fail: what cannot be found out says so in its member. Strings of *o stay the caller's. */
 void report_run(const struct report_options *o, struct report *out);
 
 /* ---- what it means, in sentences; pure ---- */
@@ -114,6 +115,7 @@ struct report_verdict {
 	char text[320];
 };
 #define REPORT_VERDICTS 48
+/* How many there are: each IP version with its NAT and MTU, relays, names, the portal, the LAN. */
 unsigned report_verdicts(const struct report *r, struct report_verdict out[REPORT_VERDICTS]);
 
 #endif

@@ -32,6 +32,7 @@ struct tap_switch {
 	atomic_bool keys;	 /* somebody wants key log lines */
 };
 
+/* For producers 0 to producers - 1, each of which is one thread. Rings and a thread are made with the first session. */
 struct tap *tap_new(unsigned producers);
 void tap_free(struct tap *t); /* ends all sessions */
 struct tap_switch *tap_get_switch(struct tap *t);

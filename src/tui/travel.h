@@ -16,7 +16,7 @@ struct travel {
 	long asked;	    /* the request for the engine's record, 0: none */
 };
 
-void travel_start(struct travel *t);
+void travel_start(struct travel *t); /* *t need not be initialised; it keeps what it sees from here on */
 void travel_clear(struct travel *t);
 
 /* A line that the engine sent now. True: another full snapshot is due, so that older lines can go. */
