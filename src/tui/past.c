@@ -252,17 +252,21 @@ static size_t picture_size(const struct data *d)
 	       d->events_count * sizeof(*d->events) + d->log_count * sizeof(*d->log);
 }
 
-static void play(struct past *p, struct picture *to, size_t lines)
+/* Up to so many lines, some bytes of them: one line at least. True when they are played. */
+static bool play(struct past *p, struct picture *to, size_t lines, size_t bytes)
 {
 	struct reply ignored;
+	size_t done = 0;
 
 	if (!to->d)
 		to->d = data_new();
-	for (; to->lines < lines; to->lines++) {
+	for (; to->lines < lines && done < bytes; to->lines++) {
 		const struct entry *e = &p->entries[to->lines];
 
 		data_line(to->d, e->line, e->len, p->interval, &ignored);
+		done += e->len;
 	}
+	return to->lines == lines;
 }
 
 /* Every second one goes, and they are made half as often from here on. */
@@ -297,7 +301,7 @@ bool past_prepare(struct past *p, size_t bytes)
 	while (p->tail.lines < p->count && done < bytes) {
 		size_t len = p->entries[p->tail.lines].len;
 
-		play(p, &p->tail, p->tail.lines + 1);
+		play(p, &p->tail, p->tail.lines + 1, SIZE_MAX);
 		done += len;
 		p->since += len;
 		if (p->since >= p->step)
@@ -311,16 +315,11 @@ static struct picture copy(const struct picture *from)
 	return (struct picture){.lines = from->lines, .d = data_clone(from->d)};
 }
 
-const struct data *past_data(struct past *p)
+/* The picture to play from: the one that is shown, if none that was kept is nearer. */
+static void begin_at(struct past *p, size_t wanted)
 {
 	const struct picture *best = NULL;
-	size_t wanted = p->cursor + 1;
 
-	if (!p->count)
-		return NULL;
-	if (p->now.d && p->now.lines == wanted)
-		return p->now.d;
-	past_prepare(p, SIZE_MAX);
 	for (size_t i = 0; i < p->pictures_count && p->pictures[i].lines <= wanted; i++)
 		best = &p->pictures[i];
 	if (p->tail.lines == wanted)
@@ -329,8 +328,29 @@ const struct data *past_data(struct past *p)
 		data_free(p->now.d);
 		p->now = best ? copy(best) : (struct picture){0};
 	}
-	play(p, &p->now, wanted);
+}
+
+bool past_work(struct past *p, size_t bytes)
+{
+	size_t wanted = p->cursor + 1;
+
+	if (!p->count || (p->now.d && p->now.lines == wanted))
+		return true;
+	if (p->tail.lines < p->count && !past_prepare(p, bytes))
+		return false;
+	begin_at(p, wanted);
+	return play(p, &p->now, wanted, bytes);
+}
+
+const struct data *past_shown(const struct past *p)
+{
 	return p->now.d;
+}
+
+const struct data *past_data(struct past *p)
+{
+	past_work(p, SIZE_MAX);
+	return past_shown(p);
 }
 
 /* ---- moments ---- */

@@ -46,6 +46,10 @@ void past_step(struct past *p, int by);	   /* so many moments further */
 double past_at(const struct past *p);
 const struct data *past_data(struct past *p); /* the picture; until the next call. NULL: there is none */
 
+/* The same in pieces: plays at most about so many bytes of lines towards it. True when it is made. */
+bool past_work(struct past *p, size_t bytes);
+const struct data *past_shown(const struct past *p); /* as far as it is made, or the last one. NULL: none */
+
 /* The worst level of an event in each of `cells` equal spans from first to last; LEVELS: none. */
 void past_marks(const struct past *p, uint8_t *levels, int cells);
 

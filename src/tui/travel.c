@@ -1,8 +1,8 @@
 #include "tui/travel.h"
 
-#define SEEN_STEP  (16u << 20) /* bytes of lines after which another full snapshot is worth its price */
-#define FULL_MAX   (8u << 20)  /* a larger full snapshot is left to the engine's record */
-#define AHEAD	   (256u << 10)
+#define SEEN_STEP  (16u << 20)	/* bytes of lines after which another full snapshot is worth its price */
+#define FULL_MAX   (8u << 20)	/* a larger full snapshot is left to the engine's record */
+#define PIECE	   (256u << 10) /* bytes of lines played at a time */
 #define MINUTE	   60
 #define INTERVAL_S 1 /* what rates are taken over, at least */
 
@@ -51,7 +51,7 @@ bool travel_takes(struct travel *t, const char *line, size_t len)
 	if (!t->shown || !t->asked || (t->seen && past_lines(t->seen) && at >= past_first(t->seen)))
 		return true;
 	past_line(t->shown, line, len, 0);
-	past_prepare(t->shown, len + AHEAD);
+	t->busy = true;
 	return true;
 }
 
@@ -60,6 +60,7 @@ static void leave(struct travel *t, struct model *m)
 	past_free(t->shown);
 	t->shown = NULL;
 	t->asked = 0;
+	t->busy = false;
 	m->past = (struct model_past){.bundle = m->past.bundle};
 }
 
@@ -91,13 +92,13 @@ bool travel_move(struct travel *t, struct model *m, enum past_move move, double 
 	} else {
 		past_seek(t->shown, move == PAST_OLDEST ? 0 : past_last(t->shown));
 	}
+	travel_work(t);
 	return false;
 }
 
 void travel_loaded(struct travel *t, struct model *m, const struct reply *r, double now)
 {
 	t->asked = 0;
-	m->past.loading = false;
 	if (!t->shown)
 		return;
 	if (t->seen)
@@ -108,14 +109,24 @@ void travel_loaded(struct travel *t, struct model *m, const struct reply *r, dou
 		return;
 	}
 	past_seek(t->shown, t->wanted);
+	travel_work(t);
 	if (!r->ok)
 		model_say(m, past_at(t->shown), false, "only what this view has seen: %s", r->text);
 }
 
+void travel_work(struct travel *t)
+{
+	if (!t->shown)
+		t->busy = false;
+	else
+		t->busy = !(t->asked ? past_prepare(t->shown, PIECE) : past_work(t->shown, PIECE));
+}
+
 const struct data *travel_data(struct travel *t, struct model *m)
 {
-	const struct data *d = t->shown && !t->asked ? past_data(t->shown) : NULL;
+	const struct data *d = t->shown && !t->asked ? past_shown(t->shown) : NULL;
 
 	m->past.at = d ? past_at(t->shown) : 0;
+	m->past.loading = t->shown && (t->asked || t->busy);
 	return d;
 }

@@ -14,6 +14,7 @@ struct travel {
 	struct past *shown; /* NULL: now is shown */
 	double wanted;	    /* when it has been loaded: a time; < 0: so long before its end */
 	long asked;	    /* the request for the engine's record, 0: none */
+	bool busy;	    /* there is more to be done for what is shown: travel_work */
 };
 
 void travel_start(struct travel *t); /* *t need not be initialised; it keeps what it sees from here on */
@@ -31,7 +32,13 @@ bool travel_move(struct travel *t, struct model *m, enum past_move move, double 
 /* The engine has sent all, or said why not. */
 void travel_loaded(struct travel *t, struct model *m, const struct reply *r, double now);
 
-/* What is shown, NULL: now. Brings m->past up to date. */
+/*
+ * A piece of the work that the record's lines and the last key have left: some ten milliseconds, or one line. Playing
+ * the record of a large network takes seconds, in which keys are answered.
+ */
+void travel_work(struct travel *t);
+
+/* What is shown, NULL: now. Brings m->past up to date. While there is work left, an earlier picture. */
 const struct data *travel_data(struct travel *t, struct model *m);
 
 #endif

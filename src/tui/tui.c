@@ -147,6 +147,17 @@ static void move_past(struct tui *t, enum past_move move)
 	t->changed = t->dirty = true;
 }
 
+/* Between two looks at the keys. */
+static void work_on_past(struct tui *t)
+{
+	if (!t->travel.busy)
+		return;
+	travel_work(&t->travel);
+	t->past = travel_data(&t->travel, &t->model);
+	t->changed |= t->past != NULL;
+	t->dirty = true;
+}
+
 /* What this view keeps of its own stays bounded: it begins anew now and then. */
 static void begin_anew(struct tui *t)
 {
@@ -480,6 +491,8 @@ static int wait_time(const struct tui *t, uint64_t now)
 		tick = t->urgent ? now : t->drawn_ns + FRAME_NS;
 	if (t->escape_ns && t->escape_ns < tick)
 		tick = t->escape_ns;
+	if (t->travel.busy)
+		tick = now;
 	return tick <= now ? 0 : (int)((tick - now + NS_PER_MS - 1) / NS_PER_MS);
 }
 
@@ -506,6 +519,7 @@ static void loop(struct tui *t)
 		if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) && !term_read(t->term))
 			finish(t, TUI_TERMINAL_GONE);
 		take_keys(t, t->escape_ns && now >= t->escape_ns);
+		work_on_past(t);
 		/* Ages move even when the engine says nothing. */
 		if (now >= t->drawn_ns + (uint64_t)(model_intervals[t->model.interval] * 1e9) + FRAME_NS)
 			t->dirty = true;

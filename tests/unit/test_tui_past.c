@@ -170,6 +170,82 @@ static void test_a_moment_is_what_was_seen(void **unused)
 	}
 }
 
+/* In pieces, between which keys are answered: no piece plays more than a line, and the picture is the same.
+ */
+static void test_pieces_make_the_same(void **unused)
+{
+	struct past *p = past_new(1);
+	unsigned random = 3, most = 0;
+	struct story s;
+
+	(void)unused;
+	tell(&s, 100, 20, 4);
+	fill(p, &s, true);
+	for (unsigned n = 0; n < 60; n++) {
+		size_t i = n ? random_below(&random, (unsigned)s.count) : s.count - 1;
+		unsigned pieces = 1;
+
+		past_seek(p, s.at[i] + 0.1);
+		while (!past_work(p, 1)) {
+			assert_true(!past_shown(p) || past_shown(p)->at <= past_last(p));
+			pieces++;
+		}
+		if (!n)
+			assert_true(pieces >= s.count);
+		most = n && pieces > most ? pieces : most;
+		same_data(past_shown(p), s.seen[i]);
+		/* A key that comes before the picture is made goes on from there. */
+		past_seek(p, s.at[0] + 0.1);
+		past_work(p, 1);
+	}
+	assert_true(most > 1);
+	past_free(p);
+	forget(&s);
+}
+
+/* The view's side of it: keys are taken while the record is played, and the screen says that it is. */
+static void test_travel_works_in_pieces(void **unused)
+{
+	struct reply reply = {.ok = true};
+	struct travel t;
+	struct story s;
+	struct model m;
+	size_t pieces = 0;
+
+	(void)unused;
+	tell(&s, 400, 60, 8);
+	model_init(&m);
+	travel_start(&t);
+	assert_true(travel_move(&t, &m, PAST_ENTER, s.at[s.count - 1]));
+	for (size_t i = 0; i < s.count; i++) {
+		struct strbuf line = {0};
+
+		strbuf_add(&line, "{\"past\":%.3f,%s", s.at[i], s.lines[i] + 1);
+		assert_true(travel_takes(&t, line.text, line.len));
+		strbuf_clear(&line);
+	}
+	assert_true(t.busy);
+	travel_loaded(&t, &m, &reply, s.at[s.count - 1]);
+	assert_null(travel_data(&t, &m));
+	assert_true(m.past.loading);
+	assert_false(travel_move(&t, &m, PAST_BACK, s.at[s.count - 1]));
+	while (t.busy) {
+		travel_work(&t);
+		travel_data(&t, &m);
+		pieces++;
+	}
+	assert_true(pieces > 3);
+	assert_false(m.past.loading);
+	assert_true(m.past.at > s.at[s.count - 1] - 10);
+	same_data(travel_data(&t, &m), past_data(t.shown));
+	travel_move(&t, &m, PAST_LEAVE, 0);
+	assert_null(travel_data(&t, &m));
+	assert_false(t.busy || m.past.loading);
+	travel_clear(&t);
+	model_clear(&m);
+	forget(&s);
+}
+
 static void test_steps_visit_every_moment(void **unused)
 {
 	struct past *p = past_new(1);
@@ -468,6 +544,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_moment_is_what_was_seen),
 		cmocka_unit_test(test_steps_visit_every_moment),
+		cmocka_unit_test(test_pieces_make_the_same),
+		cmocka_unit_test(test_travel_works_in_pieces),
 		cmocka_unit_test(test_trimmed),
 		cmocka_unit_test(test_strange_lines),
 		cmocka_unit_test(test_keys),
