@@ -94,7 +94,8 @@ int ladder_main(const struct options *o, int count, char **words, struct error *
 			   : strcmp(words[1], "skip") == 0   ? "told to skip a step of recovery"
 			   : strcmp(words[1], "port") == 0   ? "told to send from a fresh source port"
 			   : strcmp(words[1], "reopen") == 0 ? "told to reopen the relay"
-							     : "told to hold recovery, or to go on with it";
+			   : strcmp(words[1], "hold") == 0   ? "told to hold recovery until \"resume\""
+							     : "told to go on with recovery";
 
 	(void)count;
 	return act(o, "ladder", json_pack("{s:s}", "step", words[1]), words[0], done, e);

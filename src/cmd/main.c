@@ -21,7 +21,7 @@ const struct command commands[] = {
 	{"rotate", rotate_main, "PEER|all", 1, 1, TALK, "a new session: ICE starts over, beside the path in use"},
 	{"probe", probe_main, "PEER|all", 1, 1, TALK, "ask on every path now whether it is alive"},
 	{"path", path_main, "PEER|all [auto|relay|relay-only]", 1, 2, TALK, "which paths may be used"},
-	{"ladder", ladder_main, "PEER|all now|skip|hold|port|reopen", 2, 2, TALK, "the next step of recovery: take it, leave it out, wait"},
+	{"ladder", ladder_main, "PEER|all now|skip|hold|resume|port|reopen", 2, 2, TALK, "the next step of recovery: take it, leave it out, wait"},
 	{"reload", reload_main, "[IFACE]", 0, 1, TALK, "read the file again and apply the difference"},
 	{"top", top_main, "[IFACE]", 0, 1, VIEW "batch tables interval " TALK, "the list of peers, again and again, as text"},
 	{"log", log_main, "[IFACE]", 0, 1, "follow json color level log-level peer room since " TALK, "the engine's last log lines"},

@@ -570,12 +570,12 @@ static void method_path(struct request *r)
 
 static void method_ladder(struct request *r)
 {
-	static const char *const words[] = {"now", "skip", "hold", "port", "reopen"};
-	static const enum peer_command commands[] = {PEER_LADDER_NOW, PEER_LADDER_SKIP, PEER_LADDER_HOLD,
-						     PEER_FRESH_PORT, PEER_REOPEN_RELAY};
+	static const char *const words[] = {"now", "skip", "hold", "resume", "port", "reopen"};
+	static const enum peer_command commands[] = {PEER_LADDER_NOW,	 PEER_LADDER_SKIP, PEER_LADDER_HOLD,
+						     PEER_LADDER_RESUME, PEER_FRESH_PORT,  PEER_REOPEN_RELAY};
 	unsigned i;
 
-	if (param_word(r, "step", words, 5, &i))
+	if (param_word(r, "step", words, 6, &i))
 		start_job(r, act_command, (int)commands[i]);
 }
 

@@ -443,8 +443,8 @@ static bool check_held(const struct diagnosis_facts *f, uint64_t now, struct dia
 			  "that is taken back.");
 	diagnosis_shows(d, MARK_BAD, "paths", 0, "ladder held; next step would be: %s",
 			f->look.next_rung != PEER_RUNG_NONE ? peer_rung_text(f->look.next_rung) : "none");
-	diagnosis_helps(d, 0, "Hold again to go on (x, then w), or take the next step (x, then n).");
-	diagnosis_command(d, f, "ladder hold");
+	diagnosis_helps(d, 0, "Let it go on (x, then w), or take the next step (x, then n).");
+	diagnosis_command(d, f, "ladder resume");
 	return true;
 }
 

@@ -236,6 +236,7 @@ int engine_peer_command(struct engine_peer *p, enum peer_command command, const 
 		[PEER_LADDER_NOW] = "the next step of recovery was",
 		[PEER_LADDER_SKIP] = "to skip a step of recovery was",
 		[PEER_LADDER_HOLD] = "to hold the recovery was",
+		[PEER_LADDER_RESUME] = "to go on with the recovery was",
 		[PEER_FRESH_PORT] = "a fresh source port was",
 		[PEER_REOPEN_RELAY] = "to reopen the relay was",
 	};

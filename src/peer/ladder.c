@@ -194,7 +194,9 @@ void ladder_command(struct step *s, enum peer_command c)
 {
 	struct ladder *l = &s->m->ladder;
 
-	if (c == PEER_LADDER_HOLD) {
+	if (c == PEER_LADDER_HOLD || c == PEER_LADDER_RESUME) {
+		if (l->held == (c == PEER_LADDER_HOLD))
+			return;
 		l->held = !l->held;
 		note(s, LOG_NOTICE, "ladder",
 		     l->held ? "the user holds the recovery" : "the user lets the recovery go on");

@@ -65,11 +65,12 @@ enum peer_command {
 	PEER_PREFER_AUTO,  /* best path again */
 	PEER_LADDER_NOW,   /* take the next rung */
 	PEER_LADDER_SKIP,  /* pass over it */
-	PEER_LADDER_HOLD,  /* no rung until told (again: resume) */
+	PEER_LADDER_HOLD,  /* no rung until told */
 	PEER_FRESH_PORT,   /* the rung of that name at once, whatever the ladder is at: a port of its own */
 	PEER_REOPEN_RELAY, /* the rung of that name at once: the relay in use is dialled anew */
 	PEER_DRAIN,	   /* keys were dropped by us: tell the peer (BYE, drain) */
 	PEER_HANDSHAKE,	   /* h */
+	PEER_LADDER_RESUME, /* go on after a hold */
 	PEER_LOOK,	   /* somebody looks: ask the remote what it counts (at most every 5 s) */
 };
 

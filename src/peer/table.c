@@ -219,6 +219,7 @@ static void take_command(struct step *s)
 	case PEER_LADDER_NOW:
 	case PEER_LADDER_SKIP:
 	case PEER_LADDER_HOLD:
+	case PEER_LADDER_RESUME:
 		ladder_command(s, s->ev->command);
 		break;
 	case PEER_FRESH_PORT:

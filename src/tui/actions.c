@@ -57,7 +57,9 @@ const char *action_argument(const struct prompt *q, const struct peer *p, const 
 	case COMMAND_LADDER_SKIP:
 		return "skip";
 	case COMMAND_LADDER_HOLD:
-		return "hold";
+		return q->argument				    ? q->argument
+		       : p && p->network && p->network->ladder_held ? "resume"
+								    : "hold";
 	case COMMAND_PREFER:
 		*name = "prefer";
 		return q->argument ? q->argument : strcmp(now, "auto") == 0 ? "relay" : "auto";
@@ -142,6 +144,7 @@ static void send_one(struct model *m, const struct peer *p, const char *label, s
 	text_copy(e->key, sizeof(e->key), p ? p->key : "");
 	e->value = action_argument(&m->prompt, p, &e->name);
 	e->id = model_expect(m, c, label);
+	m->pending[(size_t)e->id % (sizeof(m->pending) / sizeof(m->pending[0]))].value = e->value;
 }
 
 static void perform(struct model *m, const struct data *d, double now, struct effects *fx)
@@ -353,13 +356,21 @@ void model_reply(struct model *m, const struct reply *r, double now)
 	else if (p->command == COMMAND_PROBE)
 		model_say(m, now, false, "%s: every path is being asked", p->label);
 	else if (p->command == COMMAND_PREFER || p->command == COMMAND_FORCE)
-		model_say(m, now, false, "%s: path preference changed", p->label);
+		model_say(m, now, false, "%s: path preference is %s now", p->label,
+			  p->value ? p->value : "changed");
 	else if (p->command == COMMAND_REBIND)
 		model_say(m, now, false, "%s: a fresh source port was asked for", p->label);
 	else if (p->command == COMMAND_REOPEN)
 		model_say(m, now, false, "%s: its relay is dialled anew", p->label);
 	else if (p->command == COMMAND_RESOLVE)
 		model_say(m, now, false, "%s: its name is looked up again", p->label);
-	else if (verb && strcmp(verb, "ladder") == 0)
-		model_say(m, now, false, "%s: recovery told so", p->label);
+	else if (p->command == COMMAND_LADDER_NOW)
+		model_say(m, now, false, "%s: the next step of recovery is taken", p->label);
+	else if (p->command == COMMAND_LADDER_SKIP)
+		model_say(m, now, false, "%s: a step of recovery is left out", p->label);
+	else if (p->command == COMMAND_LADDER_HOLD)
+		model_say(m, now, false, "%s: recovery %s", p->label,
+			  p->value && strcmp(p->value, "resume") == 0
+				  ? "goes on"
+				  : "is held until x w, or weir ladder resume");
 }

@@ -57,7 +57,8 @@ struct pending {
 	long id;
 	enum command command;
 	char label[LABEL_ROOM];
-	bool quiet; /* asked by the view itself: a failure is nobody's news */
+	const char *value; /* what was asked for, NULL: the command says it all */
+	bool quiet;	   /* asked by the view itself: a failure is nobody's news */
 };
 
 /* Time travel. */

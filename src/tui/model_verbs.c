@@ -198,9 +198,10 @@ static void run_trace(const struct call *c)
 /* ---- the table ---- */
 
 static const struct choice steps[] = {
-	{"now", COMMAND_LADDER_NOW, NULL},   {"skip", COMMAND_LADDER_SKIP, NULL},
-	{"hold", COMMAND_LADDER_HOLD, NULL}, {"port", COMMAND_REBIND, NULL},
-	{"reopen", COMMAND_REOPEN, NULL},    {NULL}};
+	{"now", COMMAND_LADDER_NOW, NULL},     {"skip", COMMAND_LADDER_SKIP, NULL},
+	{"hold", COMMAND_LADDER_HOLD, "hold"}, {"resume", COMMAND_LADDER_HOLD, "resume"},
+	{"port", COMMAND_REBIND, NULL},	       {"reopen", COMMAND_REOPEN, NULL},
+	{NULL}};
 static const struct choice paths[] = {{"auto", COMMAND_PREFER, "auto"},
 				      {"relay", COMMAND_PREFER, "relay"},
 				      {"relay-only", COMMAND_FORCE, "relay-only"},

@@ -165,7 +165,8 @@ static void draw_menu(struct grid *g, const struct scene *s)
 
 	clear_rows(g, row);
 	if (map_count(s->m->tags))
-		snprintf(title, sizeof(title), "actions on %zu tagged peers", map_count(s->m->tags));
+		snprintf(title, sizeof(title), "actions on %zu tagged peer%s", map_count(s->m->tags),
+			 map_count(s->m->tags) == 1 ? "" : "s");
 	else
 		snprintf(title, sizeof(title), "actions on %s",
 			 peer ? peer_label(label, peer, s->m->private) : "no peer");

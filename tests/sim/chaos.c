@@ -389,7 +389,7 @@ static void take_back_orders(struct world *w)
 			if (look.preference == PEER_FORCE_RELAY)
 				remote_command(w, r, PEER_PREFER_AUTO);
 			if (look.ladder_held)
-				remote_command(w, r, PEER_LADDER_HOLD);
+				remote_command(w, r, PEER_LADDER_RESUME);
 		}
 }
 

@@ -321,7 +321,10 @@ static void the_user_commands_the_ladder(void **state)
 	assert_true(l.ladder_held);
 	rig_run(r, 60000);
 	assert_memory_equal(l.rungs_taken, rig_look(r).rungs_taken, sizeof(l.rungs_taken));
-	rig_command(r, PEER_LADDER_HOLD);
+	rig_command(r, PEER_LADDER_HOLD); /* told twice it is held all the same */
+	rig_run(r, 60000);
+	assert_memory_equal(l.rungs_taken, rig_look(r).rungs_taken, sizeof(l.rungs_taken));
+	rig_command(r, PEER_LADDER_RESUME);
 	rig_run(r, 10000);
 	assert_memory_not_equal(l.rungs_taken, rig_look(r).rungs_taken, sizeof(l.rungs_taken));
 }

@@ -368,7 +368,7 @@ static void test_asked_for(void **state)
 	w.f.look.ladder_held = true;
 	w.f.look.next_rung = PEER_RUNG_PATH;
 	first_is("recovery-held", DIAGNOSIS_CERTAIN, SIDE_HERE);
-	assert_string_equal(found.items[0].command, "weir ladder office hold");
+	assert_string_equal(found.items[0].command, "weir ladder office resume");
 	healthy();
 	w.f.controlled = true;
 	w.f.look.ladder_held = true;

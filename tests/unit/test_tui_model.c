@@ -180,6 +180,7 @@ static void keys_do_what_the_table_says(void **state)
 		{"xn", "ladder edge-sfo step=now", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"xk", "ladder edge-sfo step=skip", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"xw", "ladder edge-sfo step=hold", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
+		{":ladder resume~", "ladder edge-sfo step=resume", "edge-sfo", SCREEN_PEERS, MODE_NORMAL},
 		{"?", "", "edge-sfo", SCREEN_PEERS, MODE_HELP},
 		{"?q", "", "edge-sfo", SCREEN_PEERS, MODE_NORMAL}, /* any key closes, and does nothing else */
 		{"?jjk", "", "edge-sfo", SCREEN_PEERS, MODE_HELP},
