@@ -137,6 +137,9 @@ static void as_long_as_it_is_stuck_the_cause_is_held(void **state)
 		begin(state);
 		tell_cause(WORD_DIRECT);
 		assert_int_equal(looks_until_told(rules[i], WORD_DIRECT), 2);
+		begin(state);
+		tell_cause(WORD_IDLE);
+		assert_int_equal(looks_until_told(rules[i], WORD_IDLE), 2);
 	}
 	/* Each time that it is seen again it is held anew. */
 	begin(state);
