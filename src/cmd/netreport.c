@@ -8,6 +8,7 @@
 #include "base/xalloc.h"
 #include "cmd/command.h"
 #include "cmd/netreport.h"
+#include "cmd/sandbox.h"
 #include "cmd/text.h"
 #include "config/conf.h"
 #include "relay/wire.h"
@@ -213,7 +214,8 @@ int netreport_main(const struct options *o, int count, char **words, struct erro
 
 	/* OpenSSL writes to servers that may have hung up. */
 	signal(SIGPIPE, SIG_IGN);
-	if (prepare(r, o, count ? words[0] : NULL, &status, &ca_file, e)) {
+	if (prepare(r, o, count ? words[0] : NULL, &status, &ca_file, e) ||
+	    sandbox_probe(ca_file != NULL, e)) {
 		code = command_failed(e);
 	} else {
 		report_run(r, report);

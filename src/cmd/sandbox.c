@@ -4,6 +4,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <grp.h>
+#include <linux/securebits.h>
 #include <pwd.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -180,6 +181,27 @@ int sandbox_relay(const char *name, struct error *e)
 		return r;
 	forbid_traces();
 	return filter_calls(e);
+}
+
+int sandbox_probe(bool keep_user, struct error *e)
+{
+	static const unsigned keep[] = {CAP_NET_ADMIN};
+	const struct passwd *nobody = getpwnam("nobody");
+	int r = 0;
+
+	if (!geteuid() && !keep_user) {
+		/* Else they would go with the user; keep_capabilities decides. */
+		prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
+		r = become(nobody ? nobody->pw_uid : NOBODY, nobody ? nobody->pw_gid : NOBODY, e);
+		/* In a user namespace there may be no other user to become: capabilities go all the same. */
+		if (r == -EINVAL || r == -EPERM)
+			r = 0;
+	}
+	if (!r)
+		r = keep_capabilities(keep, 1, e);
+	if (!r)
+		forbid_traces();
+	return r;
 }
 
 int sandbox_view(struct error *e)

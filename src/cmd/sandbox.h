@@ -24,6 +24,13 @@ bool sandbox_may_run_engine(void);
  */
 int sandbox_relay(const char *user, struct error *e);
 
+/*
+ * For the network report, before it has threads: what strangers answer is parsed without rights. Root becomes nobody,
+ * keeps CAP_NET_ADMIN alone (SO_MARK), and gains nothing by running programs. `keep_user`: it stays root, without
+ * capabilities, for there are files that nobody may not read.
+ */
+int sandbox_probe(bool keep_user, struct error *e);
+
 /* For a view: becomes the user behind sudo, or else nobody, without any capability. */
 int sandbox_view(struct error *e);
 
