@@ -177,9 +177,9 @@ unsigned path_rank(const struct peer_machine *m, enum peer_slot slot)
 }
 
 /*
- * The best proven path; the chosen one on a tie, else one that answered a ping and is not filtered, else the
- * quicker one. A filtered one may show what it can while another works; to be used without a proof it is the
- * last.
+ * The best proven path; the chosen one on a tie, else one that answered a ping and was not found filtered,
+ * else the quicker one. Filtered ones may show what they can while another works; to be used without a proof
+ * they are the last.
  */
 enum peer_slot path_best(const struct step *s, enum peer_slot but)
 {
@@ -197,7 +197,7 @@ enum peer_slot path_best(const struct step *s, enum peer_slot but)
 			continue;
 		if (p->filtered && !to_prove)
 			rank = 1;
-		rank += i == m->chosen ? 3 : !p->last_pong ? 0 : p->filtered ? 1 : 2;
+		rank += i == m->chosen ? 3 : !p->last_pong ? 0 : p->convicted ? 1 : 2;
 		if (rank > best_rank || (rank == best_rank && p->rtt && p->rtt < m->paths[best].rtt)) {
 			best = i;
 			best_rank = rank;
