@@ -143,6 +143,20 @@ static void draw_relays(struct pen *p, const struct scene *s)
 		pen_skip(p, 3);
 }
 
+/* A path by UDP that is up proves more than servers that did not answer when they were asked. */
+static bool udp_passes(const struct data *d)
+{
+	for (size_t i = 0; i < d->peers_count; i++) {
+		const struct network *n = d->peers[i]->network;
+
+		for (unsigned k = 0; n && k < n->path_count; k++)
+			if (strcmp(n->paths[k].kind, "relay") != 0 && strcmp(n->paths[k].kind, "turn") != 0 &&
+			    strcmp(n->paths[k].state, "up") == 0)
+				return true;
+	}
+	return false;
+}
+
 /* Known once a direct path was sought in vain: which NATs a tunnel gets through depends on it. */
 static void draw_nat(struct pen *p, const struct data *d)
 {
@@ -158,7 +172,7 @@ static void draw_nat(struct pen *p, const struct data *d)
 	};
 
 	for (unsigned i = 0; i < sizeof(nats) / sizeof(nats[0]); i++)
-		if (strcmp(d->nat, nats[i].word) == 0) {
+		if (strcmp(d->nat, nats[i].word) == 0 && (strcmp(d->nat, "blocked") != 0 || !udp_passes(d))) {
 			pen_text(p, nats[i].style, nats[i].shown);
 			pen_skip(p, 3);
 		}
