@@ -57,7 +57,7 @@ port_taken() {
 }
 keys_to :
 keys_to 'ladder hos' Tab
-wait_screen 'now skip hold port reopen' "Tab does not complete"
+wait_screen 'now skip hold resume port reopen' "Tab does not complete"
 keys_to 'port' Enter
 until_true 20 port_taken || fail "the command was not taken: $(screen | tail -1)"
 pings left 10.9.0.2 3 || fail "no packet from the fresh port"

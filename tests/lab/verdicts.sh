@@ -21,26 +21,27 @@ injected() {
 	printf '%s\t%s\t%s\t%s\t%s\n' "$in_host" "$in_peer" "$in_rule" "$(milliseconds)" "$*" >>$verdicts_wait
 }
 
-# One look at an engine that has faults to show; the rows of those that came.
+# One look at an engine that has faults to show; the rows of those that came. Few processes: a verdict may be the first for
+# some seconds only, and a busy machine must not miss it.
 verdicts_of() { # HOST
-	weir_on "$1" explain all --json >$lab/$1/explain.json 2>/dev/null || true
-	vo_now=$(milliseconds)
+	weir_on "$1" explain all --json 2>/dev/null | jq -r '.peers[] | .name as $name | .diagnosis.verdicts[0] // empty |
+		$name + "\t" + .rule + "\t" + .confidence + (if .side == "" then "" else ", " + .side end)' >$lab/got || true
 	: >$lab/rest
-	while IFS='	' read -r vo_host vo_peer vo_rule vo_at vo_fault; do
-		vo_got=
-		vo_side=
-		if [ "$vo_host" = "$1" ]; then
-			vo_got=$(jq -r --arg p "$vo_peer" '.peers[] | select(.name == $p) | .diagnosis.verdicts[0] |
-				.rule + "\t" + .confidence + (if .side == "" then "" else ", " + .side end)' $lab/$1/explain.json)
-		fi
-		case $vo_rule in */*) vo_side=${vo_rule#*/} ;; esac
-		if [ "${vo_got%%	*}" = "${vo_rule%/*}" ] && case $vo_got in *"${vo_side:+, }$vo_side") ;; *) false ;; esac; then
-			printf '| %s | %s | %s | %d.%d |\n' "$vo_fault" "${vo_rule%/*}" "${vo_got#*	}" \
-				$(((vo_now - vo_at) / 1000)) $(((vo_now - vo_at) % 1000 / 100))
-		else
-			printf '%s\t%s\t%s\t%s\t%s\n' "$vo_host" "$vo_peer" "$vo_rule" "$vo_at" "$vo_fault" >>$lab/rest
-		fi
-	done <$verdicts_wait
+	awk -F '\t' -v host="$1" -v now="$(milliseconds)" -v got=$lab/got -v rest=$lab/rest '
+		FILENAME == got { rules[$1] = $2; sides[$1] = $3; next }
+		{
+			rule = $3
+			side = ""
+			if (at = index(rule, "/")) {
+				side = ", " substr(rule, at + 1)
+				rule = substr(rule, 1, at - 1)
+			}
+			end = substr(sides[$2], length(sides[$2]) - length(side) + 1)
+			if ($1 == host && rules[$2] == rule && end == side)
+				printf "| %s | %s | %s | %.1f |\n", $5, rule, sides[$2], (now - $4) / 1000
+			else
+				print >rest
+		}' $lab/got $verdicts_wait
 	mv $lab/rest $verdicts_wait
 }
 

@@ -225,12 +225,12 @@ injected here nowhere no-endpoint "nobody knows where it is"
 weir_on here explain refuses >/dev/null || true
 verdicts_come 45
 
-# A flood is loud, so it comes by itself.
-began busy
+# A flood is loud, so it comes by itself; and before a handshake can have passed.
 host attacker
 cable attacker 203.0.113.1/24 busy 203.0.113.2/24
-ip netns exec attacker "$flood" 203.0.113.2 51820 "$(cat $lab/busy/pub)" 20000 15 >$lab/flood.txt 2>&1 &
+ip netns exec attacker "$flood" 203.0.113.2 51820 "$(cat $lab/busy/pub)" 20000 30 >$lab/flood.txt 2>&1 &
 flood_pid=$!
+began busy
 injected here busy load-there/there "the peer is flooded"
 injected busy here load-here/here "we are flooded"
 verdicts_come 25
