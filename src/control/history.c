@@ -410,7 +410,9 @@ static bool routine(const struct engine_peer *p, const struct timeline_event *ev
 void history_event(struct history *h, struct engine_peer *p, const struct timeline_event *ev,
 		   const struct strbuf *line)
 {
+	uint64_t now = clock_boot_ns();
 	struct key key;
+	bool touched;
 
 	if (h->too_small || !record_chunks(h->record))
 		return;
@@ -419,12 +421,18 @@ void history_event(struct history *h, struct engine_peer *p, const struct timeli
 		return;
 	}
 	add_line(h, ev->at_wall, line->text, line->len);
-	if (!p || routine(p, ev))
+	touched = p && !routine(p, ev);
+	if (touched) {
+		wg_peer_public_key(engine_peer_wg(p), &key);
+		heat(h, &key);
+	}
+	if (h->writing || h->sweeping)
 		return;
-	wg_peer_public_key(engine_peer_wg(p), &key);
-	heat(h, &key);
-	if (!h->writing && !h->sweeping && clock_boot_ns() + FAST < h->slow_due)
-		loop_timer_set(h->tick, clock_boot_ns() + FAST / 4);
+	/* A storm of events must not make one chunk of the whole ring. */
+	if (chunk_is_done(h, now))
+		loop_timer_set(h->tick, now);
+	else if (touched && now + FAST < h->slow_due)
+		loop_timer_set(h->tick, now + FAST / 4);
 }
 
 void history_members(const struct history *h, struct writer *w)

@@ -124,7 +124,7 @@ expect "directions of the pings" "0x00000002" \
 	"$(fields $lab/keys.pcapng "$wire && icmp.type == 8 && ip.src == 10.9.0.1" frame.packet_flags | sort -u)"
 expect "directions of the answers" "0x00000001" \
 	"$(fields $lab/keys.pcapng "$wire && icmp.type == 0 && ip.src == 10.9.0.2" frame.packet_flags | sort -u)"
-expect "their comments" "peer=right path=direct" \
+expect "their comments" "peer=right path=direct generation=1" \
 	"$(fields $lab/keys.pcapng "$wire && icmp.type == 0 && ip.src == 10.9.0.2" frame.comment | sort -u)"
 expect "pings from elsewhere, refused" 2 \
 	"$(fields $lab/keys.pcapng 'ip.src == 10.66.0.2 && frame.interface_name == "wg0-inner"' frame.comment | grep -c 'drop=inner-source: ')"
