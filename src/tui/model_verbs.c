@@ -44,13 +44,9 @@ static void run_events(const struct call *c)
 	show_pane(c, PANE_TIMELINE);
 }
 
-static const struct choice levels[] = {{.word = "error"},
-				       {.word = "warn"},
-				       {.word = "notice"},
-				       {.word = "info"},
-				       {.word = "debug"},
-				       {.word = "all"},
-				       {NULL}};
+static const struct choice levels[] = {{.word = "error"}, {.word = "warn"},  {.word = "notice"},
+				       {.word = "info"},  {.word = "debug"}, {.word = "all"},
+				       {.word = NULL}};
 
 static void run_log(const struct call *c)
 {
@@ -109,7 +105,7 @@ static void run_filter(const struct call *c)
 
 /* As model_intervals has them. */
 static const struct choice intervals[] = {{.word = "0.5"}, {.word = "1"},  {.word = "2"},
-					  {.word = "5"},   {.word = "10"}, {NULL}};
+					  {.word = "5"},   {.word = "10"}, {.word = NULL}};
 
 static void run_interval(const struct call *c)
 {
@@ -117,19 +113,10 @@ static void run_interval(const struct call *c)
 }
 
 /* In the order of enum column; the last is SORT_WORST. */
-static const struct choice orders[] = {{.word = "peer"},
-				       {.word = "state"},
-				       {.word = "path"},
-				       {.word = "session"},
-				       {.word = "key"},
-				       {.word = "handshake"},
-				       {.word = "rtt"},
-				       {.word = "loss"},
-				       {.word = "rx"},
-				       {.word = "tx"},
-				       {.word = "last"},
-				       {.word = "worst"},
-				       {NULL}};
+static const struct choice orders[] = {
+	{.word = "peer"},      {.word = "state"}, {.word = "path"}, {.word = "session"}, {.word = "key"},
+	{.word = "handshake"}, {.word = "rtt"},	  {.word = "loss"}, {.word = "rx"},	 {.word = "tx"},
+	{.word = "last"},      {.word = "worst"}, {.word = NULL}};
 _Static_assert(sizeof(orders) / sizeof(orders[0]) == COLUMNS + 2, "each column can be sorted by");
 
 static void run_sort(const struct call *c)
@@ -140,7 +127,7 @@ static void run_sort(const struct call *c)
 
 /* Points of the tap in their order; the last is all of them. */
 static const struct choice points[] = {{.word = "wire"},   {.word = "inner"}, {.word = "relay"},
-				       {.word = "signal"}, {.word = "all"},   {NULL}};
+				       {.word = "signal"}, {.word = "all"},   {.word = NULL}};
 _Static_assert(sizeof(points) / sizeof(points[0]) == TAP_POINTS + 2, "each point can be chosen");
 
 static void run_points(const struct call *c)
@@ -197,15 +184,17 @@ static void run_trace(const struct call *c)
 
 /* ---- the table ---- */
 
-static const struct choice steps[] = {
-	{"now", COMMAND_LADDER_NOW, NULL},     {"skip", COMMAND_LADDER_SKIP, NULL},
-	{"hold", COMMAND_LADDER_HOLD, "hold"}, {"resume", COMMAND_LADDER_HOLD, "resume"},
-	{"port", COMMAND_REBIND, NULL},	       {"reopen", COMMAND_REOPEN, NULL},
-	{NULL}};
+static const struct choice steps[] = {{"now", COMMAND_LADDER_NOW, NULL},
+				      {"skip", COMMAND_LADDER_SKIP, NULL},
+				      {"hold", COMMAND_LADDER_HOLD, "hold"},
+				      {"resume", COMMAND_LADDER_HOLD, "resume"},
+				      {"port", COMMAND_REBIND, NULL},
+				      {"reopen", COMMAND_REOPEN, NULL},
+				      {.word = NULL}};
 static const struct choice paths[] = {{"auto", COMMAND_PREFER, "auto"},
 				      {"relay", COMMAND_PREFER, "relay"},
 				      {"relay-only", COMMAND_FORCE, "relay-only"},
-				      {NULL}};
+				      {.word = NULL}};
 
 const struct verb verbs[] = {
 	{.name = "ages", .command = COMMAND_AGES},
