@@ -66,13 +66,13 @@ enum tap_drop tap_drop_of(enum wg_counter why)
 
 void tap_set_peer(struct tap_meta *m, const struct wg_peer *peer)
 {
-	const struct engine_peer *p = peer ? wg_peer_owner(peer) : NULL;
+	const struct engine_peer *p = peer ? wg_peer_owner(peer) : NULL; /* NULL: just removed, too */
 
 	m->has_peer = peer != NULL;
-	if (!peer)
-		return;
-	wg_peer_public_key(peer, &m->peer);
-	m->generation = atomic_load_explicit(&p->direct_generation, memory_order_relaxed);
+	if (peer)
+		wg_peer_public_key(peer, &m->peer);
+	if (p)
+		m->generation = atomic_load_explicit(&p->direct_generation, memory_order_relaxed);
 }
 
 void tap_set_way(struct tap_meta *m, const struct tap_place *place)

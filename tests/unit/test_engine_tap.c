@@ -473,6 +473,24 @@ static void records_know_the_generation_of_the_direct_path(void **state)
 	are_of_the_direct_path(t, true);
 }
 
+/* A worker may still hold a peer that the control thread has just removed: its owner is gone, the key is not.
+ */
+static void a_peer_that_was_just_removed_is_recorded(void **state)
+{
+	struct pair *t = *state;
+	struct wg_peer *peer = engine_peer_wg(t->a_to_b);
+	struct tap_meta m = {0};
+	struct key key;
+
+	wg_peer_set_owner(peer, NULL);
+	tap_set_peer(&m, peer);
+	wg_peer_set_owner(peer, t->a_to_b);
+	wg_peer_public_key(peer, &key);
+	assert_true(m.has_peer);
+	assert_memory_equal(&m.peer, &key, sizeof(key));
+	assert_int_equal(m.generation, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +501,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(secrets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(records_know_the_generation_of_the_direct_path, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_that_was_just_removed_is_recorded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(channels_go_while_a_relay_delivers, set_up, tear_down),
 	};
 
